@@ -1,0 +1,175 @@
+"""What a person sees of a training: TensorBoard's pictures and speed, and the progress bar."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+from torchvision.utils import make_grid
+from tqdm import tqdm
+
+log = logging.getLogger(__name__)
+
+
+class Preview(Callback):
+    """Shows held-back photographs beside their stylised versions, and the style picture once.
+
+    Args:
+        content: The photographs, ``(N, 3, H, W)`` in [0, 1].
+        style: The painting, ``(1, 3, H, W)`` in [0, 1].
+        every_n_steps: How often; also shown after the last step.
+    """
+
+    def __init__(self, content: Tensor, style: Tensor, every_n_steps: int) -> None:
+        self.content = content
+        self.style = style
+        self.every_n_steps = every_n_steps
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the painting."""
+        self._add_image(trainer, "style", self.style[0])
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Stylise the photographs, if it is time."""
+        step = trainer.global_step
+        if trainer.is_global_zero and (step % self.every_n_steps == 0 or step == trainer.max_steps):
+            self._add_image(trainer, "val/preview", self.grid(pl_module))
+
+    def grid(self, module: pl.LightningModule) -> Tensor:
+        """Return two pairs a row, photograph left and stylised right, ``(3, H', W')``."""
+        with torch.no_grad():
+            stylized = torch.cat(
+                [module(x.to(module.device)) for x in torch.split(self.content, 1)]
+            )
+        pairs = torch.stack((self.content, stylized.clamp(0, 1).to(self.content)), dim=1)
+        grid: Tensor = make_grid(pairs.flatten(0, 1), nrow=4, padding=4, pad_value=1.0)
+        return grid
+
+    @staticmethod
+    def _add_image(trainer: pl.Trainer, tag: str, image: Tensor) -> None:
+        if isinstance(trainer.logger, TensorBoardLogger):
+            trainer.logger.experiment.add_image(tag, image, trainer.global_step)
+
+
+class Throughput(Callback):
+    """Measures photographs per second over all devices, as ``perf/images_per_s``."""
+
+    def __init__(self) -> None:
+        self.images_per_s = 0.0
+        self._start_s = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start_s = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Tensor,
+        batch_idx: int,
+    ) -> None:
+        """Take the time since the last batch, waiting for data included."""
+        now_s = time.perf_counter()
+        speed = len(batch) * trainer.world_size / (now_s - self._start_s)
+        # The mean of about the last twenty steps: single steps vary with the machine's other load.
+        self.images_per_s += (speed - self.images_per_s) * (0.05 if self.images_per_s else 1.0)
+        pl_module.log("perf/images_per_s", self.images_per_s, rank_zero_only=True)
+        self._start_s = now_s
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave validation out of the time."""
+        self._start_s = time.perf_counter()
+
+
+class Progress(ProgressBar):
+    """A bar over all steps with losses, images/s and time left; lines where none can be drawn.
+
+    Args:
+        title: What is trained.
+        throughput: Where the speed is measured.
+        line_every_n_steps: How often to log a line when the output is no terminal.
+    """
+
+    def __init__(self, title: str, throughput: Throughput, line_every_n_steps: int) -> None:
+        super().__init__()
+        self.title = title
+        self.throughput = throughput
+        self.line_every_n_steps = line_every_n_steps
+        self._bar: tqdm[Any] | None = None
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Stay silent: Lightning asks every process but the first to."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Show progress."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the bar, at the step where the training starts."""
+        self._bar = tqdm(
+            desc=self.title,
+            total=trainer.max_steps,
+            initial=trainer.global_step,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not (self._enabled and sys.stderr.isatty()),
+        )
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Move the bar by a step, or log a line."""
+        step = trainer.global_step
+        assert self._bar is not None
+        if not self._bar.disable:
+            self._bar.set_postfix_str(self._values(trainer), refresh=False)
+            self._bar.update(step - self._bar.n)
+        elif self._enabled and (step % self.line_every_n_steps == 0 or step == trainer.max_steps):
+            left_s = (trainer.max_steps - step) * len(batch) * trainer.world_size
+            left = tqdm.format_interval(left_s / self.throughput.images_per_s)
+            log.info(
+                "step %d/%d, %s, %s left", step, trainer.max_steps, self._values(trainer), left
+            )
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the bar where it stands."""
+        self._close()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the finished bar on the screen."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _values(self, trainer: pl.Trainer) -> str:
+        metrics = trainer.callback_metrics
+        shown = {"loss": "loss", "content": "content_loss", "style": "style_loss"}
+        losses = [f"{name} {metrics[f'train/{tag}']:.3f}" for name, tag in shown.items()]
+        return ", ".join([*losses, f"{self.throughput.images_per_s:.1f} images/s"])

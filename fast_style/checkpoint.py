@@ -1,0 +1,168 @@
+"""Style models on disk: safetensors with a JSON header that says what they are.
+
+Loading executes nothing from the file and needs neither VGG, Lightning nor Hydra.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fast_style.files import write_atomically
+from fast_style.network import build_network
+from fast_style.resources import shipped_styles
+
+FORMAT_VERSION = 1
+HEADER_KEY = "fast_style"  # of the JSON text in the safetensors metadata
+CKPT_KEY = "fast_style"  # of the same description in a Lightning checkpoint
+NETWORK_PREFIX = "network."  # of the network's tensors in a Lightning checkpoint
+
+
+class ModelFileError(ValueError):
+    """A style model file that is missing, damaged, from a later version or not ours."""
+
+
+class StyleModel(NamedTuple):
+    """A network, ready to stylise, and the plain data that describes it."""
+
+    network: nn.Module
+    description: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The style's name."""
+        return str(self.description["style"]["name"])
+
+
+def save_style_model(path: Path, network: nn.Module, description: Mapping[str, Any]) -> None:
+    """Write a style model, weights as float16, whole or not at all.
+
+    Args:
+        path: A ``.safetensors`` file.
+        network: As ``build_network`` makes it from ``description["network"]``.
+        description: Plain data: ``network``, ``style`` and whatever else describes the model.
+
+    Raises:
+        ModelFileError: A weight is not a finite float16 number.
+        OSError: The file can't be written.
+    """
+    state = {key: value.half().contiguous().cpu() for key, value in network.state_dict().items()}
+    for key, value in state.items():
+        if not torch.isfinite(value).all():
+            raise ModelFileError(f"{key} has values that are not finite float16 numbers")
+    header = json.dumps({"format_version": FORMAT_VERSION, **description}, sort_keys=True)
+    with write_atomically(path) as temporary:
+        save_file(state, temporary, {HEADER_KEY: header})
+
+
+def find_style_model(name_or_path: str | Path) -> Path:
+    """Return the file of a released style's name, or the path itself if there is a file.
+
+    Raises:
+        ModelFileError: Neither.
+    """
+    shipped = shipped_styles()
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    path = Path(name_or_path).expanduser()
+    if not path.is_file():
+        names = ", ".join(shipped) or "none"
+        raise ModelFileError(
+            f"no style model {path}: neither a file nor a released style ({names})"
+        )
+    return path
+
+
+def load_style_model(name_or_path: str | Path) -> StyleModel:
+    """Load a released style, a ``.safetensors`` style model or a Lightning ``.ckpt`` of ours.
+
+    Returns:
+        The network, float32, on the CPU, in eval mode, without gradients.
+
+    Raises:
+        ModelFileError: Missing, damaged, from a later version of the format, or not ours.
+    """
+    path = find_style_model(name_or_path)
+    read = _read_ckpt if path.suffix == ".ckpt" else _read_safetensors
+    description, state = read(path)
+    version = description.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise ModelFileError(f"{path} is not a style model of fast_style: no format version")
+    if version > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path} has format version {version}, this program reads up to {FORMAT_VERSION}: "
+            "update fast_style"
+        )
+    style = description.get("style")
+    if not isinstance(style, dict) or not isinstance(style.get("name"), str):
+        raise ModelFileError(f"{path}: its header names no style")
+    try:
+        with torch.device("meta"):  # shapes first: nothing is allocated for a bad header
+            network = build_network(description.get("network"))
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(f"{path}: its header describes no known network: {error}") from error
+    _check_state(network, state, path)
+    network.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
+    return StyleModel(network.eval().requires_grad_(False), description)
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(HEADER_KEY)
+            if header is None:
+                raise ModelFileError(f"{path} is a safetensors file, but not a style model")
+            description = json.loads(header)
+            if not isinstance(description, dict):
+                raise ModelFileError(f"{path}: its header is not a JSON object")
+            return description, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path} is not a readable style model: {error}") from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(f"{path}: its header is not valid JSON: {error}") from error
+
+
+def _read_ckpt(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelFileError(f"{path} is damaged, or holds more than plain data") from error
+    except Exception as error:  # a damaged file raises half a dozen kinds
+        raise ModelFileError(f"{path} is not a readable checkpoint: {error}") from error
+    description = loaded.get(CKPT_KEY) if isinstance(loaded, dict) else None
+    state = loaded.get("state_dict") if isinstance(loaded, dict) else None
+    if not isinstance(description, dict) or not isinstance(state, dict):
+        raise ModelFileError(f"{path} is not a checkpoint of fast_style")
+    network = {
+        key.removeprefix(NETWORK_PREFIX): value
+        for key, value in state.items()
+        if isinstance(key, str) and key.startswith(NETWORK_PREFIX)
+    }
+    return {"format_version": FORMAT_VERSION, **description}, network
+
+
+def _check_state(network: nn.Module, state: Mapping[str, object], path: Path) -> None:
+    expected = network.state_dict()
+    if missing := sorted(expected.keys() - state.keys()):
+        raise ModelFileError(f"{path} lacks the network's {missing[0]}: damaged, or not ours")
+    if surplus := sorted(state.keys() - expected.keys()):
+        raise ModelFileError(f"{path} holds {surplus[0]}, which its network does not have")
+    for key, target in expected.items():
+        value = state[key]
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            raise ModelFileError(f"{path}: {key} is not a floating-point tensor")
+        if value.shape != target.shape:
+            found, needed = tuple(value.shape), tuple(target.shape)
+            raise ModelFileError(f"{path}: {key} has shape {found}, its network needs {needed}")
+        if not torch.isfinite(value).all():
+            raise ModelFileError(f"{path}: {key} has values that are not finite numbers")

@@ -1,0 +1,174 @@
+"""PhotographData: what to train and validate on, as Lightning asks for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from fast_style.image import PictureError, read_crop
+from fast_style.photographs import (
+    DataError,
+    Photographs,
+    StepSampler,
+    centre_box,
+    find_photographs,
+    split_folder,
+)
+from fast_style.resources import asset
+
+log = logging.getLogger(__name__)
+
+
+class PhotographData(pl.LightningDataModule):
+    """Training crops and held-back photographs from any folder, flat or nested.
+
+    Args:
+        root: The folder, or ``bundled`` for the package's sample photographs.
+        split: Its part to train on, as in the COCO layout (``root/split`` or
+            ``root/images/split``); none for the whole folder.
+        val_split: The part to validate on. Where it is absent, photographs of the training part
+            are held back instead and never trained on.
+        image_size: Side of a training crop and of a validation photograph, px.
+        batch_size: Photographs per step and device.
+        smallest_crop: Side of the smallest crop, as a share of the photograph's shorter side.
+        val_photographs: How many to validate on.
+        num_workers: Processes that decode; ``auto`` chooses by what trains.
+        seed: Of the order, the crops and the flips.
+
+    Raises:
+        ValueError: A number out of its range.
+        DataError: In ``setup``: a folder that is missing, empty or too small.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        split: str | None,
+        val_split: str | None,
+        image_size: int,
+        batch_size: int,
+        smallest_crop: float,
+        val_photographs: int,
+        num_workers: int | str,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        if image_size < 32:
+            raise ValueError(f"data.image_size must be at least 32 px, found {image_size}")
+        if batch_size < 1:
+            raise ValueError(f"data.batch_size must be at least 1, found {batch_size}")
+        if not 0 < smallest_crop <= 1:
+            raise ValueError(f"data.smallest_crop must be in (0, 1], found {smallest_crop}")
+        if val_photographs < 1:
+            raise ValueError(f"data.val_photographs must be at least 1, found {val_photographs}")
+        if num_workers != "auto" and (isinstance(num_workers, str) or num_workers < 0):
+            raise ValueError(f"data.num_workers is auto or 0 and more, found {num_workers!r}")
+        self.root = asset("photos") if root == "bundled" else Path(root).expanduser()
+        self.split = split
+        self.val_split = val_split
+        self.image_size = image_size
+        self.batch_size = batch_size
+        self.smallest_crop = smallest_crop
+        self.val_photographs = val_photographs
+        self.num_workers = num_workers
+        self.seed = seed
+        self.train_set: Photographs | None = None
+        self.val_images = torch.empty(0)
+        self._reported = 0
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find the photographs and read those that are held back.
+
+        Raises:
+            DataError: A folder is missing, empty, or has too few photographs to hold some back.
+        """
+        if self.train_set is not None:
+            return
+        files = find_photographs(split_folder(self.root, self.split))
+        val_folder = split_folder(self.root, self.val_split) if self.val_split else None
+        if val_folder is not None and val_folder.is_dir():
+            candidates, held_back_from = find_photographs(val_folder), val_folder
+        else:
+            candidates, held_back_from = files, split_folder(self.root, self.split)
+        # By a generator of its own: the same photographs are held back whatever the seed.
+        candidates = random.Random(0).sample(candidates, len(candidates))
+        used, images = self._read_val(candidates)
+        files = sorted(set(files) - set(used))
+        if not files or len(images) < self.val_photographs:
+            raise DataError(
+                f"{held_back_from} has {len(images)} readable photographs to validate on "
+                f"(data.val_photographs={self.val_photographs}) and leaves {len(files)} to train "
+                "on: add photographs or hold fewer back"
+            )
+        self.val_images = torch.stack(images)
+        self.train_set = Photographs(files, self.image_size, self.smallest_crop, self.seed)
+        log.info(
+            "%d photographs to train on, %d held back, from %s", len(files), len(images), self.root
+        )
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """Return the batches from the trainer's current step to its last, ``(N, 3, S, S)``."""
+        assert self.train_set is not None
+        assert self.trainer is not None
+        sampler = StepSampler(
+            len(self.train_set),
+            self.batch_size,
+            self.trainer.global_step,
+            self.trainer.max_steps,
+            self.seed,
+            self.trainer.global_rank,
+            self.trainer.world_size,
+        )
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        workers = self.num_workers
+        if isinstance(workers, str):
+            # One process decodes far faster than a CPU trains; a GPU can eat what eight give.
+            workers = min(8, (os.cpu_count() or 1) if on_gpu else 1)
+        return DataLoader(
+            self.train_set,
+            batch_sampler=sampler,
+            num_workers=workers,
+            pin_memory=on_gpu,
+            prefetch_factor=4 if workers else None,
+        )
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Return the held-back photographs, in order, each the largest square in its middle."""
+        return DataLoader(TensorDataset(self.val_images), batch_size=self.batch_size)
+
+    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
+        """Log the files that the workers have found damaged since the last batch."""
+        if self.train_set is not None:
+            damaged = self.damaged_files()
+            if len(damaged) > self._reported:
+                self._reported = len(damaged)
+                names = ", ".join(map(str, damaged))
+                log.warning("skipped %d files that cannot be decoded: %s", len(damaged), names)
+        return batch
+
+    def damaged_files(self) -> list[Path]:
+        """Return the training files found undecodable so far."""
+        assert self.train_set is not None
+        return [self.train_set.files[i] for i in self.train_set.damaged.nonzero().flatten()]
+
+    def _read_val(self, candidates: Sequence[Path]) -> tuple[list[Path], list[Tensor]]:
+        """Read the first readable ones; the damaged ones before them count as used."""
+        used: list[Path] = []
+        images: list[Tensor] = []
+        for path in candidates:
+            if len(images) == self.val_photographs:
+                break
+            used.append(path)
+            try:
+                images.append(read_crop(path, self.image_size, centre_box))
+            except PictureError as error:
+                log.warning("skipped: %s", error)
+        return used, images

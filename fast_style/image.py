@@ -1,0 +1,289 @@
+"""Pictures on disk and in memory: the only file that knows Pillow, EXIF, ICC, alpha and uint8.
+
+Everywhere else an image is float32 RGB in [0, 1], (N, 3, H, W), sRGB.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from fast_style.files import write_atomically
+
+READABLE = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm")
+WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
+QUALITY = 95  # of JPEG and WebP, as the field's best tools write
+EXIF_ORIENTATION = 0x0112
+_SRGB = ImageCms.createProfile("sRGB")
+Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels
+
+
+PillowImage = Image.Image
+
+
+class PictureError(ValueError):
+    """A picture file that can't be read or written; the message names it and says why."""
+
+
+class Picture(NamedTuple):
+    """A picture as read: its colours and, if the file has any, its transparency."""
+
+    rgb: Tensor  # (1, 3, H, W), float32, [0, 1], sRGB
+    alpha: Tensor | None  # (1, 1, H, W), float32, [0, 1]; 0 is transparent
+
+
+def check_image(image: Tensor, smallest: int) -> None:
+    """Check that ``image`` is ``(N, 3, H, W)``, floating point and at least ``smallest`` a side.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if image.ndim != 4 or image.shape[1] != 3:
+        raise ValueError(f"expected an image of shape (N, 3, H, W), found {tuple(image.shape)}")
+    if not image.is_floating_point():
+        raise ValueError(f"expected a floating-point image in [0, 1], found {image.dtype}")
+    if min(image.shape[-2:]) < smallest:
+        height, width = image.shape[-2:]
+        raise ValueError(
+            f"the picture is {width} x {height} px; at least {smallest} x {smallest} px are needed"
+        )
+
+
+def read_picture(path: str | Path) -> Picture:
+    """Read a picture file: upright (EXIF), in sRGB (ICC), any of Pillow's modes, 8 to 32 bits.
+
+    Raises:
+        PictureError: The file is missing, not a picture, damaged or too large.
+    """
+    with _open(path) as image:
+        return from_pil(image)
+
+
+def read_style(path: str | Path, size: int) -> Tensor:
+    """Return a painting, its shorter side scaled to ``size`` px, ``(1, 3, H, W)`` in [0, 1].
+
+    Transparent parts are taken as white. A smaller painting is enlarged.
+
+    Raises:
+        PictureError: As ``read_picture``.
+        ValueError: ``size`` is below 32.
+    """
+    if size < 32:
+        raise ValueError(f"style.size must be at least 32 px, found {size}")
+    with _open(path) as image:
+        upright = _flat_rgb(image)
+        factor = size / min(upright.size)
+        width, height = (max(1, round(side * factor)) for side in upright.size)
+        return _tensor(upright.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def read_crop(path: str | Path, size: int, choose_box: Callable[[int, int], Box]) -> Tensor:
+    """Return a crop of a photograph resized to a square, ``(3, size, size)``, float32, [0, 1].
+
+    A JPEG much larger than the crop needs is decoded at a reduced scale.
+
+    Args:
+        path: The photograph. Transparent parts are taken as white.
+        size: Height and width of the result, px.
+        choose_box: Called with the upright photograph's width and height, px; returns the crop.
+
+    Raises:
+        PictureError: As ``read_picture``.
+    """
+    with _open(path) as image:
+        turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
+        width, height = image.size[::-1] if turned else image.size
+        left, upper, right, lower = choose_box(width, height)
+        scale = size / min(right - left, lower - upper)
+        if image.format == "JPEG" and scale < 1:
+            image.draft("RGB", (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+        upright = _flat_rgb(image)
+        sx, sy = upright.width / width, upright.height / height  # what the reduced decoding left
+        box = (left * sx, upper * sy, right * sx, lower * sy)
+        square = upright.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
+        return _tensor(square)[0]
+
+
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Return a picture's stored width and height, px, reading no more than the file's header.
+
+    Raises:
+        PictureError: As ``read_picture``.
+    """
+    with _open(path) as image:
+        return image.size
+
+
+def from_pil(image: Image.Image) -> Picture:
+    """Return a Pillow image of any mode as a ``Picture``, upright and in sRGB.
+
+    Raises:
+        PictureError: The image's data is damaged.
+    """
+    with _pictures_errors("the image"):
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
+            levels = np.asarray(upright, dtype=np.float32)
+            levels = levels / (1.0 if upright.mode == "F" and levels.max() <= 1 else 65535.0)
+            grey = torch.from_numpy(levels.clip(0, 1)).view(1, 1, *levels.shape)
+            return Picture(grey.repeat(1, 3, 1, 1), None)
+        if not upright.has_transparency_data:
+            return Picture(_tensor(_to_srgb(upright)), None)
+        rgba = upright.convert("RGBA")
+        rgb = rgba.convert("RGB")
+        if profile := image.info.get("icc_profile"):
+            rgb.info["icc_profile"] = profile
+        return Picture(_tensor(_to_srgb(rgb)), _tensor(rgba.getchannel("A")))
+
+
+def to_pil(rgb: Tensor, alpha: Tensor | None = None) -> Image.Image:
+    """Return ``rgb``, ``(1, 3, H, W)`` clamped to [0, 1], as an 8-bit image; RGBA with ``alpha``.
+
+    Raises:
+        PictureError: ``rgb`` has values that are not finite numbers.
+    """
+    if not torch.isfinite(rgb).all():
+        raise PictureError("the picture has values that are not finite numbers")
+    planes = rgb if alpha is None else torch.cat((rgb, alpha.to(rgb)), dim=1)
+    levels = (planes.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return Image.fromarray(levels[0].permute(1, 2, 0).cpu().numpy())
+
+
+def from_array(array: npt.NDArray[Any]) -> Picture:
+    """Return an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float in [0, 1].
+
+    Raises:
+        ValueError: Another shape or type.
+    """
+    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    is_bytes = array.dtype == np.uint8
+    if not fits or not (is_bytes or np.issubdtype(array.dtype, np.floating)):
+        raise ValueError(
+            "expected an array (H, W), (H, W, 3) or (H, W, 4), uint8 or float, found "
+            f"{array.shape}, {array.dtype}"
+        )
+    levels = torch.from_numpy(np.array(array, dtype=np.float32) / (255 if is_bytes else 1))
+    planes = levels.view(*levels.shape[:2], -1).permute(2, 0, 1)[None]
+    rgb = planes[:, :3] if planes.shape[1] > 1 else planes.repeat(1, 3, 1, 1)
+    return Picture(rgb, planes[:, 3:] if planes.shape[1] == 4 else None)
+
+
+def array_like(array: npt.NDArray[Any], rgb: Tensor, alpha: Tensor | None) -> npt.NDArray[Any]:
+    """Return a picture as ``(H, W, 3)`` or ``(H, W, 4)`` of ``array``'s type and range."""
+    if array.dtype == np.uint8:
+        return np.asarray(to_pil(rgb, alpha))
+    planes = rgb if alpha is None else torch.cat((rgb, alpha), dim=1)
+    return planes[0].permute(1, 2, 0).numpy().astype(array.dtype)
+
+
+def write_picture(path: str | Path, rgb: Tensor, alpha: Tensor | None = None) -> None:
+    """Write a picture as PNG, JPEG or WebP, by the extension, whole or not at all.
+
+    JPEG has no transparency: there ``alpha`` is laid on white.
+
+    Args:
+        path: Ends in one of ``WRITABLE``; folders are created.
+        rgb: ``(1, 3, H, W)``, clamped to [0, 1].
+        alpha: ``(1, 1, H, W)`` in [0, 1], or none.
+
+    Raises:
+        PictureError: Another extension, a disk that is full, a folder that is not writable.
+    """
+    path = Path(path)
+    check_writable(path)
+    if path.suffix.lower() in (".jpg", ".jpeg") and alpha is not None:
+        rgb, alpha = rgb * alpha + (1 - alpha), None
+    image = to_pil(rgb, alpha)
+    try:
+        with write_atomically(path) as temporary:
+            if path.suffix.lower() == ".png":
+                image.save(temporary)
+            else:
+                image.save(temporary, quality=QUALITY, subsampling=0)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(f"cannot write {path}: {reason}") from error
+
+
+def check_writable(path: Path) -> None:
+    """Check that pictures of this file's extension can be written.
+
+    Raises:
+        PictureError: They can't.
+    """
+    if path.suffix.lower() not in WRITABLE:
+        raise PictureError(f"cannot write {path}: its name must end in {', '.join(WRITABLE)}")
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[Image.Image]:
+    """Open a picture file; every way in which that and the body fail is a ``PictureError``."""
+    path = Path(path)
+    if path.is_dir():
+        raise PictureError(f"cannot read {path}: it is a folder, expected a picture file")
+    with _pictures_errors(str(path)), Image.open(path) as image:
+        yield image
+
+
+@contextmanager
+def _pictures_errors(what: str) -> Iterator[None]:
+    try:
+        with warnings.catch_warnings():
+            # Between Pillow's limit and twice that it warns; beyond it raises, handled below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    except PictureError:
+        raise
+    except FileNotFoundError as error:
+        raise PictureError(f"cannot read {what}: there is no such file") from error
+    except UnidentifiedImageError as error:
+        raise PictureError(f"cannot read {what}: not a picture in a known format") from error
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"cannot read {what}: too many pixels ({error})") from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(f"cannot read {what}: {reason}") from error
+
+
+def _flat_rgb(image: Image.Image) -> Image.Image:
+    """Return the image upright, in sRGB, 8 bits, transparent parts on white."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "RGB" and "icc_profile" not in image.info:
+        return image
+    picture = from_pil(image)
+    if picture.alpha is None:
+        return to_pil(picture.rgb)
+    return to_pil(picture.rgb * picture.alpha + (1 - picture.alpha))
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Convert to 8-bit RGB, by the embedded ICC profile if there is one."""
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("RGB", "L", "CMYK"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a broken profile is no reason to lose the picture
+    return image.convert("RGB")
+
+
+def _tensor(image: Image.Image) -> Tensor:
+    """Return an 8-bit image as ``(1, C, H, W)``, float32, [0, 1]."""
+    levels = torch.from_numpy(np.array(image))
+    levels = levels.view(*levels.shape[:2], -1).permute(2, 0, 1)[None]
+    return levels.to(torch.float32, memory_format=torch.contiguous_format) / 255

@@ -1,0 +1,265 @@
+"""The perceptual loss: content, Gram matrices, total variation and their weighted sum.
+
+Owns every formula; training, optimisation and evaluation all call PerceptualLoss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fast_style.vgg import VGG16Features, canonical_layer
+
+Normalization = Literal["relative", "mean"]
+NORMALIZATIONS: tuple[Normalization, ...] = ("relative", "mean")
+
+
+class LossTerms(NamedTuple):
+    """The loss of a batch and its parts, all scalar tensors, float32 or better.
+
+    ``total`` is the weighted sum of the others: content and style errors by layer, unweighted,
+    with ``content_weights``, ``style_weights`` and ``total_variation_weight`` beside them.
+    """
+
+    total: Tensor
+    content: dict[str, Tensor]
+    style: dict[str, Tensor]
+    total_variation: Tensor
+    content_weights: dict[str, float]
+    style_weights: dict[str, float]
+    total_variation_weight: float
+
+    def scalars(self) -> dict[str, Tensor]:
+        """Return what is worth logging, detached.
+
+        ``*_loss`` is weighted and adds up to ``loss``; ``*_error`` is not weighted.
+        """
+        scalars = {"loss": self.total}
+        nothing = torch.zeros_like(self.total)  # for a loss without content, or without style
+        for part, errors, weights in (
+            ("content", self.content, self.content_weights),
+            ("style", self.style, self.style_weights),
+        ):
+            weighted = {layer: weights[layer] * error for layer, error in errors.items()}
+            scalars[f"{part}_loss"] = sum(weighted.values(), nothing)
+            scalars[f"{part}_error"] = sum(errors.values(), nothing)
+            scalars |= {f"{part}_loss/{layer}": value for layer, value in weighted.items()}
+            scalars |= {f"{part}_error/{layer}": value for layer, value in errors.items()}
+        scalars["total_variation_loss"] = self.total_variation_weight * self.total_variation
+        scalars["total_variation"] = self.total_variation
+        return {name: value.detach() for name, value in scalars.items()}
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Return the Gram matrices ``F F^T / (C H W)`` of feature maps, at least in float32.
+
+    Args:
+        features: ``(N, C, H, W)``, floating point.
+
+    Returns:
+        ``(N, C, C)``, symmetric; float32, or float64 for float64 features.
+
+    Raises:
+        ValueError: ``features`` does not have four dimensions.
+
+    Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, with the normalisation of Johnson et al.
+        2016, section 3.2.
+    """
+    if features.ndim != 4:
+        raise ValueError(f"expected features (N, C, H, W), found {tuple(features.shape)}")
+    n, c, h, w = features.shape
+    # Positions first: a view of the channels-last features that VGG16Features returns.
+    f = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # (N, HW, C)
+    f = f.to(torch.promote_types(f.dtype, torch.float32))
+    with torch.autocast(f.device.type, enabled=False):
+        return f.transpose(1, 2) @ f / (c * h * w)  # (N, C, C)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Return the anisotropic total variation: mean squared difference of neighbours, 0-255 units.
+
+    The mean over all vertical neighbours plus the mean over all horizontal ones, so it depends
+    neither on the size of the picture nor on the batch.
+
+    Args:
+        image: ``(N, 3, H, W)`` in [0, 1], H and W at least 2.
+
+    Returns:
+        A scalar, float32 or better; 0 for a flat picture, at most 2 * 255**2.
+
+    Raises:
+        ValueError: The image has another shape or a side of a single pixel.
+
+    Source: Johnson et al. 2016, section 3.2; squared differences as in Mahendran & Vedaldi 2015,
+        arXiv:1412.0035, with beta = 2.
+    """
+    if image.ndim != 4 or min(image.shape[-2:]) < 2:
+        raise ValueError(f"expected (N, 3, H, W), H and W at least 2, found {tuple(image.shape)}")
+    x = image.to(torch.promote_types(image.dtype, torch.float32)) * 255
+    vertical = (x[..., 1:, :] - x[..., :-1, :]).square().mean()
+    horizontal = (x[..., 1:] - x[..., :-1]).square().mean()
+    return vertical + horizontal
+
+
+class PerceptualLoss(nn.Module):
+    """Content, style and total-variation loss of a stylised picture, on VGG16's features.
+
+    With ``normalization="mean"`` the classical errors: content is the mean squared difference of
+    features, style the mean squared difference of Gram matrices. With ``"relative"`` each is
+    divided by the energy of its target, so 0 is perfect, 1 as wrong as an empty picture::
+
+        content  |F(y) - F(c)|^2 / |F(c)|^2      style  |G(y) - G(s)|^2 / |G(s)|^2
+
+    per photograph and layer, averaged over the batch; a weight then means the same at every
+    layer, for every painting and with any VGG weights.
+
+    Args:
+        style: The painting, ``(1, 3, H, W)``, float in [0, 1]; its Gram matrices are kept.
+        content_layers: Names of the content taps; may be none.
+        style_layers: Names of the style taps; may be none.
+        content_layer_weights: One for each of ``content_layers``.
+        style_layer_weights: One for each of ``style_layers``.
+        content_weight: Multiplies all content terms.
+        style_weight: Multiplies all style terms.
+        total_variation_weight: Multiplies ``total_variation``.
+        normalization: ``relative`` or ``mean``.
+        vgg_weights: As ``VGG16Features``'s ``weights``.
+        dtype: In which VGG16 runs; Gram matrices and sums are float32 or better.
+
+    Raises:
+        ValueError: No layer at all, an unknown one, one named twice, not one weight per layer, a
+            weight that is negative or not finite, an unknown normalisation, a style picture of
+            another shape or too small.
+        VGGWeightsError: As ``VGG16Features``.
+
+    Source: Gatys et al. 2015, arXiv:1508.06576; Johnson et al. 2016, arXiv:1603.08155.
+    Departs: ``relative`` is ours; ``mean`` divides the style term by C^2 twice over (in the Gram
+        matrix and in the mean), as all published weights assume.
+    """
+
+    def __init__(
+        self,
+        style: Tensor,
+        content_layers: Sequence[str],
+        style_layers: Sequence[str],
+        content_layer_weights: Sequence[float],
+        style_layer_weights: Sequence[float],
+        content_weight: float = 1.0,
+        style_weight: float = 1.0,
+        total_variation_weight: float = 0.0,
+        normalization: str = "relative",
+        vgg_weights: str = "bundled",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"loss.normalization is one of {', '.join(NORMALIZATIONS)}, found {normalization!r}"
+            )
+        self.content_weights = _layer_weights(
+            "content", content_layers, content_layer_weights, content_weight
+        )
+        self.style_weights = _layer_weights(
+            "style", style_layers, style_layer_weights, style_weight
+        )
+        if not self.content_weights and not self.style_weights:
+            raise ValueError("the loss needs at least one content or style layer, found none")
+        self.total_variation_weight = _weight("total_variation_weight", total_variation_weight)
+        self.normalization = normalization
+        layers = {**self.content_weights, **self.style_weights}
+        self.vgg = VGG16Features(layers, vgg_weights, dtype)
+        if style.ndim != 4 or style.shape[0] != 1:
+            raise ValueError(f"expected one style (1, 3, H, W), found {tuple(style.shape)}")
+        with torch.no_grad():
+            features = self.vgg(style, self.style_weights) if self.style_weights else {}
+        for layer in self.style_weights:
+            gram = gram_matrix(features[layer])
+            if not gram.any():
+                raise ValueError(f"the style picture leaves {layer} without any activation")
+            self.register_buffer(f"style_gram_{layer}", gram, persistent=False)
+
+    def forward(self, stylized: Tensor, content: Tensor) -> LossTerms:
+        """Return the loss of ``stylized`` as a picture of ``content`` in the style.
+
+        Args:
+            stylized: ``(N, 3, H, W)``, floating point, about [0, 1]; gradients flow into it.
+            content: ``(N, 3, H, W)``, floating point, in [0, 1]; no gradient flows into it.
+
+        Raises:
+            ValueError: The two differ in shape, or as ``VGG16Features.forward``.
+        """
+        if stylized.shape != content.shape:
+            found = f"{tuple(stylized.shape)} and {tuple(content.shape)}"
+            raise ValueError(f"stylized and content must have the same shape, found {found}")
+        features = self.vgg(stylized)
+        with torch.no_grad():
+            targets = self.vgg(content, self.content_weights) if self.content_weights else {}
+        with torch.autocast(stylized.device.type, enabled=False):
+            content_errors = {
+                layer: self._error(features[layer], targets[layer]) for layer in targets
+            }
+            style_errors = {
+                layer: self._error(gram_matrix(features[layer]), self.style_gram(layer))
+                for layer in self.style_weights
+            }
+            variation = total_variation(stylized)
+            total = self.total_variation_weight * variation
+            for layer, error in content_errors.items():
+                total = total + self.content_weights[layer] * error
+            for layer, error in style_errors.items():
+                total = total + self.style_weights[layer] * error
+        return LossTerms(
+            total,
+            content_errors,
+            style_errors,
+            variation,
+            self.content_weights,
+            self.style_weights,
+            self.total_variation_weight,
+        )
+
+    def style_gram(self, layer: str) -> Tensor:
+        """Return the painting's Gram matrix at ``layer``, ``(1, C, C)``."""
+        return self.get_buffer(f"style_gram_{layer}")
+
+    def _error(self, found: Tensor, target: Tensor) -> Tensor:
+        """Return the squared error per photograph, by the chosen normalisation, batch mean."""
+        exact = torch.promote_types(found.dtype, torch.float32)
+        found, target = found.flatten(1).to(exact), target.flatten(1).to(exact)
+        if self.normalization == "mean":
+            return (found - target).square().mean()
+        energy = target.square().sum(1)
+        # A photograph may leave a deep layer dark; then any activation is an error of its own size.
+        smallest = torch.finfo(torch.float32).tiny
+        return ((found - target).square().sum(1) / energy.clamp_min(smallest)).mean()
+
+
+def _weight(name: str, value: float) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"loss.{name} must be a number of 0 or more, found {value}")
+    return float(value)
+
+
+def _layer_weights(
+    part: str, layers: Sequence[str], layer_weights: Sequence[float], factor: float
+) -> dict[str, float]:
+    factor = _weight(f"{part}_weight", factor)
+    for name, value in ((f"{part}_layers", layers), (f"{part}_layer_weights", layer_weights)):
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ValueError(f"loss.{name} must be a list, found {value!r}")
+    if len(layers) != len(layer_weights):
+        raise ValueError(
+            f"loss.{part}_layers names {len(layers)} layers, but loss.{part}_layer_weights has "
+            f"{len(layer_weights)} weights: give one for each layer"
+        )
+    weights: dict[str, float] = {}
+    for name, value in zip(layers, layer_weights, strict=True):
+        layer = canonical_layer(name)
+        if layer in weights:
+            raise ValueError(f"loss.{part}_layers names {layer} twice")
+        weights[layer] = factor * _weight(f"{part}_layer_weights", value)
+    return weights

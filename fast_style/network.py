@@ -1,0 +1,146 @@
+"""The transformer networks, photograph in, picture out: plain modules, no training.
+
+Images are ``(N, 3, H, W)``, RGB in [0, 1]; the networks' own scaling lives inside them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fast_style.image import check_image
+
+SMALLEST_SIDE = 32  # px; below it reflection padding has nothing left to reflect
+# The networks work on (image - MEAN) / SPREAD: VGG's training mean, and 64 of 255 levels.
+MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
+SPREAD = 64 / 255
+# Bounds on what a model file may ask for, far beyond anything useful.
+MOST_CHANNELS = 4096
+MOST_BLOCKS = 64
+
+
+class ConvNorm(nn.Sequential):
+    """Reflection padding, convolution, instance normalisation and, if asked, ReLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel_size: int, stride: int = 1, relu: bool = True
+    ) -> None:
+        layers: list[nn.Module] = [
+            nn.ReflectionPad2d(kernel_size // 2),
+            nn.Conv2d(inputs, outputs, kernel_size, stride),
+            nn.InstanceNorm2d(outputs, affine=True),
+        ]
+        super().__init__(*layers, *([nn.ReLU()] if relu else []))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions beside the identity, nothing after the sum (He et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            ConvNorm(channels, channels, 3), ConvNorm(channels, channels, 3, relu=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` plus its residual; the shape stays."""
+        residual: Tensor = self.convolutions(x)
+        return x + residual
+
+
+class UpsampleConv(nn.Sequential):
+    """Nearest-neighbour doubling, then a 3 x 3 convolution.
+
+    Source: Odena et al. 2016, "Deconvolution and Checkerboard Artifacts": a transposed
+    convolution overlaps unevenly and leaves a grid in the picture.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(nn.Upsample(scale_factor=2, mode="nearest"), ConvNorm(inputs, outputs, 3))
+
+
+class JohnsonNetwork(nn.Module):
+    """The residual transformer network of Johnson et al.
+
+    Args:
+        channels: Widths at full, half and quarter resolution.
+        residual_blocks: How many residual blocks at quarter resolution.
+
+    Raises:
+        ValueError: ``channels`` is not three widths, or a number is out of its range.
+
+    Source: Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, and its supplement.
+    Departs: instance for batch normalisation (Ulyanov et al. 2016, arXiv:1607.08022); reflection
+        padding at each convolution; nearest upsampling and convolution for transposed
+        convolution; a linear output for the scaled tanh, which saturates.
+    """
+
+    def __init__(
+        self, channels: tuple[int, int, int] = (32, 64, 128), residual_blocks: int = 5
+    ) -> None:
+        super().__init__()
+        if len(channels) != 3 or not all(1 <= width <= MOST_CHANNELS for width in channels):
+            raise ValueError(
+                f"network.channels must be three widths from 1 to {MOST_CHANNELS}, found {channels}"
+            )
+        if not 0 <= residual_blocks <= MOST_BLOCKS:
+            raise ValueError(
+                f"network.residual_blocks must be 0 to {MOST_BLOCKS}, found {residual_blocks}"
+            )
+        full, half, quarter = channels
+        self.encoder = nn.Sequential(
+            ConvNorm(3, full, 9),
+            ConvNorm(full, half, 3, stride=2),
+            ConvNorm(half, quarter, 3, stride=2),
+        )
+        self.residual = nn.Sequential(*[ResidualBlock(quarter) for _ in range(residual_blocks)])
+        self.decoder = nn.Sequential(UpsampleConv(quarter, half), UpsampleConv(half, full))
+        self.output = nn.Sequential(nn.ReflectionPad2d(4), nn.Conv2d(full, 3, 9))
+        # Start near flat grey: from a larger start training was seen to collapse into patches.
+        nn.init.normal_(self.output[1].get_parameter("weight"), std=0.01)
+        nn.init.zeros_(self.output[1].get_parameter("bias"))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the stylised picture.
+
+        Args:
+            image: ``(N, 3, H, W)``, floating point, in [0, 1], H and W at least 32.
+
+        Returns:
+            ``(N, 3, H, W)``, about [0, 1] but not clamped; the same H and W for any input.
+
+        Raises:
+            ValueError: The image has another shape, is not floating point, or is too small.
+        """
+        check_image(image, SMALLEST_SIDE)
+        height, width = image.shape[-2:]
+        mean = image.new_tensor(MEAN).view(1, 3, 1, 1)
+        x = (image - mean) / SPREAD
+        x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings, exactly
+        y: Tensor = self.output(self.decoder(self.residual(self.encoder(x))))
+        return y[..., :height, :width] * SPREAD + mean
+
+
+def build_network(description: Any) -> nn.Module:
+    """Return a new network from plain data: ``{"name": "johnson", "channels": ..., ...}``.
+
+    Raises:
+        ValueError: Not such a description, an unknown name, or a number out of its range.
+    """
+    if not isinstance(description, dict):
+        raise ValueError(f"expected a dictionary that describes a network, found {description!r}")
+    arguments = dict(description)
+    name = arguments.pop("name", None)
+    if name != "johnson":
+        raise ValueError(f"network.name must be johnson, found {name!r}")
+    channels = arguments.pop("channels", None)
+    residual_blocks = arguments.pop("residual_blocks", None)
+    numbers = [*channels, residual_blocks] if isinstance(channels, list | tuple) else [None]
+    if arguments or not all(type(number) is int for number in numbers):
+        raise ValueError(
+            "network johnson takes channels, a list of three whole numbers, and residual_blocks, "
+            f"a whole number; found {description}"
+        )
+    return JohnsonNetwork(tuple(channels), residual_blocks)

@@ -1,0 +1,168 @@
+"""Photographs in folders: finding them, random crops, and the order in which they are drawn."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from fast_style.image import READABLE, Box, PictureError, read_crop
+
+Draw = tuple[int, int]  # (running number of the draw in this training, index of the photograph)
+
+
+class DataError(ValueError):
+    """A folder of photographs that is missing, empty or too small."""
+
+
+def find_photographs(folder: Path) -> list[Path]:
+    """Return the picture files in ``folder`` and below, sorted by path; hidden ones are left out.
+
+    Raises:
+        DataError: There is no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}; data.root must hold photographs")
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        pictures = (name for name in files if Path(name).suffix.lower() in READABLE)
+        found += [Path(parent, name) for name in pictures if not name.startswith(".")]
+    if not found:
+        raise DataError(
+            f"no photograph in {folder}; looked for {', '.join(READABLE)}, in subfolders too"
+        )
+    return sorted(found)
+
+
+def split_folder(root: Path, split: str | None) -> Path:
+    """Return where the photographs of a split lie: ``root/split`` or ``root/images/split``.
+
+    ``root`` itself, if no split is named or if it is that folder already.
+    """
+    if split is None or root.name == split:
+        return root
+    images = root / "images" / split
+    return images if images.is_dir() else root / split
+
+
+def random_box(width: int, height: int, smallest: float, generator: random.Random) -> Box:
+    """Return a square crop, its side ``smallest`` to 1 times the shorter side, anywhere inside."""
+    side = min(width, height) * generator.uniform(smallest, 1.0)
+    left, upper = generator.uniform(0, width - side), generator.uniform(0, height - side)
+    return left, upper, left + side, upper + side
+
+
+def centre_box(width: int, height: int) -> Box:
+    """Return the largest square in the middle."""
+    side = min(width, height)
+    left, upper = (width - side) / 2, (height - side) / 2
+    return left, upper, left + side, upper + side
+
+
+class Photographs(Dataset[Tensor]):
+    """Random square crops, flipped half the time: a pure function of the seed and the draw.
+
+    A file that can't be decoded is replaced by the next one and marked in ``damaged``, which
+    worker processes share.
+
+    Args:
+        files: The photographs.
+        image_size: Height and width of a crop, px.
+        smallest_crop: Side of the smallest crop, as a share of the photograph's shorter side.
+        seed: Of crops and flips.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], image_size: int, smallest_crop: float, seed: int
+    ) -> None:
+        self.files = list(files)
+        self.image_size = image_size
+        self.smallest_crop = smallest_crop
+        self.seed = seed
+        self.damaged = torch.zeros(len(self.files), dtype=torch.bool)
+        self.damaged.share_memory_()  # type: ignore[no-untyped-call]
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.files)
+
+    def __getitem__(self, draw: Draw) -> Tensor:
+        """Return a crop, ``(3, image_size, image_size)``, float32 in [0, 1].
+
+        Raises:
+            DataError: Not one file can be decoded.
+        """
+        number, index = draw
+        for offset in range(len(self.files)):
+            at = (index + offset) % len(self.files)
+            try:
+                return self._crop(self.files[at], random.Random(f"{self.seed}/{number}"))
+            except PictureError:
+                self.damaged[at] = True
+        raise DataError(f"none of the {len(self.files)} photographs can be decoded")
+
+    def _crop(self, path: Path, generator: random.Random) -> Tensor:
+        def choose_box(width: int, height: int) -> Box:
+            return random_box(width, height, self.smallest_crop, generator)
+
+        crop = read_crop(path, self.image_size, choose_box)
+        return crop.flip(-1) if generator.random() < 0.5 else crop
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """Batches of draws, each photograph once before any comes again.
+
+    What step k holds depends on the seed and k alone: a run that starts at ``first_step`` goes on
+    exactly where one that stopped there left off, whatever the number of workers.
+
+    Args:
+        photographs: How many there are.
+        batch_size: Per device.
+        first_step: The first step to give.
+        steps: The step to end before.
+        seed: Of the order.
+        rank: This process among ``world_size``; each gets its own share of every step.
+        world_size: How many processes train together.
+    """
+
+    def __init__(
+        self,
+        photographs: int,
+        batch_size: int,
+        first_step: int,
+        steps: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.photographs = photographs
+        self.batch_size = batch_size
+        self.first_step = first_step
+        self.steps = steps
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+
+    def __len__(self) -> int:
+        """Return the number of steps in all: Lightning counts those before ``first_step`` too."""
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """Yield one step's draws after the other."""
+        lap, order = -1, torch.empty(0, dtype=torch.long)
+        for step in range(self.first_step, self.steps):
+            first = (step * self.world_size + self.rank) * self.batch_size
+            batch: list[Draw] = []
+            for number in range(first, first + self.batch_size):
+                if number // self.photographs != lap:
+                    lap = number // self.photographs
+                    generator = torch.Generator().manual_seed(self.seed + 1_000_003 * lap)
+                    order = torch.randperm(self.photographs, generator=generator)
+                batch.append((number, int(order[number % self.photographs])))
+            yield batch

@@ -1,0 +1,92 @@
+"""python -m fast_style.stylize CKPT IMG...: pictures in, pictures out; no VGG or Lightning."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fast_style.resources import shipped_styles
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's arguments."""
+    names = ", ".join(shipped_styles()) or "none"
+    result = argparse.ArgumentParser(
+        prog="python -m fast_style.stylize",
+        description="Paint photographs in a trained style.",
+    )
+    result.add_argument(
+        "model",
+        metavar="CKPT",
+        help=f"a .safetensors style model, a .ckpt of a training, or a released style ({names})",
+    )
+    result.add_argument("images", metavar="IMG", nargs="+", type=Path, help="picture files")
+    result.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="OUT",
+        help="the file to write, or a folder for several; PNG, JPEG or WebP by its extension "
+        "(default: IMG_STYLE beside each picture)",
+    )
+    result.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
+    result.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    return result
+
+
+def output_path(image: Path, output: Path | None, style: str, to_folder: bool) -> Path:
+    """Return where the stylised ``image`` goes; a type that can't be written becomes PNG."""
+    from fast_style.image import WRITABLE
+
+    if output is not None and not to_folder:
+        return output
+    suffix = image.suffix if image.suffix.lower() in WRITABLE else ".png"
+    name = f"{image.stem}_{style}{suffix}"
+    return (output or image.parent) / name
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, 1 if some pictures failed, or 2 if none could be done."""
+    arguments = parser().parse_args(argv)
+    # Imported here so that --help does not wait for torch.
+    from fast_style.image import PictureError, check_writable, read_picture, write_picture
+    from fast_style.style import load
+
+    images: list[Path] = arguments.images
+    output: Path | None = arguments.output
+    to_folder = output is not None and (output.is_dir() or len(images) > 1 or not output.suffix)
+    try:
+        if output is not None and not to_folder:
+            check_writable(output)
+        style = load(arguments.model, arguments.device)
+    except ValueError as error:
+        return _fail(error, 2)
+    done = 0
+    for image in images:
+        target = output_path(image, output, style.name, to_folder)
+        try:
+            if target.exists() and not arguments.overwrite:
+                raise PictureError(f"{target} exists; --overwrite replaces it")
+            picture = style.paint_picture(read_picture(image))
+            write_picture(target, picture.rgb, picture.alpha)
+        except PictureError as error:
+            _fail(error)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            _fail(f"cannot stylise {image}: {error}")
+        else:
+            done += 1
+            print(target)
+    if done == len(images):
+        return 0
+    return 1 if done else 2
+
+
+def _fail(error: object, code: int = 2) -> int:
+    print(f"fast_style.stylize: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""python -m fast_style.train style=starry: build five objects by name, fit, export the model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shlex
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import hydra
+import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from fast_style import __version__
+from fast_style.callbacks import Preview
+from fast_style.checkpoint import load_style_model, save_style_model
+from fast_style.config import CONFIG_NAME, ConfigError, explain, plain
+from fast_style.data import PhotographData
+from fast_style.image import read_style
+from fast_style.losses import PerceptualLoss
+from fast_style.module import StyleModule
+from fast_style.network import build_network
+from fast_style.photographs import DataError
+from fast_style.resources import asset, config_folder
+from fast_style.trainer import LastCheckpoint, build_trainer, resolve_precision, vgg_dtype
+
+log = logging.getLogger(__name__)
+
+PREVIEW_PHOTOGRAPHS = 8
+FINAL_METRICS = ("loss", "content_error", "style_error")  # by which TensorBoard compares runs
+# Lightning's advice that does not hold here: StepSampler resumes at the step by itself, one
+# process decodes fast enough for a CPU, and the seconds of a last validation are no bottleneck.
+NOT_OUR_CASE = (
+    ".*does not have many workers.*",
+    ".*resuming from a checkpoint that ended before the epoch.*",
+    ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own
+)
+
+
+class Training(NamedTuple):
+    """What a run is made of."""
+
+    module: StyleModule
+    data: PhotographData
+    trainer: pl.Trainer
+    last_checkpoint: LastCheckpoint
+    resume_from: Path | None
+
+
+def style_image(image: str) -> Path:
+    """Return the path of a painting: one the package carries, or any file."""
+    shipped = asset("styles") / image
+    return shipped if shipped.is_file() else Path(image).expanduser()
+
+
+def describe(config: dict[str, Any], photographs: int, precision: str) -> dict[str, Any]:
+    """Return plain data that says what a model is and how it was made; no path of a machine."""
+    style, data, loss = dict(config["style"]), dict(config["data"]), dict(config["loss"])
+    known = json.loads(asset("styles/credits.json").read_text(encoding="utf-8"))
+    style["credit"] = style["credit"] or known.get(style["image"])
+    style["image"] = Path(style["image"]).name
+    data["root"] = Path(data["root"]).name
+    loss["vgg_weights"] = Path(loss["vgg_weights"]).name
+    return {
+        "package_version": __version__,
+        "licence": config["licence"],
+        "seed": config["seed"],
+        "network": config["network"],
+        "style": style,
+        "loss": loss,
+        "optimizer": config["optimizer"],
+        "data": data | {"photographs": photographs},
+        "trainer": config["trainer"] | {"precision": precision},
+    }
+
+
+def checkpoint_to_resume(ckpt_path: str | None, folder: Path, network: object) -> Path | None:
+    """Return the checkpoint that ``ckpt_path`` means in this run's folder, checked to fit.
+
+    Raises:
+        ValueError: There is none, it is damaged, or it holds another network.
+    """
+    if ckpt_path is None:
+        return None
+    last = folder / "checkpoints" / "last.ckpt"
+    path = last if ckpt_path == "last" else Path(ckpt_path).expanduser()
+    if not path.is_file():
+        hint = "; give the run's folder as hydra.run.dir=..." if ckpt_path == "last" else ""
+        raise ValueError(f"ckpt_path: there is no checkpoint {path}{hint}")
+    found = load_style_model(path).description["network"]
+    if found != network:
+        raise ValueError(f"{path} holds the network {found}, the configuration says {network}")
+    return path
+
+
+def prepare(config: dict[str, Any], folder: Path) -> Training:
+    """Build network, loss, data, module and trainer from the configuration's sections.
+
+    Raises:
+        ValueError: The configuration can't be used.
+        OSError: ``folder`` can't be written.
+    """
+    style, options, seed = config["style"], dict(config["trainer"]), config["seed"]
+    style["name"] = str(style["name"])
+    if not re.fullmatch(r"\w[\w.+-]*", style["name"]):
+        raise ValueError(
+            f"style.name names files: letters, digits and ._+- only, found {style['name']!r}"
+        )
+    pl.seed_everything(seed, workers=True, verbose=False)
+    precision = resolve_precision(options.pop("precision"), options["accelerator"])
+    painting = read_style(style_image(style["image"]), style["size"])
+    network = build_network(config["network"])
+    resume_from = checkpoint_to_resume(config["ckpt_path"], folder, config["network"])
+    data = PhotographData(**config["data"], seed=seed)
+    data.setup()
+    assert data.train_set is not None
+    loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))
+    description = describe(config, len(data.train_set), precision)
+    module = StyleModule(network, loss, **config["optimizer"], description=description)
+    if options.pop("compile"):
+        network.compile()
+    preview = Preview(
+        data.val_images[:PREVIEW_PHOTOGRAPHS], painting, options.pop("preview_every_n_steps")
+    )
+    last = LastCheckpoint(
+        folder / "checkpoints" / "last.ckpt", options.pop("checkpoint_every_n_steps")
+    )
+    trainer = build_trainer(style["name"], folder, preview, last, precision=precision, **options)
+    return Training(module, data, trainer, last, resume_from)
+
+
+def fit(training: Training, folder: Path) -> Path | None:
+    """Train, validate and export; return the style model's path, none if interrupted.
+
+    Raises:
+        OSError: The disk is full, or ``folder`` can't be written.
+        DataError: Not one photograph can be decoded.
+    """
+    module, data, trainer, last, resume_from = training
+    trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
+    if last.interrupted:
+        return None
+    if trainer.global_step % trainer.val_check_interval:  # else it has just been done
+        trainer.validate(module, datamodule=data, verbose=False)
+    result = folder / f"{module.description['style']['name']}.safetensors"
+    if trainer.is_global_zero:
+        save_style_model(
+            result, module.network, module.description | {"steps": trainer.global_step}
+        )
+        if damaged := data.damaged_files():
+            log.warning("%d files were skipped: they cannot be decoded", len(damaged))
+        finals = {tag: float(trainer.callback_metrics[f"val/{tag}"]) for tag in FINAL_METRICS}
+        log.info(
+            "%d held-back photographs: style error %.3f, content error %.3f",
+            len(data.val_images),
+            finals["style_error"],
+            finals["content_error"],
+        )
+        if isinstance(trainer.logger, TensorBoardLogger):  # the table that compares runs
+            tagged = {f"val/{tag}": value for tag, value in finals.items()}
+            trainer.logger.log_hyperparams(dict(module.hparams), tagged, trainer.global_step)
+            trainer.logger.finalize("success")
+        log.info("style model: %s", _shell(result))
+        log.info("stylise:     python -m fast_style.stylize %s PHOTO.jpg", _shell(result))
+        log.info("look back:   tensorboard --logdir %s", _shell(folder))
+    return result
+
+
+def _shell(path: Path) -> str:
+    """Return a path as a person would type it here."""
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def _fail(error: Exception) -> int:
+    print(f"fast_style.train: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2
+
+
+def _train(config: DictConfig) -> int:
+    """Do one job of Hydra's and return its exit code."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        training = prepare(plain(config), folder)
+    except (ValueError, TypeError, OSError, MisconfigurationException) as error:
+        return _fail(error)
+    try:
+        result = fit(training, folder)
+    except (OSError, DataError) as error:
+        return _fail(error)
+    if result is None:
+        overrides = shlex.join(HydraConfig.get().overrides.task)
+        log.warning(
+            "stopped after step %d; go on with: python -m fast_style.train %s hydra.run.dir=%s "
+            "ckpt_path=last",
+            training.trainer.global_step,
+            overrides,
+            _shell(folder),
+        )
+        return 130
+    return 0
+
+
+def main() -> int:
+    """Run the command; return its exit code."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come here instead of being printed
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    codes: list[int] = []
+
+    @hydra.main(config_path=str(config_folder()), config_name=CONFIG_NAME, version_base="1.3")
+    def job(config: DictConfig) -> None:
+        codes.append(_train(config))
+
+    try:
+        with warnings.catch_warnings():
+            for message in NOT_OUR_CASE:
+                warnings.filterwarnings("ignore", message=message)
+            job()
+    except (HydraException, OmegaConfBaseException) as error:
+        return _fail(ConfigError(explain(error)))
+    return max(codes, default=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

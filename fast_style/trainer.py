@@ -1,0 +1,200 @@
+"""From the config's trainer section to a Lightning Trainer: hardware, precision, checkpoints."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from fast_style.callbacks import Preview, Progress, Throughput
+from fast_style.files import write_atomically
+
+PRECISIONS = ("auto", "bf16-mixed", "16-mixed", "32-true")
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint files, renamed into place when they are whole."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint, whole or not at all.
+
+        Raises:
+            OSError: The disk is full, or the folder can't be written.
+        """
+        with write_atomically(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps the state of the training in one file; on SIGINT or SIGTERM saves it and stops.
+
+    Args:
+        path: Of the file.
+        every_n_steps: How often it is written; also after the last step.
+    """
+
+    def __init__(self, path: Path, every_n_steps: int) -> None:
+        self.path = path
+        self.every_n_steps = every_n_steps
+        self.interrupted = False
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over the signals; Python lets only its main thread do so."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._stop)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save, if it is time; stop, if a signal came during the step."""
+        step = trainer.global_step
+        # All processes stop together, though the signal may have reached one of them only.
+        self.interrupted = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
+        if self.interrupted or step % self.every_n_steps == 0 or step == trainer.max_steps:
+            trainer.save_checkpoint(self.path)
+        if self.interrupted:
+            trainer.should_stop = True
+            trainer.limit_val_batches = 0  # a machine that is taken away does not wait for it
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the signals back."""
+        self._restore()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the signals back."""
+        self._restore()
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.interrupted = True
+        self._restore()  # a second Ctrl-C stops at once
+
+    def _restore(self) -> None:
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
+
+
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """Return the Lightning precision that ``trainer.precision`` stands for.
+
+    ``auto`` is bfloat16 where the hardware computes in it, else float32.
+
+    Raises:
+        ValueError: An unknown precision.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"trainer.precision is one of {', '.join(PRECISIONS)}, found {precision!r}"
+        )
+    if precision != "auto":
+        return precision
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return (
+            "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+        )
+    if accelerator in ("auto", "cpu") and _cpu_has_bfloat16():
+        return "bf16-mixed"
+    return "32-true"
+
+
+def vgg_dtype(precision: str) -> torch.dtype:
+    """Return in what VGG16 runs beside a network of this Lightning precision.
+
+    bfloat16 with bfloat16; float32 else, since VGG16's activations are too large for float16.
+    """
+    return torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+
+
+def build_trainer(
+    title: str,
+    folder: Path,
+    preview: Preview,
+    last_checkpoint: LastCheckpoint,
+    *,
+    accelerator: str,
+    devices: int | str | list[int],
+    num_nodes: int,
+    strategy: str,
+    precision: str,
+    max_steps: int,
+    validate_every_n_steps: int,
+    log_every_n_steps: int,
+) -> pl.Trainer:
+    """Return a Trainer that logs into ``folder/tensorboard``.
+
+    Args:
+        title: What is trained, for the progress bar.
+        folder: Of the run.
+        preview: Shows pictures.
+        last_checkpoint: Saves the training's state.
+        accelerator: As Lightning's.
+        devices: As Lightning's.
+        num_nodes: Machines.
+        strategy: As Lightning's.
+        precision: A Lightning precision (``resolve_precision`` gives it).
+        max_steps: Length of the training.
+        validate_every_n_steps: How often to validate.
+        log_every_n_steps: How often to write scalars.
+
+    Raises:
+        ValueError: A count below 1.
+    """
+    counts = {
+        "max_steps": max_steps,
+        "num_nodes": num_nodes,
+        "validate_every_n_steps": validate_every_n_steps,
+        "checkpoint_every_n_steps": last_checkpoint.every_n_steps,
+        "log_every_n_steps": log_every_n_steps,
+        "preview_every_n_steps": preview.every_n_steps,
+    }
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"trainer.{name} must be at least 1, found {count}")
+    throughput = Throughput()
+    callbacks = [
+        throughput,
+        Progress(title, throughput, line_every_n_steps=log_every_n_steps),
+        preview,
+        last_checkpoint,
+    ]
+    return pl.Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=strategy,
+        precision=precision,  # type: ignore[arg-type]
+        max_steps=max_steps,
+        val_check_interval=validate_every_n_steps,
+        check_val_every_n_epoch=None,
+        log_every_n_steps=log_every_n_steps,
+        num_sanity_val_steps=0,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        logger=TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False),
+        use_distributed_sampler=False,  # StepSampler shares out the photographs
+        enable_model_summary=False,
+    )
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, bool)() for probe in probes)

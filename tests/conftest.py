@@ -1,0 +1,43 @@
+"""What several test files need: a tiny network, its file, a folder of small photographs."""
+
+from __future__ import annotations
+
+import os
+
+# Tiny tensors: more threads only wait for each other. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fast_style.checkpoint import save_style_model
+from fast_style.network import JohnsonNetwork
+
+TINY_NETWORK: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of an untrained style model, small and fast."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    torch.manual_seed(0)
+    network = JohnsonNetwork(channels=(4, 4, 8), residual_blocks=1)
+    save_style_model(path, network, {"network": TINY_NETWORK, "style": {"name": "tiny"}})
+    return path
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of ten small pictures, smooth and different from each other."""
+    folder = tmp_path_factory.mktemp("photographs")
+    y, x = np.mgrid[0:48, 0:64]
+    for index in range(10):
+        waves = [np.sin(x / (3 + index) + c) * np.cos(y / (5 + c) + index) for c in range(3)]
+        levels = (np.stack(waves, axis=-1) * 100 + 128).astype(np.uint8)
+        Image.fromarray(levels).save(folder / f"{index}.png")
+    return folder

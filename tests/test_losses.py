@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from fast_style.losses import PerceptualLoss, gram_matrix, total_variation
+
+LAYERS = ["relu1_2", "relu2_2"]
+
+
+def image(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def loss(**changes: object) -> PerceptualLoss:
+    arguments: dict[str, object] = {
+        "style": image(1, 3, 40, 48, seed=9),
+        "content_layers": ["relu2_2"],
+        "style_layers": LAYERS,
+        "content_layer_weights": [1.0],
+        "style_layer_weights": [1.0, 1.0],
+    }
+    return PerceptualLoss(**(arguments | changes))  # type: ignore[arg-type]
+
+
+def test_gram_matrix_equals_a_naive_loop() -> None:
+    features = image(2, 3, 4, 5).double()
+    n, c, h, w = features.shape
+    expected = torch.zeros(n, c, c, dtype=torch.float64)
+    for b in range(n):
+        for i in range(c):
+            for j in range(c):
+                for y in range(h):
+                    for x in range(w):
+                        expected[b, i, j] += features[b, i, y, x] * features[b, j, y, x]
+    torch.testing.assert_close(gram_matrix(features), expected / (c * h * w))
+
+
+def test_gram_matrix_of_ones_is_one_over_channels() -> None:
+    assert torch.equal(gram_matrix(torch.ones(1, 4, 8, 8)), torch.full((1, 4, 4), 0.25))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_gram_matrix_is_float32_whatever_the_features_and_autocast(dtype: torch.dtype) -> None:
+    features = image(1, 8, 64, 64).to(dtype)
+    with torch.autocast("cpu", torch.bfloat16):
+        gram = gram_matrix(features)
+    assert gram.dtype == torch.float32
+    torch.testing.assert_close(gram.double(), gram_matrix(features.double()), rtol=1e-5, atol=0)
+
+
+def test_gram_matrix_does_not_depend_on_the_memory_format() -> None:
+    features = image(2, 6, 5, 7)
+    channels_last = features.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(gram_matrix(features), gram_matrix(channels_last))
+
+
+def test_gram_matrix_gradient() -> None:
+    features = image(2, 3, 4, 5).double().requires_grad_()
+    assert torch.autograd.gradcheck(gram_matrix, (features,))
+
+
+def test_gram_matrix_refuses_other_shapes() -> None:
+    with pytest.raises(ValueError, match=r"expected features \(N, C, H, W\), found \(3, 4\)"):
+        gram_matrix(torch.zeros(3, 4))
+
+
+def test_total_variation_of_a_flat_picture_is_zero() -> None:
+    assert total_variation(torch.full((2, 3, 8, 9), 0.4)) == 0
+
+
+def test_total_variation_of_a_checkerboard_is_its_bound() -> None:
+    y, x = torch.meshgrid(torch.arange(6), torch.arange(8), indexing="ij")
+    board = ((y + x) % 2).float().expand(1, 3, 6, 8)
+    assert total_variation(board).item() == 2 * 255**2
+
+
+def test_total_variation_of_a_ramp() -> None:
+    ramp = (torch.arange(5.0) / 255).expand(1, 3, 4, 5)  # one level a pixel, horizontally
+    assert total_variation(ramp).item() == pytest.approx(1.0)
+
+
+def test_total_variation_refuses_a_single_row() -> None:
+    with pytest.raises(ValueError, match=r"H and W at least 2, found \(1, 3, 1, 5\)"):
+        total_variation(torch.zeros(1, 3, 1, 5))
+
+
+@pytest.mark.parametrize("normalization", ["relative", "mean"])
+def test_terms_follow_their_formulas(normalization: str) -> None:
+    perceptual = loss(
+        normalization=normalization,
+        content_weight=2.0,
+        style_weight=3.0,
+        style_layer_weights=[1.0, 0.5],
+        total_variation_weight=1e-4,
+        dtype=torch.float64,
+    )
+    stylized, content = image(2, 3, 32, 36, seed=1).double(), image(2, 3, 32, 36, seed=2).double()
+    painting = image(1, 3, 40, 48, seed=9).double()
+    vgg = perceptual.vgg
+    y, c, s = vgg(stylized), vgg(content), vgg(painting)
+
+    def error(found: Tensor, target: Tensor) -> Tensor:
+        if normalization == "mean":
+            return ((found - target) ** 2).mean()
+        per_photograph = [
+            ((found[i] - target[i % len(target)]) ** 2).sum() / (target[i % len(target)] ** 2).sum()
+            for i in range(len(found))
+        ]
+        return torch.stack(per_photograph).mean()
+
+    content_error = error(y["relu2_2"], c["relu2_2"])
+    style_errors = {k: error(gram_matrix(y[k]), gram_matrix(s[k])) for k in LAYERS}
+    variation = total_variation(stylized)
+    terms = perceptual(stylized, content)
+    torch.testing.assert_close(terms.content["relu2_2"], content_error)
+    for layer, expected in style_errors.items():
+        torch.testing.assert_close(terms.style[layer], expected)
+    total = (
+        2 * content_error
+        + 3 * (style_errors["relu1_2"] + 0.5 * style_errors["relu2_2"])
+        + 1e-4 * variation
+    )
+    torch.testing.assert_close(terms.total, total)
+
+
+def test_a_perfect_copy_has_no_content_error_and_the_painting_no_style_error() -> None:
+    painting = image(1, 3, 40, 48, seed=9)
+    terms = loss()(painting, painting)
+    assert terms.content["relu2_2"] == 0
+    assert all(error < 1e-10 for error in terms.style.values())
+
+
+def test_relative_errors_of_an_empty_answer_are_one() -> None:
+    """A network that leaves every feature dark is as wrong as a whole target."""
+    perceptual = loss()
+    target = image(2, 8, 4, 4)
+    assert perceptual._error(torch.zeros_like(target), target) == 1
+
+
+def test_relative_error_of_a_dark_target_is_finite() -> None:
+    perceptual = loss()
+    dark = torch.zeros(1, 8, 4, 4)
+    assert perceptual._error(dark, dark) == 0
+    assert torch.isfinite(perceptual._error(image(1, 8, 4, 4) * 1e-3, dark))
+
+
+def test_scalars_add_up() -> None:
+    terms = loss(style_weight=5.0, total_variation_weight=1e-3)(
+        image(1, 3, 32, 32, seed=3), image(1, 3, 32, 32, seed=4)
+    )
+    scalars = terms.scalars()
+    parts = ("content_loss", "style_loss", "total_variation_loss")
+    torch.testing.assert_close(scalars["loss"], torch.stack([scalars[p] for p in parts]).sum())
+    torch.testing.assert_close(
+        scalars["style_loss"], scalars["style_loss/relu1_2"] + scalars["style_loss/relu2_2"]
+    )
+    torch.testing.assert_close(scalars["style_loss"], 5 * scalars["style_error"])
+    assert not any(value.requires_grad for value in scalars.values())
+
+
+def test_gradients_reach_the_picture_and_nothing_else() -> None:
+    perceptual = loss(total_variation_weight=1e-3)
+    stylized = image(1, 3, 32, 32).requires_grad_()
+    content = image(1, 3, 32, 32, seed=5).requires_grad_()
+    perceptual(stylized, content).total.backward()
+    assert stylized.grad is not None
+    assert stylized.grad.abs().sum() > 0
+    assert content.grad is None
+    assert list(perceptual.parameters()) == []
+
+
+def test_gradient_agrees_with_finite_differences() -> None:
+    perceptual = loss(total_variation_weight=1e-4, dtype=torch.float64)
+    content = image(1, 3, 8, 8, seed=5).double()
+    stylized = image(1, 3, 8, 8, seed=6).double().requires_grad_()
+    perceptual(stylized, content).total.backward()
+    assert stylized.grad is not None
+    step = 1e-6
+    for position in ((0, 0, 0, 0), (0, 1, 3, 4), (0, 2, 7, 7)):
+        nudge = torch.zeros_like(stylized)
+        nudge[position] = step
+        with torch.no_grad():
+            up = perceptual(stylized + nudge, content).total
+            down = perceptual(stylized - nudge, content).total
+        assert stylized.grad[position].item() == pytest.approx(
+            ((up - down) / (2 * step)).item(), rel=1e-5
+        )
+
+
+def test_inputs_are_left_alone() -> None:
+    stylized, content = image(1, 3, 32, 32), image(1, 3, 32, 32, seed=5)
+    before = stylized.clone(), content.clone()
+    loss()(stylized, content)
+    assert torch.equal(stylized, before[0])
+    assert torch.equal(content, before[1])
+
+
+def test_bfloat16_features_give_the_same_loss_within_a_percent() -> None:
+    stylized, content = image(2, 3, 64, 64, seed=1), image(2, 3, 64, 64, seed=2)
+    exact = loss()(stylized, content)
+    rough = loss(dtype=torch.bfloat16)(stylized, content)
+    assert rough.total.dtype == torch.float32
+    assert rough.total.item() == pytest.approx(exact.total.item(), rel=1e-2)
+
+
+def test_nothing_of_the_loss_is_saved() -> None:
+    assert loss().state_dict() == {}
+
+
+def test_style_grams_belong_to_the_painting() -> None:
+    perceptual = loss()
+    expected = gram_matrix(perceptual.vgg(image(1, 3, 40, 48, seed=9))["relu1_2"])
+    assert torch.equal(perceptual.style_gram("relu1_2"), expected)
+
+
+def test_both_spellings_of_a_layer() -> None:
+    assert loss(content_layers=["conv2_2"]).content_weights == {"relu2_2": 1.0}
+
+
+def test_a_loss_without_content_never_looks_at_it() -> None:
+    perceptual = loss(content_layers=[], content_layer_weights=[])
+    terms = perceptual(image(1, 3, 32, 32), torch.full((1, 3, 32, 32), torch.nan))
+    assert terms.content == {}
+    assert torch.isfinite(terms.total)
+    assert "content_loss/relu2_2" not in terms.scalars()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"normalization": "absolute"}, "one of relative, mean, found 'absolute'"),
+        (
+            {
+                "content_layers": [],
+                "style_layers": [],
+                "content_layer_weights": [],
+                "style_layer_weights": [],
+            },
+            "at least one content or style layer",
+        ),
+        ({"style_layers": ["relu9_9", "relu1_1"]}, "VGG16 has no layer 'relu9_9'"),
+        ({"style_layers": ["relu1_1", "conv1_1"]}, "style_layers names relu1_1 twice"),
+        ({"style_layers": ["relu1_1"]}, "names 1 layers, but loss.style_layer_weights has 2"),
+        ({"style_weight": -1.0}, "loss.style_weight must be a number of 0 or more, found -1"),
+        ({"content_weight": float("nan")}, "loss.content_weight must be a number"),
+        ({"content_layer_weights": ["much"]}, "loss.content_layer_weights must be a number"),
+        ({"content_layers": "relu2_2"}, "loss.content_layers must be a list, found 'relu2_2'"),
+        ({"content_layers": {"relu2_2": 1.0}}, "loss.content_layers must be a list"),
+        ({"total_variation_weight": float("inf")}, "loss.total_variation_weight must be a number"),
+        ({"style": torch.rand(2, 3, 40, 40)}, r"one style \(1, 3, H, W\), found \(2, 3, 40, 40\)"),
+        ({"style": torch.rand(1, 3, 1, 1)}, "the picture is 1 x 1 px; at least 2 x 2"),
+        ({"vgg_weights": "nowhere.safetensors"}, "no VGG16 weights at nowhere.safetensors"),
+    ],
+)
+def test_bad_arguments(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        loss(**changes)
+
+
+def test_stylized_and_content_must_match() -> None:
+    with pytest.raises(ValueError, match="must have the same shape"):
+        loss()(image(1, 3, 32, 32), image(1, 3, 32, 33))

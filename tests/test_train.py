@@ -1,0 +1,346 @@
+"""Whole trainings of a tiny network: what they write, resume, interruption and errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fast_style import stylize, train
+from fast_style.checkpoint import load_style_model
+
+TINY = [
+    "data=folder",
+    "data.val_photographs=2",
+    "data.image_size=32",
+    "data.num_workers=0",
+    "network.channels=[4,4,8]",
+    "network.residual_blocks=1",
+    "style.size=64",
+    "loss.content_layers=[relu2_2]",
+    "loss.style_layers=[relu1_2,relu2_2]",
+    "loss.style_layer_weights=[1,1]",
+    "trainer.accelerator=cpu",
+    "trainer.max_steps=6",
+    "trainer.validate_every_n_steps=4",
+    "trainer.preview_every_n_steps=4",
+    "trainer.checkpoint_every_n_steps=3",
+    "trainer.log_every_n_steps=1",
+    "licence=CC0-1.0",
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give back what Hydra and the command change in this process."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, folder: Path, photographs: Path, *extra: str) -> int:
+    arguments = [*TINY, f"data.root={photographs}", f"hydra.run.dir={folder}", *extra]
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+    return train.main()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> Path:
+    """Return the folder of a finished training."""
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert run(monkeypatch, folder, photographs) == 0
+    return folder
+
+
+def test_a_run_leaves_what_it_promises(finished: Path) -> None:
+    files = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
+    assert {"starry.safetensors", "checkpoints/last.ckpt", "train.log"} <= files
+    assert {".hydra/config.yaml", ".hydra/overrides.yaml"} <= files
+    assert any(name.startswith("tensorboard/events.out.tfevents") for name in files)
+
+
+def test_the_model_describes_itself(finished: Path, photographs: Path) -> None:
+    description = load_style_model(finished / "starry.safetensors").description
+    assert description["format_version"] == 1
+    assert description["network"] == {
+        "name": "johnson",
+        "channels": [4, 4, 8],
+        "residual_blocks": 1,
+    }
+    assert description["style"]["name"] == "starry"
+    assert "van Gogh" in description["style"]["credit"]
+    assert description["loss"]["vgg_weights"] == "bundled"
+    assert description["loss"]["style_layers"] == ["relu1_2", "relu2_2"]
+    assert description["data"]["image_size"] == 32
+    assert description["data"]["photographs"] == 8
+    assert description["steps"] == 6
+    assert description["licence"] == "CC0-1.0"
+    assert description["package_version"]
+    text = str(description)
+    assert str(finished) not in text
+    assert str(photographs) not in text
+
+
+def test_the_last_lines_say_what_to_do_next(finished: Path) -> None:
+    lines = (finished / "train.log").read_text().splitlines()[-4:]
+    model = finished / "starry.safetensors"
+    assert "2 held-back photographs: style error" in lines[0]
+    assert lines[1].endswith(f"style model: {model}")
+    assert lines[2].endswith(f"python -m fast_style.stylize {model} PHOTO.jpg")
+    assert lines[3].endswith(f"tensorboard --logdir {finished}")
+
+
+def test_the_network_learns(finished: Path) -> None:
+    scalars = events(finished)
+    losses = [event.value for event in scalars.Scalars("train/loss")]
+    assert losses[-1] < losses[0]
+
+
+def events(folder: Path) -> EventAccumulator:
+    accumulator = EventAccumulator(str(folder / "tensorboard"))
+    accumulator.Reload()
+    return accumulator
+
+
+def test_tensorboard(finished: Path) -> None:
+    accumulator = events(finished)
+    parts = {"loss", "content_loss", "style_loss", "total_variation_loss", "total_variation"}
+    layers = {
+        f"{part}_{kind}/{layer}"
+        for kind in ("loss", "error")
+        for part, names in (("content", ["relu2_2"]), ("style", ["relu1_2", "relu2_2"]))
+        for layer in names
+    }
+    expected = {f"{stage}/{name}" for stage in ("train", "val") for name in parts | layers}
+    expected |= {"train/learning_rate", "train/output_min", "train/output_max"}
+    expected |= {"perf/images_per_s"}
+    tags = accumulator.Tags()
+    assert expected <= set(tags["scalars"])
+    assert [event.step for event in accumulator.Scalars("train/loss")] == [0, 1, 2, 3, 4, 5]
+    assert {event.step for event in accumulator.Scalars("val/loss")} == {3, 6}
+    last = {tag: accumulator.Scalars(tag)[-1].value for tag in expected}
+    assert last["train/loss"] == pytest.approx(
+        last["train/content_loss"] + last["train/style_loss"] + last["train/total_variation_loss"],
+        rel=1e-4,
+    )
+    rates = [event.value for event in accumulator.Scalars("train/learning_rate")]
+    assert max(rates) <= 1.0e-3
+    assert rates[-1] < max(rates)
+    assert [event.step for event in accumulator.Images("val/preview")] == [4, 6]
+    preview = accumulator.Images("val/preview")[0]
+    assert (preview.width, preview.height) == (4 * 32 + 5 * 4, 32 + 2 * 4)
+    style = accumulator.Images("style")[0]
+    assert min(style.width, style.height) == 64
+
+
+def test_tensorboard_has_the_hyperparameters(finished: Path) -> None:
+    text = b"".join(events(finished).PluginTagToContent("hparams").values())
+    assert b"loss/style_weight" in text
+    assert b"optimizer/learning_rate" in text
+
+
+def test_the_checkpoint_is_plain_and_small(finished: Path) -> None:
+    path = finished / "checkpoints" / "last.ckpt"
+    loaded = torch.load(path, weights_only=True)
+    assert all(key.startswith("network.") for key in loaded["state_dict"])
+    assert path.stat().st_size < 300_000  # VGG16 alone would be 30 MB
+    assert loaded["global_step"] == 6
+
+
+def test_the_checkpoint_is_a_style_model_too(finished: Path) -> None:
+    image = torch.rand(1, 3, 40, 40)
+    exported = load_style_model(finished / "starry.safetensors").network(image)
+    saved = load_style_model(finished / "checkpoints" / "last.ckpt")
+    assert saved.description["steps"] == 6
+    torch.testing.assert_close(saved.network(image), exported, atol=2e-3, rtol=0)
+
+
+def test_train_then_stylize(finished: Path, tmp_path: Path) -> None:
+    photograph = tmp_path / "photo.png"
+    Image.fromarray(np.full((41, 50, 3), 90, np.uint8)).save(photograph)
+    for model in ("starry.safetensors", "checkpoints/last.ckpt"):
+        assert stylize.main([str(finished / model), str(photograph), "--overwrite"]) == 0
+        with Image.open(tmp_path / "photo_starry.png") as result:
+            assert result.size == (50, 41)
+
+
+def test_the_same_seed_gives_the_same_network(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(monkeypatch, tmp_path / "same", photographs) == 0
+    assert run(monkeypatch, tmp_path / "other", photographs, "seed=1") == 0
+    expected = (finished / "starry.safetensors").read_bytes()
+    assert (tmp_path / "same" / "starry.safetensors").read_bytes() == expected
+    assert (tmp_path / "other" / "starry.safetensors").read_bytes() != expected
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    loaded = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    state: dict[str, torch.Tensor] = loaded["state_dict"]
+    return state
+
+
+def test_an_interrupted_run_goes_on_as_if_unbroken(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = tmp_path / "stopped"
+    training_step = train.StyleModule.training_step
+
+    def interrupted(self: train.StyleModule, content: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        if batch_idx == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return training_step(self, content, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.StyleModule, "training_step", interrupted)
+        assert run(patch, stopped, photographs) == 130
+    assert not (stopped / "starry.safetensors").exists()
+    assert torch.load(stopped / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
+    last_line = (stopped / "train.log").read_text().splitlines()[-1]
+    assert "stopped after step 4; go on with: python -m fast_style.train" in last_line
+    assert last_line.endswith(f"hydra.run.dir={stopped} ckpt_path=last")
+    assert run(monkeypatch, stopped, photographs, "ckpt_path=last") == 0
+    resumed, unbroken = weights(stopped), weights(finished)
+    assert all(torch.equal(resumed[key], value) for key, value in unbroken.items())
+    assert (stopped / "starry.safetensors").read_bytes() == (
+        finished / "starry.safetensors"
+    ).read_bytes()
+
+
+def test_signals_are_given_back(finished: Path) -> None:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_killed_run_leaves_nothing_half_written(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "killed"
+    arguments = [*TINY, f"data.root={photographs}", f"hydra.run.dir={folder}"]
+    command = [sys.executable, "-m", "fast_style.train", *arguments]
+    # Far more steps than the other run would leave another schedule: kill by time, same length.
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    last = folder / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    assert last.exists()
+    torch.load(last, weights_only=True)
+    assert run(monkeypatch, folder, photographs, "ckpt_path=last") == 0
+    resumed = weights(folder)
+    assert all(torch.equal(resumed[key], value) for key, value in weights(finished).items())
+
+
+def test_damaged_photographs_are_skipped_and_named(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "photographs"
+    shutil.copytree(photographs, folder)
+    for index in range(4):
+        (folder / f"broken{index}.jpg").write_bytes(b"not a picture")
+    assert run(monkeypatch, tmp_path / "run", folder) == 0
+    text = (tmp_path / "run" / "train.log").read_text()
+    assert "cannot be decoded" in text
+    assert "broken" in text
+
+
+def test_a_style_of_ones_own(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painting = photographs / "3.png"
+    extra = [f"style.image={painting}", "style.name=mine", "trainer.max_steps=2"]
+    assert run(monkeypatch, tmp_path / "run", photographs, *extra) == 0
+    description = load_style_model(tmp_path / "run" / "mine.safetensors").description
+    assert description["style"] == {"name": "mine", "image": "3.png", "size": 64, "credit": None}
+
+
+@pytest.mark.parametrize("loss", ["johnson", "gatys"])
+def test_the_classical_losses_train_too(
+    loss: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = [text for text in TINY if not text.startswith("loss.")]
+    monkeypatch.setattr(sys.modules[__name__], "TINY", without)
+    extra = [f"loss={loss}", "trainer.max_steps=2"]
+    assert run(monkeypatch, tmp_path / "run", photographs, *extra) == 0
+    scalars = events(tmp_path / "run").Tags()["scalars"]
+    deepest = "train/content_loss/relu5_1" if loss == "gatys" else "train/content_loss/relu3_3"
+    assert deepest in scalars
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("style.image=nowhere.jpg", "cannot read nowhere.jpg: there is no such file"),
+        ("style.name=a/b", "style.name names files"),
+        ("style.size=0", "style.size must be at least"),
+        ("data.root=nowhere", "there is no folder nowhere"),
+        ("data.batch_size=0", "data.batch_size must be at least 1, found 0"),
+        ("data.batch_size=many", "data.batch_size must be a whole number, found 'many'"),
+        ("data.val_photographs=10", "leaves 0 to train on"),
+        ("trainer.max_steps=0", "trainer.max_steps must be at least 1, found 0"),
+        ("trainer.precision=half", "trainer.precision is one of auto, bf16-mixed"),
+        ("trainer.accelerator=tpux", "tpux"),
+        ("trainer.strategy=nonsense", "nonsense"),
+        ("trainer.devices=0", "devices"),
+        ("optimizer.learning_rate=0", "optimizer.learning_rate must be positive, found 0"),
+        ("optimizer.warmup=1.5", r"optimizer.warmup must be in \[0, 1\), found 1.5"),
+        ("loss.style_weight=-2", "loss.style_weight must be a number of 0 or more, found -2"),
+        ("loss.normalization=sum", "loss.normalization is one of relative, mean"),
+        (
+            "loss.style_layers=[relu9_1,relu1_1]",
+            "VGG16 has no layer 'relu9_1'; choose among relu1_1",
+        ),
+        ("loss.vgg_weights=nowhere.pth", "no VGG16 weights at nowhere.pth"),
+        ("network.channels=[1,2]", "network.channels must be three widths"),
+        ("ckpt_path=last", "there is no checkpoint .*; give the run's folder as hydra.run.dir"),
+        ("ckpt_path=nowhere.ckpt", "there is no checkpoint nowhere.ckpt"),
+    ],
+)
+def test_bad_values_are_one_line_and_exit_code_2(
+    override: str,
+    message: str,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, tmp_path, photographs, override) == 2
+    lines = capfd.readouterr().err.strip().splitlines()
+    errors = [line for line in lines if line.startswith("fast_style.train: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in "".join(lines)
+    assert re.search(message, errors[0])
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_checkpoint_of_another_network_is_refused(
+    finished: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    last = finished / "checkpoints" / "last.ckpt"
+    extra = [f"ckpt_path={last}", "network.residual_blocks=2"]
+    assert run(monkeypatch, tmp_path, photographs, *extra) == 2
+    assert "holds the network" in capfd.readouterr().err
