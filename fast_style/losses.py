@@ -248,9 +248,9 @@ def _layer_weights(
     part: str, layers: Sequence[str], layer_weights: Sequence[float], factor: float
 ) -> dict[str, float]:
     factor = _weight(f"{part}_weight", factor)
-    for name, value in ((f"{part}_layers", layers), (f"{part}_layer_weights", layer_weights)):
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise ValueError(f"loss.{name} must be a list, found {value!r}")
+    for key, found in ((f"{part}_layers", layers), (f"{part}_layer_weights", layer_weights)):
+        if isinstance(found, str) or not isinstance(found, Sequence):
+            raise ValueError(f"loss.{key} must be a list, found {found!r}")
     if len(layers) != len(layer_weights):
         raise ValueError(
             f"loss.{part}_layers names {len(layers)} layers, but loss.{part}_layer_weights has "
