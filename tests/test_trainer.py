@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fast_style import trainer
+from fast_style.trainer import AtomicCheckpointIO, resolve_precision, vgg_dtype
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "cuda", "cuda_bfloat16", "cpu_bfloat16", "expected"),
+    [
+        ("auto", True, True, False, "bf16-mixed"),
+        ("gpu", True, False, True, "32-true"),
+        ("auto", False, False, True, "bf16-mixed"),
+        ("cpu", True, True, False, "32-true"),
+        ("cpu", True, False, True, "bf16-mixed"),
+        ("mps", False, False, True, "32-true"),
+    ],
+)
+def test_auto_precision_is_bfloat16_where_the_hardware_has_it(
+    accelerator: str,
+    cuda: bool,
+    cuda_bfloat16: bool,
+    cpu_bfloat16: bool,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: cuda_bfloat16)
+    monkeypatch.setattr(trainer, "_cpu_has_bfloat16", lambda: cpu_bfloat16)
+    assert resolve_precision("auto", accelerator) == expected
+
+
+def test_a_given_precision_is_kept() -> None:
+    assert resolve_precision("16-mixed", "auto") == "16-mixed"
+
+
+def test_an_unknown_precision() -> None:
+    with pytest.raises(ValueError, match="one of auto, bf16-mixed, 16-mixed, 32-true, found 'f16'"):
+        resolve_precision("f16", "cpu")
+
+
+def test_vgg_never_runs_in_float16() -> None:
+    assert vgg_dtype("bf16-mixed") == torch.bfloat16
+    assert vgg_dtype("16-mixed") == vgg_dtype("32-true") == torch.float32
+
+
+def test_the_probe_of_the_cpu_answers() -> None:
+    assert isinstance(trainer._cpu_has_bfloat16(), bool)
+
+
+def test_a_checkpoint_is_whole_or_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"step": 1}, path)
+
+    def full_disk(checkpoint: dict[str, Any], target: Path) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        AtomicCheckpointIO().save_checkpoint({"step": 2}, path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert list(path.parent.iterdir()) == [path]
