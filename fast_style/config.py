@@ -26,8 +26,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
     """Return the configuration as plain dictionaries, lists and numbers, its types checked.
 
     Raises:
-        ConfigError: A required value is missing, or a value is of another type than its default
-            in ``train.yaml``.
+        ConfigError: A required value is missing, a key is not in ``train.yaml``, or a value is
+            of another type than its default there.
     """
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -56,22 +56,32 @@ def explain(error: Exception) -> str:
 
 
 def _unknown_key(key: str) -> str:
-    parent, _, name = key.rpartition(".")
+    """Say which part of a dotted key does not exist, and what does at its place."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        section = OmegaConf.select(compose(CONFIG_NAME), parent) if parent else compose(CONFIG_NAME)
-    if not isinstance(section, DictConfig):
-        return f"there is no {key}: {parent} is not a section of the configuration"
-    choices = sorted(map(str, section))
-    close = difflib.get_close_matches(name, choices, n=1)
-    meant = f"; did you mean {close[0]}?" if close else ""
-    return f"there is no {key}{meant} {parent or 'top level'} has: {', '.join(choices)}"
+        section: Any = compose(CONFIG_NAME)
+    parents: list[str] = []
+    for name in key.split("."):
+        if not isinstance(section, DictConfig):
+            return f"there is no {key}: {'.'.join(parents)} is not a section"
+        if name not in section:
+            close = difflib.get_close_matches(name, map(str, section), n=1)
+            found = ".".join([*parents, name])
+            meant = f"; did you mean {'.'.join([*parents, *close])}?" if close else ";"
+            choices = ", ".join(sorted(map(str, section)))
+            return f"there is no {found}{meant} {'.'.join(parents) or 'train.yaml'} has: {choices}"
+        parents.append(name)
+        section = None if OmegaConf.is_missing(section, name) else section[name]
+    return f"{key} can't be overridden"
 
 
 def _check_types(values: Any, defaults: Any, key: str) -> None:
     if isinstance(defaults, dict):
         if not isinstance(values, dict):
             raise ConfigError(f"{key} is a section of the configuration, found {values!r}")
+        # `+key=value` gets past Hydra. The network's section is checked by build_network.
+        if unknown := sorted(values.keys() - defaults.keys() - {"network"}):
+            raise ConfigError(_unknown_key(f"{key}.{unknown[0]}" if key else str(unknown[0])))
         for name in defaults.keys() & values.keys():
             _check_types(values[name], defaults[name], f"{key}.{name}" if key else str(name))
         return

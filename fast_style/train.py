@@ -43,6 +43,7 @@ FINAL_METRICS = ("loss", "content_error", "style_error")  # by which TensorBoard
 NOT_OUR_CASE = (
     ".*does not have many workers.*",
     ".*resuming from a checkpoint that ended before the epoch.*",
+    ".*number of training batches .* is smaller than the logging interval.*",
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own
 )
 

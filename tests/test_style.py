@@ -1,0 +1,381 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import fast_style
+from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
+from fast_style.image import Picture, from_pil, to_pil
+from fast_style.style import Style, load
+
+HEIGHT, WIDTH = 33, 47
+
+
+@pytest.fixture(scope="module")
+def style(tiny_model: Path) -> Style:
+    return load(tiny_model, "cpu")
+
+
+def per_pixel(scale: float, shift: float) -> Style:
+    """Return a style that gives scale * x + shift: what it does can be told exactly."""
+    network = nn.Conv2d(3, 3, 1)
+    with torch.no_grad():
+        network.weight.copy_(scale * torch.eye(3).view(3, 3, 1, 1))
+        network.bias.fill_(shift)
+    return Style(StyleModel(network.requires_grad_(False), {"style": {"name": "plain"}}), "cpu")
+
+
+def pixels(*shape: int) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+# Kinds in, kinds out
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("RGB", "RGB"),
+        ("RGBA", "RGBA"),
+        ("L", "RGB"),
+        ("LA", "RGBA"),
+        ("P", "RGB"),
+        ("PA", "RGBA"),
+        ("1", "RGB"),
+        ("CMYK", "RGB"),
+        ("I", "RGB"),
+        ("F", "RGB"),
+    ],
+)
+def test_a_pillow_image_in_a_pillow_image_out(style: Style, mode: str, expected: str) -> None:
+    image = Image.fromarray(pixels(HEIGHT, WIDTH, 3))
+    image = image.convert("P").convert(mode) if mode == "PA" else image.convert(mode)
+    before = image.tobytes()
+    stylized = style(image)
+    assert isinstance(stylized, Image.Image)
+    assert stylized is not image
+    assert stylized.mode == expected
+    assert stylized.size == (WIDTH, HEIGHT)
+    assert image.mode == mode
+    assert image.tobytes() == before
+
+
+def test_a_pillow_image_of_sixteen_bits(style: Style) -> None:
+    grey = pixels(HEIGHT, WIDTH).astype(np.uint16) * 257
+    expected = style(np.repeat(pixels(HEIGHT, WIDTH)[..., None], 3, axis=-1))
+    found = np.asarray(style(Image.fromarray(grey)))
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_a_pillow_images_transparency_is_kept(style: Style) -> None:
+    rgba = pixels(HEIGHT, WIDTH, 4)
+    stylized = np.asarray(style(Image.fromarray(rgba)))
+    assert np.array_equal(stylized[..., 3], rgba[..., 3])
+    opaque = np.asarray(style(Image.fromarray(rgba[..., :3].copy())))
+    assert np.array_equal(stylized[..., :3], opaque)
+
+
+def test_a_turned_pillow_image_comes_back_upright() -> None:
+    array = pixels(HEIGHT, WIDTH, 3)
+    image = Image.fromarray(array)
+    image.getexif()[0x0112] = 6
+    assert np.array_equal(np.asarray(per_pixel(1, 0)(image)), np.rot90(array, -1))
+
+
+@pytest.mark.parametrize("shape", [(HEIGHT, WIDTH), (HEIGHT, WIDTH, 3), (HEIGHT, WIDTH, 4)])
+@pytest.mark.parametrize("kind", ["uint8", "float16", "float32", "float64"])
+def test_an_array_in_an_array_out(style: Style, shape: tuple[int, ...], kind: str) -> None:
+    array = pixels(*shape) if kind == "uint8" else (pixels(*shape) / 255).astype(kind)
+    before = array.copy()
+    stylized = style(array)
+    assert isinstance(stylized, np.ndarray)
+    assert stylized.dtype == array.dtype
+    assert stylized.shape == (HEIGHT, WIDTH, 4 if shape[-1] == 4 else 3)
+    assert np.array_equal(array, before)
+    if shape[-1] == 4:
+        atol = 1e-3 if kind == "float16" else 1e-7
+        np.testing.assert_allclose(stylized[..., 3], array[..., 3], atol=atol)
+
+
+@pytest.mark.parametrize("shape", [(3, HEIGHT, WIDTH), (1, 3, HEIGHT, WIDTH), (3, 3, 40, 36)])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_tensor_in_a_tensor_out(style: Style, shape: tuple[int, ...], kind: torch.dtype) -> None:
+    tensor = torch.rand(shape).to(kind)
+    before = tensor.clone()
+    stylized = style(tensor)
+    assert isinstance(stylized, torch.Tensor)
+    assert stylized.shape == shape
+    assert stylized.dtype == kind
+    assert stylized.device == tensor.device
+    assert torch.equal(tensor, before)
+
+
+def test_all_kinds_give_the_same_picture(style: Style) -> None:
+    array = pixels(HEIGHT, WIDTH, 3)
+    tensor = torch.from_numpy(array).permute(2, 0, 1) / 255
+    from_tensor = style(tensor)
+    torch.testing.assert_close(style(tensor[None])[0], from_tensor, atol=1e-6, rtol=0)
+    expected = from_tensor.permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(style(array.astype(np.float32) / 255), expected, atol=1e-5)
+    bytes_expected = np.asarray(to_pil(from_tensor[None]))
+    for found in (style(array), np.asarray(style(Image.fromarray(array)))):
+        assert np.abs(found.astype(int) - bytes_expected).max() <= 1
+
+
+def test_a_grey_array_is_a_picture_of_three_equal_channels(style: Style) -> None:
+    grey = pixels(HEIGHT, WIDTH)
+    assert np.array_equal(style(grey), style(np.stack([grey] * 3, axis=-1)))
+    assert np.array_equal(np.asarray(style(Image.fromarray(grey))), style(grey))
+
+
+def test_colours_stay_in_their_places() -> None:
+    """Nothing is transposed, mirrored or exchanged on the way in and out."""
+    plain = per_pixel(1, 0)
+    rgba = pixels(HEIGHT, WIDTH, 4)
+    assert np.array_equal(plain(rgba), rgba)
+    assert np.array_equal(np.asarray(plain(Image.fromarray(rgba))), rgba)
+    tensor = torch.rand(2, 3, HEIGHT, WIDTH)
+    assert torch.equal(plain(tensor), tensor)
+    assert torch.equal(plain(tensor[0]), tensor[0])
+
+
+@pytest.mark.parametrize("kind", ["mirrored", "read-only", "Fortran", "big-endian", "cut out"])
+def test_arrays_of_any_layout(style: Style, kind: str) -> None:
+    array = (pixels(HEIGHT, WIDTH, 3) / 255).astype(np.float32)
+    given: npt.NDArray[Any] = {
+        "mirrored": array[::-1, ::-1],
+        "read-only": np.broadcast_to(array[:1], array.shape),
+        "Fortran": np.asfortranarray(array),
+        "big-endian": array.astype(">f4"),
+        "cut out": np.pad(array, ((3, 5), (2, 4), (0, 0)))[3:-5, 2:-4],
+    }[kind]
+    expected = style(np.ascontiguousarray(given, dtype=np.float32))
+    np.testing.assert_allclose(style(given), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["channels last", "expanded", "cut out", "with gradient"])
+def test_tensors_of_any_layout(style: Style, kind: str) -> None:
+    tensor = torch.rand(2, 3, HEIGHT, WIDTH)
+    given = {
+        "channels last": tensor.to(memory_format=torch.channels_last),
+        "expanded": tensor[:1, :, :, :1].expand(2, 3, HEIGHT, WIDTH),
+        "cut out": nn.functional.pad(tensor, (3, 5, 2, 4))[..., 2:-4, 3:-5],
+        "with gradient": tensor.clone().requires_grad_(),
+    }[kind]
+    expected = style(given.detach().clone(memory_format=torch.contiguous_format))
+    stylized = style(given)
+    torch.testing.assert_close(stylized, expected, atol=1e-5, rtol=0)
+    assert not stylized.requires_grad
+    assert given.grad is None
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float16", "float32", "float64"])
+def test_the_array_that_comes_back_is_the_callers_own(style: Style, kind: str) -> None:
+    array = pixels(HEIGHT, WIDTH, 4).astype(kind)
+    stylized = style(array)
+    stylized[:] = 0
+    assert np.array_equal(array, pixels(HEIGHT, WIDTH, 4).astype(kind))
+
+
+def test_the_tensor_that_comes_back_is_like_any_other(style: Style) -> None:
+    """It can be changed in place, and used where gradients are recorded."""
+    weight = torch.ones(1, requires_grad=True)
+    for given in (torch.rand(3, HEIGHT, WIDTH), torch.rand(1, 3, HEIGHT, WIDTH)):
+        stylized = style(given)
+        (weight * stylized).sum().backward()
+        total = stylized.sum()
+        stylized.mul_(2)
+        torch.testing.assert_close(stylized.sum(), 2 * total)
+    assert weight.grad is not None
+
+
+# What the pictures are
+
+
+def test_it_does_something(style: Style) -> None:
+    tensor = torch.rand(1, 3, HEIGHT, WIDTH)
+    stylized = style(tensor)
+    assert (stylized - tensor).abs().mean() > 0.05
+    assert stylized.std() > 0.001
+
+
+def test_it_is_what_the_network_gives(style: Style, tiny_model: Path) -> None:
+    tensor = torch.rand(2, 3, HEIGHT, WIDTH)
+    expected = load_style_model(tiny_model).network(tensor).clamp(0, 1)
+    torch.testing.assert_close(style(tensor), expected)
+    torch.testing.assert_close(style.paint(tensor), expected)
+
+
+def test_the_result_is_clamped() -> None:
+    style = per_pixel(3, -1)
+    ramp = torch.linspace(0, 1, 40).expand(1, 3, 36, 40)
+    stylized = style(ramp)
+    torch.testing.assert_close(stylized, (3 * ramp - 1).clamp(0, 1))
+    assert (stylized.min(), stylized.max()) == (0, 1)
+    array = np.ascontiguousarray(ramp[0].permute(1, 2, 0).numpy())
+    assert (style(array).min(), style(array).max()) == (0, 1)
+    levels = (array * 255).round().astype(np.uint8)
+    expected = (levels.astype(int) * 3 - 255).clip(0, 255)
+    assert np.abs(style(levels).astype(int) - expected).max() <= 1
+
+
+def test_a_batch_equals_its_pictures_one_by_one(style: Style) -> None:
+    batch = torch.rand(4, 3, HEIGHT, WIDTH)
+    singles = torch.stack([style(picture) for picture in batch])
+    torch.testing.assert_close(style(batch), singles, atol=1e-5, rtol=0)
+
+
+def test_the_same_picture_gives_the_same_result(style: Style) -> None:
+    tensor = torch.rand(1, 3, HEIGHT, WIDTH)
+    assert torch.equal(style(tensor), style(tensor))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (34, 61), (64, 35)])
+def test_any_size_is_kept(style: Style, size: tuple[int, int]) -> None:
+    assert style(pixels(*size, 3)).shape == (*size, 3)
+    assert style(Image.fromarray(pixels(*size, 3))).size == size[::-1]
+    assert style(torch.rand(3, *size)).shape == (3, *size)
+
+
+def test_a_picture_keeps_its_alpha(style: Style) -> None:
+    picture = from_pil(Image.fromarray(pixels(HEIGHT, WIDTH, 4)))
+    assert picture.alpha is not None
+    stylized = style.paint_picture(picture)
+    assert isinstance(stylized, Picture)
+    assert stylized.alpha is not None
+    assert torch.equal(stylized.alpha, picture.alpha)
+    assert torch.equal(stylized.rgb, style.paint(picture.rgb))
+    assert style.paint_picture(Picture(picture.rgb, None)).alpha is None
+
+
+def test_four_threads_get_what_one_gets(style: Style) -> None:
+    images = [pixels(HEIGHT + i, WIDTH, 3) for i in range(4)]
+    expected = [style(image) for image in images]
+    barrier = threading.Barrier(4)
+
+    def paint(i: int) -> bool:
+        barrier.wait(10)
+        results = [style(images[(i + step) % 4]) for step in range(8)]
+        return all(
+            np.array_equal(result, expected[(i + step) % 4]) for step, result in enumerate(results)
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(paint, range(4))) == [True] * 4
+
+
+def test_painting_leaves_torchs_modes_as_they_were(style: Style) -> None:
+    assert torch.is_grad_enabled()
+    style(torch.rand(3, HEIGHT, WIDTH))
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("size", [(31, 47), (47, 31), (1, 1), (31, 31)])
+def test_a_picture_that_is_too_small(style: Style, size: tuple[int, int]) -> None:
+    height, width = size
+    message = f"is {width} x {height} px; at least 32 x 32 px"
+    with pytest.raises(ValueError, match=message):
+        style(pixels(*size, 3))
+    with pytest.raises(ValueError, match=message):
+        style(Image.fromarray(pixels(*size, 3)))
+    with pytest.raises(ValueError, match=message):
+        style(torch.rand(1, 3, *size))
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 40), (40, 0, 3), (0, 40, 4)])
+def test_an_array_without_pixels(style: Style, shape: tuple[int, ...]) -> None:
+    for kind in (np.uint8, np.float32):
+        with pytest.raises(ValueError, match="at least 32 x 32 px|expected an array"):
+            style(np.zeros(shape, kind))
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (40,), (40, 40, 1), (40, 40, 2), (3, 40, 40), (1, 40, 40, 3)]
+)
+def test_an_array_of_another_shape(style: Style, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected an array \(H, W\).* found \("):
+        style(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64", "uint16", "bool", "complex64", "object"])
+def test_an_array_of_another_type(style: Style, kind: str) -> None:
+    with pytest.raises(ValueError, match=rf"expected an array .* found .*{kind}"):
+        style(np.zeros((40, 40, 3), kind))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(40,), (40, 40), (40, 40, 3), (1, 40, 40), (2, 1, 40, 40), (1, 4, 40, 40), (1, 1, 3, 40, 40)],
+)
+def test_a_tensor_of_another_shape(style: Style, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected an image of shape .*3, H, W\), found \("):
+        style(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.bool, torch.complex64])
+def test_a_tensor_of_another_type(style: Style, kind: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=f"expected a floating-point image .* found {kind}"):
+        style(torch.zeros(1, 3, 40, 40, dtype=kind))
+
+
+@pytest.mark.parametrize("thing", ["photo.jpg", Path("photo.jpg"), [[0.5]], None, 3, b"bytes"])
+def test_another_kind_of_thing(style: Style, thing: Any) -> None:
+    with pytest.raises(ValueError, match="expected a Pillow image, an array or a tensor, found"):
+        style(thing)
+
+
+# Loading
+
+
+@pytest.mark.parametrize("device", ["nonsense", "", "cuda:99", "cpu:-1", "hpu", "vulkan"])
+def test_a_device_that_is_not_here(tiny_model: Path, device: str) -> None:
+    with pytest.raises(ValueError, match=f"device '{device}' can't be used here"):
+        load(tiny_model, device)
+
+
+def test_a_style_says_what_it_is(tiny_model: Path) -> None:
+    style = load(tiny_model, "cpu")
+    assert style.name == "tiny"
+    assert style.description["style"] == {"name": "tiny"}
+    assert style.device == torch.device("cpu")
+    assert not style.network.training
+    assert repr(style) == "Style('tiny', device='cpu')"
+
+
+def test_auto_is_the_cpu_where_there_is_no_gpu(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert load(tiny_model).device == torch.device("cpu")
+
+
+def test_a_path_may_be_text(tiny_model: Path) -> None:
+    assert load(str(tiny_model), "cpu").name == "tiny"
+
+
+def test_a_style_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="no style model .*nowhere.safetensors"):
+        load(tmp_path / "nowhere.safetensors")
+    with pytest.raises(ModelFileError, match="neither a file nor a released style"):
+        load("no-such-style")
+
+
+def test_the_packages_own_names(tiny_model: Path) -> None:
+    assert fast_style.Style is Style
+    assert fast_style.load is load
+    assert fast_style.load(tiny_model, "cpu")(pixels(40, 40, 3)).shape == (40, 40, 3)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        fast_style.nonsense  # noqa: B018

@@ -1,0 +1,624 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import fast_style
+from fast_style.checkpoint import save_style_model
+from fast_style.image import read_picture, to_pil
+from fast_style.network import build_network
+from fast_style.resources import shipped_styles
+from fast_style.style import Style, load
+from fast_style.stylize import main, output_path, parser
+
+TINY: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
+Capture = pytest.CaptureFixture[str]
+
+
+def photograph(path: Path, width: int = 47, height: int = 33, mode: str = "RGB") -> Path:
+    """Write a picture; the same seed, so all of one size are alike."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rgba = np.random.default_rng(0).integers(0, 256, (height, width, 4), dtype=np.uint8)
+    Image.fromarray(rgba).convert(mode).save(path)
+    return path
+
+
+def run(capsys: Capture, *arguments: object) -> tuple[int, str, list[str]]:
+    """Run the command on the CPU; return its exit code, its output and its lines on stderr."""
+    capsys.readouterr()
+    code = main([*(str(argument) for argument in arguments), "--device", "cpu"])
+    out, err = capsys.readouterr()
+    return code, out, err.splitlines()
+
+
+def assert_one_line(lines: list[str], *parts: str) -> None:
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("fast_style.stylize: ")
+    for part in parts:
+        assert part in lines[0]
+
+
+def files_below(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()}
+
+
+# Where the pictures go
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("photo.png", "photo_tiny.png"),
+        ("photo.jpg", "photo_tiny.jpg"),
+        ("PHOTO.JPG", "PHOTO_tiny.JPG"),
+        ("photo.jpeg", "photo_tiny.jpeg"),
+        ("photo.webp", "photo_tiny.webp"),
+        ("photo.gif", "photo_tiny.png"),
+        ("photo.bmp", "photo_tiny.png"),
+        ("photo.tiff", "photo_tiny.png"),
+        ("my.photo.png", "my.photo_tiny.png"),
+    ],
+)
+def test_a_picture_goes_beside_its_photograph(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, name: str, expected: str
+) -> None:
+    image = photograph(tmp_path / "folder" / name)
+    code, out, err = run(capsys, tiny_model, image)
+    assert (code, err) == (0, [])
+    assert out == f"{tmp_path / 'folder' / expected}\n"
+    assert files_below(tmp_path) == {Path("folder") / name, Path("folder") / expected}
+    with Image.open(tmp_path / "folder" / expected) as stylized:
+        assert stylized.size == (47, 33)
+        kinds = {".png": "PNG", ".webp": "WEBP"}
+        assert stylized.format == kinds.get(Path(expected).suffix, "JPEG")
+
+
+def test_a_relative_path(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photograph(tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, tiny_model, "photo.png") == (0, "photo_tiny.png\n", [])
+    assert (tmp_path / "photo_tiny.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.WEBP", "new/folder/out.jpeg"])
+def test_a_named_file(tmp_path: Path, tiny_model: Path, capsys: Capture, name: str) -> None:
+    image = photograph(tmp_path / "photo.png")
+    code, out, err = run(capsys, tiny_model, image, "-o", tmp_path / name)
+    assert (code, out, err) == (0, f"{tmp_path / name}\n", [])
+    assert files_below(tmp_path) == {Path("photo.png"), Path(name)}
+    assert read_picture(tmp_path / name).rgb.shape == (1, 3, 33, 47)
+
+
+@pytest.mark.parametrize(("name", "exists"), [("out", True), ("out.d", True), ("new/out", False)])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_named_folder(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, name: str, exists: bool, many: bool
+) -> None:
+    images = [photograph(tmp_path / "a.png"), photograph(tmp_path / "b.gif")][: 1 + many]
+    folder = tmp_path / name
+    if exists:
+        folder.mkdir(parents=True)
+    code, out, err = run(capsys, tiny_model, *images, "--output", folder)
+    expected = ["a_tiny.png", "b_tiny.png"][: 1 + many]
+    assert (code, err) == (0, [])
+    assert out.splitlines() == [str(folder / file) for file in expected]
+    assert {path.name for path in folder.iterdir()} == set(expected)
+
+
+def test_several_pictures_are_done_in_order(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    images = [photograph(tmp_path / f"{name}.png", 40 + i) for i, name in enumerate("cab")]
+    code, out, err = run(capsys, tiny_model, *images)
+    assert (code, err) == (0, [])
+    assert out.splitlines() == [str(tmp_path / f"{name}_tiny.png") for name in "cab"]
+    for i, path in enumerate(out.splitlines()):
+        assert read_picture(path).rgb.shape[-1] == 40 + i
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_pictures_of_the_same_name_do_not_replace_each_other(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, overwrite: list[str]
+) -> None:
+    images = [photograph(tmp_path / "x" / "photo.png", 40), photograph(tmp_path / "y" / "photo.png", 50)]
+    code, out, err = run(capsys, tiny_model, *images, "-o", tmp_path / "out", *overwrite)
+    written = list((tmp_path / "out").iterdir())
+    assert sorted(out.splitlines()) == sorted(str(path) for path in written)
+    if code == 0:
+        assert len(written) == 2
+    else:
+        assert code == 1
+        assert read_picture(written[0]).rgb.shape[-1] == 40
+        assert_one_line(err, "photo")
+
+
+def test_output_path() -> None:
+    photo = Path("in/photo.tif")
+    assert output_path(photo, None, "tiny", False) == Path("in/photo_tiny.png")
+    assert output_path(photo, Path("out"), "tiny", True) == Path("out/photo_tiny.png")
+    assert output_path(photo, Path("out.jpg"), "tiny", False) == Path("out.jpg")
+
+
+@pytest.mark.parametrize("name", ["a/b", "/../../evil", "../evil", "..", "/", "a\\b", "a\nb"])
+def test_a_styles_name_cannot_lead_out_of_the_folder(
+    tmp_path: Path, capsys: Capture, name: str
+) -> None:
+    """The name comes from the model file, which may be a stranger's."""
+    model = tmp_path / "models" / "stranger.safetensors"
+    save_style_model(model, build_network(TINY), {"network": TINY, "style": {"name": name}})
+    image = photograph(tmp_path / "deep" / "folder" / "photo.png")
+    before = set(tmp_path.rglob("*"))
+    code, _, err = run(capsys, model, image)
+    assert {path.parent for path in set(tmp_path.rglob("*")) - before} <= {image.parent}
+    if code != 0:
+        assert_one_line(err)
+
+
+# What is in the pictures
+
+
+def test_the_picture_is_what_the_style_gives(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    image = photograph(tmp_path / "photo.png")
+    assert run(capsys, tiny_model, image)[0] == 0
+    expected = load(tiny_model, "cpu").paint(read_picture(image).rgb)
+    with Image.open(tmp_path / "photo_tiny.png") as stylized:
+        assert stylized.mode == "RGB"
+        assert np.array_equal(np.asarray(stylized), np.asarray(to_pil(expected)))
+
+
+def test_transparency_is_kept(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
+    image = photograph(tmp_path / "photo.png", mode="RGBA")
+    assert run(capsys, tiny_model, image)[0] == 0
+    with Image.open(image) as given, Image.open(tmp_path / "photo_tiny.png") as stylized:
+        assert stylized.mode == "RGBA"
+        assert stylized.getchannel("A").tobytes() == given.getchannel("A").tobytes()
+    assert run(capsys, tiny_model, image, "-o", tmp_path / "flat.jpg")[0] == 0
+    assert read_picture(tmp_path / "flat.jpg").alpha is None
+
+
+def test_a_turned_photograph_comes_out_upright(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (47, 33), "red").save(tmp_path / "photo.jpg", exif=exif)
+    assert run(capsys, tiny_model, tmp_path / "photo.jpg")[0] == 0
+    with Image.open(tmp_path / "photo_tiny.jpg") as stylized:
+        assert stylized.size == (33, 47)
+        assert stylized.getexif().get(0x0112, 1) == 1
+
+
+def test_a_checkpoint_of_a_training(tmp_path: Path, capsys: Capture) -> None:
+    network = build_network(TINY)
+    state = {f"network.{key}": value for key, value in network.state_dict().items()}
+    description = {"network": TINY, "style": {"name": "half-done"}}
+    torch.save({"state_dict": state, "fast_style": description}, tmp_path / "last.ckpt")
+    image = photograph(tmp_path / "photo.png")
+    assert run(capsys, tmp_path / "last.ckpt", image)[0] == 0
+    assert (tmp_path / "photo_half-done.png").is_file()
+
+
+def test_a_released_style_by_name(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fast_style.checkpoint.shipped_styles", lambda: {"tiny": tiny_model})
+    image = photograph(tmp_path / "photo.png")
+    code, out, err = run(capsys, "tiny", image)
+    assert (code, out, err) == (0, f"{tmp_path / 'photo_tiny.png'}\n", [])
+
+
+# Files that exist
+
+
+def test_a_file_that_exists_is_kept(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
+    image = photograph(tmp_path / "photo.png")
+    target = tmp_path / "photo_tiny.png"
+    target.write_bytes(b"dear to me")
+    code, out, err = run(capsys, tiny_model, image)
+    assert (code, out) == (2, "")
+    assert_one_line(err, str(target), "--overwrite")
+    assert target.read_bytes() == b"dear to me"
+    code, out, err = run(capsys, tiny_model, image, "-o", target)
+    assert (code, out) == (2, "")
+    assert_one_line(err, str(target), "--overwrite")
+    assert target.read_bytes() == b"dear to me"
+
+
+def test_overwrite_replaces_it(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
+    image = photograph(tmp_path / "photo.png")
+    target = tmp_path / "photo_tiny.png"
+    target.write_bytes(b"no longer dear")
+    assert run(capsys, tiny_model, image, "--overwrite") == (0, f"{target}\n", [])
+    assert read_picture(target).rgb.shape == (1, 3, 33, 47)
+    assert files_below(tmp_path) == {Path("photo.png"), Path("photo_tiny.png")}
+
+
+def test_a_photograph_is_not_overwritten_by_itself(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    image = photograph(tmp_path / "photo.png")
+    before = image.read_bytes()
+    code, _, err = run(capsys, tiny_model, image, "-o", image)
+    assert code == 2
+    assert_one_line(err, "--overwrite")
+    assert image.read_bytes() == before
+
+
+# Exit codes and errors
+
+
+def broken(folder: Path, kind: str) -> Path:
+    """Return a file of this kind that can't be stylised."""
+    path = folder / f"{kind}.png"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "words":
+        path.write_text("no picture, only words\n" * 9)
+    elif kind == "small":
+        photograph(path, 31, 40)
+    elif kind == "cut off":
+        content = photograph(path, 64, 64).read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+    return path
+
+
+KINDS = ["missing", "folder", "empty", "words", "small", "cut off"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_that_cannot_be_done(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, kind: str
+) -> None:
+    path = broken(tmp_path, kind)
+    before = files_below(tmp_path)
+    code, out, err = run(capsys, tiny_model, path)
+    assert (code, out) == (2, "")
+    assert_one_line(err, str(path))
+    assert files_below(tmp_path) == before
+
+
+def test_one_failure_does_not_stop_the_others(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    good = [photograph(tmp_path / "first.png"), photograph(tmp_path / "last.png")]
+    code, out, err = run(capsys, tiny_model, good[0], broken(tmp_path, "words"), good[1])
+    assert code == 1
+    assert out.splitlines() == [str(tmp_path / f"{name}_tiny.png") for name in ("first", "last")]
+    assert_one_line(err, "words.png")
+
+
+def test_all_failures_are_told(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
+    paths = [broken(tmp_path, kind) for kind in KINDS]
+    code, out, err = run(capsys, tiny_model, *paths)
+    assert (code, out) == (2, "")
+    assert len(err) == len(paths)
+    for path, line in zip(paths, err, strict=True):
+        assert line.startswith("fast_style.stylize: ")
+        assert str(path) in line
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA out of memory.\nTried to allocate 20 GiB.\n"),
+        MemoryError("Unable to allocate 20 GiB"),
+    ],
+)
+def test_memory_that_runs_out_at_one_picture(
+    tmp_path: Path,
+    tiny_model: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    large = photograph(tmp_path / "large.png", 60, 40)
+    small = photograph(tmp_path / "small.png", 40, 40)
+    paint = Style.paint
+
+    def paint_small(style: Style, rgb: torch.Tensor) -> torch.Tensor:
+        if rgb.shape[-1] == 60:
+            raise error
+        return paint(style, rgb)
+
+    monkeypatch.setattr(Style, "paint", paint_small)
+    code, out, err = run(capsys, tiny_model, large, small)
+    assert (code, out) == (1, f"{tmp_path / 'small_tiny.png'}\n")
+    assert_one_line(err, "cannot stylise", str(large), "llocate 20 GiB")
+
+
+def test_a_full_disk(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = photograph(tmp_path / "photo.png")
+
+    def full_disk(image: Image.Image, target: Path, **options: object) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full_disk)
+    code, out, err = run(capsys, tiny_model, image)
+    assert (code, out) == (2, "")
+    assert_one_line(err, "photo_tiny.png", "No space left on device")
+    assert files_below(tmp_path) == {Path("photo.png")}
+
+
+def test_a_folder_that_cannot_be_written(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    image = photograph(tmp_path / "photo.png")
+    (tmp_path / "file").write_bytes(b"kept")
+    for target in ("file/out.png", "file/folder"):
+        code, out, err = run(capsys, tiny_model, image, "-o", tmp_path / target)
+        assert (code, out) == (2, "")
+        assert_one_line(err, "cannot write", str(tmp_path / target))
+    assert files_below(tmp_path) == {Path("photo.png"), Path("file")}
+
+
+@pytest.mark.parametrize("name", ["out.gif", "out.txt", "out.tiff"])
+def test_an_extension_that_cannot_be_written(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, name: str
+) -> None:
+    image = photograph(tmp_path / "photo.png")
+    code, out, err = run(capsys, tiny_model, image, "-o", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert_one_line(err, name, "its name must end in .png, .jpg, .jpeg, .webp")
+    assert files_below(tmp_path) == {Path("photo.png")}
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with space.png",
+        " leading and trailing .png",
+        "grüße 東京 🎨.png",
+        "quo'te\"d.png",
+        "100%s {braces}.png",
+        "$HOME;&|.png",
+        "-o.png",
+        "..hidden.png",
+        ".hidden.png",
+    ],
+)
+def test_unusual_names(tmp_path: Path, tiny_model: Path, capsys: Capture, name: str) -> None:
+    image = photograph(tmp_path / "a folder é" / name)
+    expected = image.with_name(f"{name.removesuffix('.png')}_tiny.png")
+    assert run(capsys, tiny_model, image) == (0, f"{expected}\n", [])
+    assert read_picture(expected).rgb.shape == (1, 3, 33, 47)
+    code, _, err = run(capsys, tiny_model, image)
+    assert code == 2
+    assert_one_line(err, " ".join(str(expected).split()))
+
+
+def test_a_name_with_a_newline(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
+    image = photograph(tmp_path / "two\nlines.png")
+    code, out, err = run(capsys, tiny_model, image)
+    assert (code, out, err) == (0, f"{tmp_path}/two\nlines_tiny.png\n", [])
+    assert (tmp_path / "two\nlines_tiny.png").is_file()
+    code, out, err = run(capsys, tiny_model, tmp_path / "not\nthere\r\n.png")
+    assert (code, out) == (2, "")
+    assert_one_line(err, "not there")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows such names")
+def test_a_name_that_is_not_unicode(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
+    image = photograph(tmp_path / "plain.png")
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    shutil.move(image, odd)
+    code, _, err = run(capsys, tiny_model, odd)
+    assert (code, err) == (0, [])
+    assert Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9_tiny.png")).is_file()
+
+
+@pytest.mark.parametrize("what", ["model", "image", "output", "result"])
+def test_a_name_longer_than_the_file_system_allows(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, what: str
+) -> None:
+    long = f"{'x' * 300}.png"
+    image = photograph(tmp_path / "photo.png")
+    arguments: dict[str, list[object]] = {
+        "model": [tmp_path / long, image],
+        "image": [tiny_model, tmp_path / long],
+        "output": [tiny_model, image, "-o", tmp_path / long],
+        # The photograph's name fits, but not with the style's name added.
+        "result": [tiny_model, photograph(tmp_path / f"{'x' * 251}.png")],
+    }
+    code, out, err = run(capsys, *arguments[what])
+    assert (code, out) == (2, "")
+    assert_one_line(err, "xxx")
+
+
+# Models
+
+
+def foreign_model(folder: Path, kind: str) -> Path:
+    """Return a file of this kind that is not a style model."""
+    path = folder / f"{kind}.{'ckpt' if kind.endswith('checkpoint') else 'safetensors'}"
+    tensors = {"weight": torch.zeros(3)}
+    if kind == "words" or kind == "words checkpoint":
+        path.write_text("no model, only words")
+    elif kind == "empty" or kind == "empty checkpoint":
+        path.write_bytes(b"")
+    elif kind == "foreign":
+        save_file(tensors, path)
+    elif kind == "foreign checkpoint":
+        torch.save({"state_dict": tensors, "epoch": 3}, path)
+    elif kind == "list checkpoint":
+        torch.save([tensors], path)
+    elif kind == "code checkpoint":
+        torch.save({"state_dict": tensors, "fast_style": Path("/")}, path)
+    elif kind == "later":
+        description = {"format_version": 99, "network": TINY, "style": {"name": "later"}}
+        save_file(build_network(TINY).state_dict(), path, {"fast_style": json.dumps(description)})
+    elif kind == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "missing",
+        "folder",
+        "words",
+        "empty",
+        "foreign",
+        "later",
+        "missing checkpoint",
+        "words checkpoint",
+        "empty checkpoint",
+        "foreign checkpoint",
+        "list checkpoint",
+        "code checkpoint",
+    ],
+)
+def test_a_file_that_is_no_style_model(tmp_path: Path, capsys: Capture, kind: str) -> None:
+    image = photograph(tmp_path / "pictures" / "photo.png")
+    model = foreign_model(tmp_path, kind)
+    code, out, err = run(capsys, model, image)
+    assert (code, out) == (2, "")
+    assert_one_line(err, str(model))
+    assert files_below(tmp_path / "pictures") == {Path("photo.png")}
+
+
+@pytest.mark.parametrize("name", ["no-such-style", "~no-such-user/style", ""])
+def test_a_released_style_that_is_not_there(tmp_path: Path, capsys: Capture, name: str) -> None:
+    image = photograph(tmp_path / "photo.png")
+    code, out, err = run(capsys, name, image)
+    assert (code, out) == (2, "")
+    assert_one_line(err, name, "released style")
+
+
+def test_an_unknown_released_style_is_told_the_known_ones(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    styles = {"fire": tiny_model, "water": tiny_model}
+    monkeypatch.setattr("fast_style.checkpoint.shipped_styles", lambda: styles)
+    code, _, err = run(capsys, "earth", photograph(tmp_path / "photo.png"))
+    assert code == 2
+    assert_one_line(err, "earth", "fire, water")
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_a_device_that_is_not_here(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, device: str
+) -> None:
+    image = photograph(tmp_path / "photo.png")
+    code = main([str(tiny_model), str(image), "--device", device])
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert_one_line(err.splitlines(), device)
+
+
+# The command line
+
+
+@pytest.mark.parametrize("arguments", [[], ["model"], ["model", "photo.png", "--nonsense"]])
+def test_arguments_that_do_not_fit(capsys: Capture, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: python -m fast_style.stylize")
+
+
+def test_help(capsys: Capture) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    out, err = capsys.readouterr()
+    assert err == ""
+    for word in ("CKPT", "IMG", "--output", "--device", "--overwrite", *shipped_styles()):
+        assert word in out
+
+
+def python(code: str, *arguments: object) -> dict[str, Any]:
+    """Run code in a new interpreter; return what it prints last, as JSON."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(fast_style.__file__).parents[1]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, *(str(argument) for argument in arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_the_arguments_are_there_without_waiting_for_torch() -> None:
+    found = python(
+        "import json, sys\n"
+        "from fast_style.stylize import parser\n"
+        "help = parser().format_help()\n"
+        "print(json.dumps({'help': help, 'modules': list(sys.modules)}))"
+    )
+    assert "CKPT" in found["help"]
+    assert not {"torch", "numpy", "PIL"} & set(found["modules"])
+
+
+def test_the_program_needs_nothing_of_the_training(tmp_path: Path, tiny_model: Path) -> None:
+    image = photograph(tmp_path / "photo.png")
+    found = python(
+        "import json, runpy, sys\n"
+        "try:\n"
+        "    runpy.run_module('fast_style.stylize', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as end:\n"
+        "    print(json.dumps({'code': end.code, 'modules': list(sys.modules)}))",
+        tiny_model,
+        image,
+    )
+    assert found["code"] == 0
+    assert (tmp_path / "photo_tiny.png").is_file()
+    modules = set(found["modules"])
+    assert {"torch", "fast_style.style", "fast_style.network"} <= modules
+    foreign = {"pytorch_lightning", "lightning", "hydra", "omegaconf", "torchvision", "tensorboard"}
+    ours = {f"fast_style.{name}" for name in ("vgg", "losses", "module", "data", "train")}
+    assert not (foreign | ours) & modules
+
+
+def test_the_programs_exit_code(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fast_style.stylize", "no-such-style", tmp_path / "photo.png"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(fast_style.__file__).parents[1])},
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert_one_line(done.stderr.splitlines(), "no-such-style")
+
+
+def test_parser_defaults() -> None:
+    arguments = parser().parse_args(["model", "a.png", "b.png"])
+    assert arguments.images == [Path("a.png"), Path("b.png")]
+    assert arguments.output is None
+    assert arguments.device == "auto"
+    assert not arguments.overwrite
