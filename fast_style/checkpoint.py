@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fast_style.files import write_atomically
+from fast_style.files import is_file, user_path, write_atomically
 from fast_style.network import build_network
 from fast_style.resources import shipped_styles
 
@@ -40,6 +41,11 @@ class StyleModel(NamedTuple):
     def name(self) -> str:
         """The style's name."""
         return str(self.description["style"]["name"])
+
+
+def is_style_name(name: object) -> bool:
+    """Whether ``name`` can name a style and, as it does, its files: no separators."""
+    return isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name) is not None
 
 
 def save_style_model(path: Path, network: nn.Module, description: Mapping[str, Any]) -> None:
@@ -72,8 +78,8 @@ def find_style_model(name_or_path: str | Path) -> Path:
     shipped = shipped_styles()
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
-    path = Path(name_or_path).expanduser()
-    if not path.is_file():
+    path = user_path(name_or_path)
+    if not is_file(path):
         names = ", ".join(shipped) or "none"
         raise ModelFileError(
             f"no style model {path}: neither a file nor a released style ({names})"
@@ -102,7 +108,7 @@ def load_style_model(name_or_path: str | Path) -> StyleModel:
             "update fast_style"
         )
     style = description.get("style")
-    if not isinstance(style, dict) or not isinstance(style.get("name"), str):
+    if not isinstance(style, dict) or not is_style_name(style.get("name")):
         raise ModelFileError(f"{path}: its header names no style")
     try:
         with torch.device("meta"):  # shapes first: nothing is allocated for a bad header

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from fast_style.files import user_path
 from fast_style.image import PictureError, read_crop
 from fast_style.photographs import (
     DataError,
@@ -71,7 +72,7 @@ class PhotographData(pl.LightningDataModule):
             raise ValueError(f"data.val_photographs must be at least 1, found {val_photographs}")
         if num_workers != "auto" and (isinstance(num_workers, str) or num_workers < 0):
             raise ValueError(f"data.num_workers is auto or 0 and more, found {num_workers!r}")
-        self.root = asset("photos") if root == "bundled" else Path(root).expanduser()
+        self.root = asset("photos") if root == "bundled" else user_path(root)
         self.split = split
         self.val_split = val_split
         self.image_size = image_size

@@ -9,6 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def user_path(path: str | Path) -> Path:
+    """Return a path a person typed, ``~`` expanded where it names a home."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111, pathlib's raises for an unknown user
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; a name that no file can have, or that is out of reach, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to write; rename it to ``path`` if all went well.
@@ -20,7 +33,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
         OSError: The folder can't be created or written, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent)
+    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".part-", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,11 +27,23 @@ READABLE = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
 QUALITY = 95  # of JPEG and WebP, as the field's best tools write
 EXIF_ORIENTATION = 0x0112
+_OPENING = threading.Lock()  # the warning filters are the process's, not a thread's
 _SRGB = ImageCms.createProfile("sRGB")
 Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels
 
 
 PillowImage = Image.Image
+# What Pillow's decoders raise for damaged data.
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    IndexError,
+    TypeError,
+    RuntimeError,
+)
 
 
 class PictureError(ValueError):
@@ -68,7 +81,7 @@ def read_picture(path: str | Path) -> Picture:
         PictureError: The file is missing, not a picture, damaged or too large.
     """
     with _open(path) as image:
-        return from_pil(image)
+        return _picture(image)
 
 
 def read_style(path: str | Path, size: int) -> Tensor:
@@ -103,15 +116,20 @@ def read_crop(path: str | Path, size: int, choose_box: Callable[[int, int], Box]
         PictureError: As ``read_picture``.
     """
     with _open(path) as image:
-        turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
+        turned = image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
         width, height = image.size[::-1] if turned else image.size
         left, upper, right, lower = choose_box(width, height)
         scale = size / min(right - left, lower - upper)
+        shrink = 1.0
         if image.format == "JPEG" and scale < 1:
-            image.draft("RGB", (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+            stored = image.width
+            needed = (math.ceil(image.width * scale), math.ceil(image.height * scale))
+            if drafted := image.draft("RGB", needed):
+                shrink = (
+                    drafted[1][2] / stored
+                )  # an eighth, a quarter, a half; sizes are rounded up
         upright = _flat_rgb(image)
-        sx, sy = upright.width / width, upright.height / height  # what the reduced decoding left
-        box = (left * sx, upper * sy, right * sx, lower * sy)
+        box = (left * shrink, upper * shrink, right * shrink, lower * shrink)
         square = upright.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
         return _tensor(square)[0]
 
@@ -133,19 +151,7 @@ def from_pil(image: Image.Image) -> Picture:
         PictureError: The image's data is damaged.
     """
     with _pictures_errors("the image"):
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
-            levels = np.asarray(upright, dtype=np.float32)
-            levels = levels / (1.0 if upright.mode == "F" and levels.max() <= 1 else 65535.0)
-            grey = torch.from_numpy(levels.clip(0, 1)).view(1, 1, *levels.shape)
-            return Picture(grey.repeat(1, 3, 1, 1), None)
-        if not upright.has_transparency_data:
-            return Picture(_tensor(_to_srgb(upright)), None)
-        rgba = upright.convert("RGBA")
-        rgb = rgba.convert("RGB")
-        if profile := image.info.get("icc_profile"):
-            rgb.info["icc_profile"] = profile
-        return Picture(_tensor(_to_srgb(rgb)), _tensor(rgba.getchannel("A")))
+        return _picture(image)
 
 
 def to_pil(rgb: Tensor, alpha: Tensor | None = None) -> Image.Image:
@@ -175,7 +181,7 @@ def from_array(array: npt.NDArray[Any]) -> Picture:
             f"{array.shape}, {array.dtype}"
         )
     levels = torch.from_numpy(np.array(array, dtype=np.float32) / (255 if is_bytes else 1))
-    planes = levels.view(*levels.shape[:2], -1).permute(2, 0, 1)[None]
+    planes = (levels[..., None] if levels.ndim == 2 else levels).permute(2, 0, 1)[None]
     rgb = planes[:, :3] if planes.shape[1] > 1 else planes.repeat(1, 3, 1, 1)
     return Picture(rgb, planes[:, 3:] if planes.shape[1] == 4 else None)
 
@@ -183,7 +189,7 @@ def from_array(array: npt.NDArray[Any]) -> Picture:
 def array_like(array: npt.NDArray[Any], rgb: Tensor, alpha: Tensor | None) -> npt.NDArray[Any]:
     """Return a picture as ``(H, W, 3)`` or ``(H, W, 4)`` of ``array``'s type and range."""
     if array.dtype == np.uint8:
-        return np.asarray(to_pil(rgb, alpha))
+        return np.array(to_pil(rgb, alpha))
     planes = rgb if alpha is None else torch.cat((rgb, alpha), dim=1)
     return planes[0].permute(1, 2, 0).numpy().astype(array.dtype)
 
@@ -204,9 +210,9 @@ def write_picture(path: str | Path, rgb: Tensor, alpha: Tensor | None = None) ->
     path = Path(path)
     check_writable(path)
     if path.suffix.lower() in (".jpg", ".jpeg") and alpha is not None:
-        rgb, alpha = rgb * alpha + (1 - alpha), None
-    image = to_pil(rgb, alpha)
+        rgb, alpha = rgb.clamp(0, 1) * alpha + (1 - alpha), None
     try:
+        image = to_pil(rgb, alpha)
         with write_atomically(path) as temporary:
             if path.suffix.lower() == ".png":
                 image.save(temporary)
@@ -227,23 +233,51 @@ def check_writable(path: Path) -> None:
         raise PictureError(f"cannot write {path}: its name must end in {', '.join(WRITABLE)}")
 
 
+def _picture(image: Image.Image) -> Picture:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
+        return Picture(_deep_grey(upright).repeat(1, 3, 1, 1), None)
+    if not upright.has_transparency_data:
+        return Picture(_tensor(_to_srgb(upright)), None)
+    if upright.mode == "La":
+        upright = upright.convert("LA")  # Pillow has no direct way to RGBA
+    rgba = upright.convert("RGBA")
+    opaque = rgba.convert("L" if upright.mode in ("L", "LA") else "RGB")
+    if profile := image.info.get("icc_profile"):
+        opaque.info["icc_profile"] = profile
+    return Picture(_tensor(_to_srgb(opaque)), _tensor(rgba.getchannel("A")))
+
+
+def _deep_grey(image: Image.Image) -> Tensor:
+    """Return a grey picture of more than 8 bits, ``(1, 1, H, W)``, float32 in [0, 1]."""
+    levels = np.asarray(image, dtype=np.float32)
+    if not np.isfinite(levels).all():
+        raise ValueError("it has values that are not finite numbers")
+    white = 65535.0
+    if image.mode == "F":  # there is no convention: the largest value tells which was meant
+        white = next((white for white in (1.0, 255.0) if levels.max() <= white), 65535.0)
+    return torch.from_numpy((levels / white).clip(0, 1))[None, None]
+
+
 @contextmanager
 def _open(path: str | Path) -> Iterator[Image.Image]:
     """Open a picture file; every way in which that and the body fail is a ``PictureError``."""
     path = Path(path)
-    if path.is_dir():
-        raise PictureError(f"cannot read {path}: it is a folder, expected a picture file")
-    with _pictures_errors(str(path)), Image.open(path) as image:
-        yield image
+    with _pictures_errors(str(path)):
+        if path.is_dir():
+            raise PictureError(f"cannot read {path}: it is a folder, expected a picture file")
+        with _OPENING, warnings.catch_warnings():
+            # Between Pillow's limit and twice that it warns; beyond it raises, handled below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
+            yield image
 
 
 @contextmanager
 def _pictures_errors(what: str) -> Iterator[None]:
     try:
-        with warnings.catch_warnings():
-            # Between Pillow's limit and twice that it warns; beyond it raises, handled below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            yield
+        yield
     except PictureError:
         raise
     except FileNotFoundError as error:
@@ -252,7 +286,7 @@ def _pictures_errors(what: str) -> Iterator[None]:
         raise PictureError(f"cannot read {what}: not a picture in a known format") from error
     except Image.DecompressionBombError as error:
         raise PictureError(f"cannot read {what}: too many pixels ({error})") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError) as error:
+    except DAMAGED as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot read {what}: {reason}") from error
 
@@ -260,9 +294,9 @@ def _pictures_errors(what: str) -> Iterator[None]:
 def _flat_rgb(image: Image.Image) -> Image.Image:
     """Return the image upright, in sRGB, 8 bits, transparent parts on white."""
     image = ImageOps.exif_transpose(image)
-    if image.mode == "RGB" and "icc_profile" not in image.info:
+    if image.mode == "RGB" and not {"icc_profile", "transparency"} & image.info.keys():
         return image
-    picture = from_pil(image)
+    picture = _picture(image)
     if picture.alpha is None:
         return to_pil(picture.rgb)
     return to_pil(picture.rgb * picture.alpha + (1 - picture.alpha))
@@ -271,6 +305,8 @@ def _flat_rgb(image: Image.Image) -> Image.Image:
 def _to_srgb(image: Image.Image) -> Image.Image:
     """Convert to 8-bit RGB, by the embedded ICC profile if there is one."""
     profile = image.info.get("icc_profile")
+    if image.mode == "P":
+        image = image.convert("RGB")
     if profile and image.mode in ("RGB", "L", "CMYK"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

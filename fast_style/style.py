@@ -33,7 +33,7 @@ class Style:
         try:
             self.device = torch.device(device)
             self.network = model.network.to(self.device)
-        except (RuntimeError, AssertionError) as error:  # torch raises either, by device
+        except (RuntimeError, AssertionError, ImportError) as error:  # by the kind of device
             raise ValueError(f"device {device!r} can't be used here: {error}") from error
         self.name = model.name
         self.description = model.description
@@ -70,7 +70,7 @@ class Style:
         Raises:
             ValueError: Another shape or type, or a side of less than 32 px.
         """
-        with torch.inference_mode():
+        with torch.no_grad():
             inputs = rgb.to(self.device, torch.float32) if rgb.is_floating_point() else rgb
             stylized: Tensor = self.network(inputs)
             return stylized.clamp_(0, 1).to(rgb.device)

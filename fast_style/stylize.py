@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,33 +51,47 @@ def output_path(image: Path, output: Path | None, style: str, to_folder: bool) -
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 if some pictures failed, or 2 if none could be done."""
     arguments = parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold any bytes
     # Imported here so that --help does not wait for torch.
-    from fast_style.image import PictureError, check_writable, read_picture, write_picture
+    from fast_style.image import (
+        WRITABLE,
+        PictureError,
+        check_writable,
+        read_picture,
+        write_picture,
+    )
     from fast_style.style import load
 
     images: list[Path] = arguments.images
     output: Path | None = arguments.output
-    to_folder = output is not None and (output.is_dir() or len(images) > 1 or not output.suffix)
     try:
+        to_folder = output is not None and (len(images) > 1 or not output.suffix or output.is_dir())
         if output is not None and not to_folder:
             check_writable(output)
+        if output is not None and to_folder and output.suffix in WRITABLE and not output.is_dir():
+            raise ValueError(f"{output} names a file; -o must be a folder for several pictures")
         style = load(arguments.model, arguments.device)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return _fail(error, 2)
     done = 0
+    written: set[Path] = set()
     for image in images:
         target = output_path(image, output, style.name, to_folder)
         try:
+            if target in written:
+                raise PictureError(f"{target} would replace another picture of this run")
             if target.exists() and not arguments.overwrite:
                 raise PictureError(f"{target} exists; --overwrite replaces it")
             picture = style.paint_picture(read_picture(image))
             write_picture(target, picture.rgb, picture.alpha)
         except PictureError as error:
             _fail(error)
-        except (ValueError, RuntimeError, MemoryError) as error:
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
             _fail(f"cannot stylise {image}: {error}")
         else:
             done += 1
+            written.add(target)
             print(target)
     if done == len(images):
         return 0

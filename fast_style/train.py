@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import shlex
 import sys
 import warnings
@@ -23,9 +22,10 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from fast_style import __version__
 from fast_style.callbacks import Preview
-from fast_style.checkpoint import load_style_model, save_style_model
+from fast_style.checkpoint import is_style_name, load_style_model, save_style_model
 from fast_style.config import CONFIG_NAME, ConfigError, explain, plain
 from fast_style.data import PhotographData
+from fast_style.files import is_file, user_path
 from fast_style.image import read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.module import StyleModule
@@ -61,7 +61,7 @@ class Training(NamedTuple):
 def style_image(image: str) -> Path:
     """Return the path of a painting: one the package carries, or any file."""
     shipped = asset("styles") / image
-    return shipped if shipped.is_file() else Path(image).expanduser()
+    return shipped if is_file(shipped) else user_path(image)
 
 
 def describe(config: dict[str, Any], photographs: int, precision: str) -> dict[str, Any]:
@@ -94,8 +94,8 @@ def checkpoint_to_resume(ckpt_path: str | None, folder: Path, network: object) -
     if ckpt_path is None:
         return None
     last = folder / "checkpoints" / "last.ckpt"
-    path = last if ckpt_path == "last" else Path(ckpt_path).expanduser()
-    if not path.is_file():
+    path = last if ckpt_path == "last" else user_path(ckpt_path)
+    if not is_file(path):
         hint = "; give the run's folder as hydra.run.dir=..." if ckpt_path == "last" else ""
         raise ValueError(f"ckpt_path: there is no checkpoint {path}{hint}")
     found = load_style_model(path).description["network"]
@@ -113,7 +113,7 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     """
     style, options, seed = config["style"], dict(config["trainer"]), config["seed"]
     style["name"] = str(style["name"])
-    if not re.fullmatch(r"\w[\w.+-]*", style["name"]):
+    if not is_style_name(style["name"]):
         raise ValueError(
             f"style.name names files: letters, digits and ._+- only, found {style['name']!r}"
         )

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from fast_style.files import is_file, user_path
 from fast_style.image import check_image
 from fast_style.resources import asset
 
@@ -163,8 +164,8 @@ def load_weights(source: str) -> tuple[dict[str, Tensor], InputScaling]:
     """
     if source == "torchvision":
         return from_torchvision_layout(_download_torchvision(), source), TORCHVISION_SCALING
-    path = asset("vgg16.safetensors") if source == "bundled" else Path(source).expanduser()
-    if not path.is_file():
+    path = asset("vgg16.safetensors") if source == "bundled" else user_path(source)
+    if not is_file(path):
         raise VGGWeightsError(
             f"no VGG16 weights at {path}; loss.vgg_weights is bundled, torchvision or a file"
         )

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from PIL import Image, ImageCms, JpegImagePlugin, features
+from PIL import Image, ImageCms, JpegImagePlugin
 from torch import Tensor
 
 from fast_style.files import write_atomically
@@ -40,7 +40,8 @@ Reader = Callable[[Path], object]
 
 ORIENTATION = 0x0112
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
-needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+Image.init()
+needs_avif = pytest.mark.skipif("AVIF" not in Image.SAVE, reason="this Pillow has no AVIF")
 
 
 def colours(height: int = 6, width: int = 9) -> Bytes:
@@ -86,10 +87,11 @@ def exif(orientation: int) -> Image.Exif:
 # Modes
 
 
-@pytest.mark.parametrize("extension", READABLE)
+@pytest.mark.parametrize(
+    "extension",
+    [pytest.param(name, marks=needs_avif) if name == ".avif" else name for name in READABLE],
+)
 def test_every_readable_type_is_read(tmp_path: Path, extension: str) -> None:
-    if extension == ".avif" and not features.check("avif"):
-        pytest.skip("this Pillow has no AVIF")
     path = tmp_path / f"picture{extension}"
     array = np.tile(np.array([200, 100, 50], np.uint8), (12, 17, 1))
     Image.fromarray(array).save(path)
@@ -206,7 +208,7 @@ def test_a_cmyk_jpeg(tmp_path: Path) -> None:
     inks = np.zeros((16, 32, 4), np.uint8)
     inks[:, :16] = (255, 0, 0, 0)  # cyan
     inks[:, 16:] = (0, 200, 100, 51)
-    Image.fromarray(inks, mode="CMYK").save(tmp_path / "a.jpg", quality=100)
+    Image.frombytes("CMYK", (32, 16), inks.tobytes()).save(tmp_path / "a.jpg", quality=100)
     assert stored_mode(tmp_path / "a.jpg") == "CMYK"
     picture = read_picture(tmp_path / "a.jpg")
     ink = inks / 255
@@ -366,13 +368,9 @@ BROKEN_EXIF = {
     "an orientation that is text": b"Exif\0\0MM\0*\0\0\0\x08\0\x01"
     + struct.pack(">HHI4s", ORIENTATION, 2, 2, b"6\0\0\0")
     + bytes(4),
-    "two orientations": b"Exif\0\0MM\0*\0\0\0\x08\0\x01"
-    + struct.pack(">HHIHH", ORIENTATION, 3, 2, 6, 6)
-    + bytes(4),
 }
 
 
-@pytest.mark.filterwarnings("ignore:Metadata Warning")  # Pillow's, and fair
 @pytest.mark.parametrize("broken", BROKEN_EXIF)
 def test_broken_exif_does_not_lose_the_picture(tmp_path: Path, broken: str) -> None:
     path = tmp_path / "a.jpg"
@@ -684,6 +682,14 @@ def test_a_paintings_shorter_side_is_scaled(
     np.testing.assert_allclose(style.mean((0, 2, 3)).numpy(), mean, atol=0.01)
 
 
+def test_a_painting_is_averaged_when_it_is_reduced(tmp_path: Path) -> None:
+    y, x = np.mgrid[0:64, 0:64]
+    board = np.where((x + y) % 2, 255, 0).astype(np.uint8)
+    Image.fromarray(board).save(tmp_path / "a.png")
+    inner = read_style(tmp_path / "a.png", 32)[..., 4:-4, 4:-4]
+    torch.testing.assert_close(inner, torch.full_like(inner, 0.5), atol=0.01, rtol=0)
+
+
 def test_a_painting_of_the_size_asked_for_is_unchanged(tmp_path: Path) -> None:
     array = colours(33, 47)
     Image.fromarray(array).save(tmp_path / "a.png")
@@ -815,7 +821,9 @@ def test_a_large_picture_that_pillow_only_warns_of_is_read(
 ) -> None:
     Image.fromarray(colours(8, 8)).save(tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 32)
-    assert reader(tmp_path / "large.png") is not None
+    with warnings.catch_warnings(record=True) as told:
+        assert reader(tmp_path / "large.png") is not None
+    assert not told
 
 
 # Writing
@@ -921,9 +929,10 @@ def test_a_path_may_be_text(tmp_path: Path) -> None:
     assert torch.equal(read_picture(str(tmp_path / "a.png")).rgb, smooth())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows limits the whole path")
 def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
     path = tmp_path / f"{'x' * 251}.png"
-    path.write_bytes(b"")  # 255 bytes is what Linux, macOS and Windows allow
+    path.write_bytes(b"")  # 255 bytes are allowed
     write_picture(path, smooth())
     assert read_picture(path).rgb.shape == (1, 3, 33, 47)
 

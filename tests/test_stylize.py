@@ -26,6 +26,10 @@ from fast_style.stylize import main, output_path, parser
 TINY: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 Capture = pytest.CaptureFixture[str]
 
+on_posix = pytest.mark.skipif(os.name != "posix", reason="Windows allows no such names")
+# For programs run in a new interpreter, in any folder.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(fast_style.__file__).parents[1])}
+
 
 def photograph(path: Path, width: int = 47, height: int = 33, mode: str = "RGB") -> Path:
     """Write a picture; the same seed, so all of one size are alike."""
@@ -119,6 +123,15 @@ def test_a_named_folder(
     assert {path.name for path in folder.iterdir()} == set(expected)
 
 
+def test_several_pictures_make_any_new_name_a_folder(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    images = [photograph(tmp_path / "a.png"), photograph(tmp_path / "b.png")]
+    code, out, err = run(capsys, tiny_model, *images, "-o", tmp_path / "out.d")
+    assert (code, err) == (0, [])
+    assert out.splitlines() == [str(tmp_path / "out.d" / f"{name}_tiny.png") for name in "ab"]
+
+
 def test_several_pictures_are_done_in_order(
     tmp_path: Path, tiny_model: Path, capsys: Capture
 ) -> None:
@@ -134,7 +147,10 @@ def test_several_pictures_are_done_in_order(
 def test_pictures_of_the_same_name_do_not_replace_each_other(
     tmp_path: Path, tiny_model: Path, capsys: Capture, overwrite: list[str]
 ) -> None:
-    images = [photograph(tmp_path / "x" / "photo.png", 40), photograph(tmp_path / "y" / "photo.png", 50)]
+    images = [
+        photograph(tmp_path / "x" / "photo.png", 40),
+        photograph(tmp_path / "y" / "photo.png", 50),
+    ]
     code, out, err = run(capsys, tiny_model, *images, "-o", tmp_path / "out", *overwrite)
     written = list((tmp_path / "out").iterdir())
     assert sorted(out.splitlines()) == sorted(str(path) for path in written)
@@ -360,9 +376,7 @@ def test_a_full_disk(
     assert files_below(tmp_path) == {Path("photo.png")}
 
 
-def test_a_folder_that_cannot_be_written(
-    tmp_path: Path, tiny_model: Path, capsys: Capture
-) -> None:
+def test_a_folder_that_cannot_be_written(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
     image = photograph(tmp_path / "photo.png")
     (tmp_path / "file").write_bytes(b"kept")
     for target in ("file/out.png", "file/folder"):
@@ -373,9 +387,14 @@ def test_a_folder_that_cannot_be_written(
 
 
 @pytest.mark.parametrize("name", ["out.gif", "out.txt", "out.tiff"])
-def test_an_extension_that_cannot_be_written(
-    tmp_path: Path, tiny_model: Path, capsys: Capture, name: str
+def test_an_extension_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path,
+    tiny_model: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
+    monkeypatch.setattr(Style, "paint", lambda style, rgb: pytest.fail("the work was begun"))
     image = photograph(tmp_path / "photo.png")
     code, out, err = run(capsys, tiny_model, image, "-o", tmp_path / name)
     assert (code, out) == (2, "")
@@ -392,9 +411,8 @@ def test_an_extension_that_cannot_be_written(
         "with space.png",
         " leading and trailing .png",
         "grüße 東京 🎨.png",
-        "quo'te\"d.png",
-        "100%s {braces}.png",
-        "$HOME;&|.png",
+        "100%s {braces} $HOME;&.png",
+        pytest.param("quo'te\"d <|*?>.png", marks=on_posix),
         "-o.png",
         "..hidden.png",
         ".hidden.png",
@@ -410,6 +428,7 @@ def test_unusual_names(tmp_path: Path, tiny_model: Path, capsys: Capture, name: 
     assert_one_line(err, " ".join(str(expected).split()))
 
 
+@on_posix
 def test_a_name_with_a_newline(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
     image = photograph(tmp_path / "two\nlines.png")
     code, out, err = run(capsys, tiny_model, image)
@@ -421,15 +440,23 @@ def test_a_name_with_a_newline(tmp_path: Path, tiny_model: Path, capsys: Capture
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows such names")
-def test_a_name_that_is_not_unicode(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
-    image = photograph(tmp_path / "plain.png")
-    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
-    shutil.move(image, odd)
-    code, _, err = run(capsys, tiny_model, odd)
-    assert (code, err) == (0, [])
-    assert Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9_tiny.png")).is_file()
+def test_a_name_that_is_not_unicode(tmp_path: Path, tiny_model: Path) -> None:
+    folder = os.fsencode(tmp_path)
+    shutil.move(photograph(tmp_path / "plain.png"), os.fsdecode(folder + b"/caf\xe9.png"))
+    done = subprocess.run(
+        [sys.executable, "-m", "fast_style.stylize", tiny_model, folder + b"/caf\xe9.png"],
+        capture_output=True,
+        env={**ENVIRONMENT, "PYTHONIOENCODING": "utf-8:strict"},  # as in most terminals
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(folder + b"/caf")
+    assert done.stdout.endswith(b"_tiny.png\n")
+    assert Path(os.fsdecode(folder + b"/caf\xe9_tiny.png")).is_file()
 
 
+@on_posix
 @pytest.mark.parametrize("what", ["model", "image", "output", "result"])
 def test_a_name_longer_than_the_file_system_allows(
     tmp_path: Path, tiny_model: Path, capsys: Capture, what: str
@@ -455,9 +482,9 @@ def foreign_model(folder: Path, kind: str) -> Path:
     """Return a file of this kind that is not a style model."""
     path = folder / f"{kind}.{'ckpt' if kind.endswith('checkpoint') else 'safetensors'}"
     tensors = {"weight": torch.zeros(3)}
-    if kind == "words" or kind == "words checkpoint":
+    if kind in ("words", "words checkpoint"):
         path.write_text("no model, only words")
-    elif kind == "empty" or kind == "empty checkpoint":
+    elif kind in ("empty", "empty checkpoint"):
         path.write_bytes(b"")
     elif kind == "foreign":
         save_file(tensors, path)
@@ -553,16 +580,11 @@ def test_help(capsys: Capture) -> None:
 
 def python(code: str, *arguments: object) -> dict[str, Any]:
     """Run code in a new interpreter; return what it prints last, as JSON."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(fast_style.__file__).parents[1]),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
     done = subprocess.run(
         [sys.executable, "-c", code, *(str(argument) for argument in arguments)],
         capture_output=True,
         text=True,
-        env=environment,
+        env=ENVIRONMENT,
         timeout=120,
         check=False,
     )
@@ -608,7 +630,7 @@ def test_the_programs_exit_code(tmp_path: Path) -> None:
         [sys.executable, "-m", "fast_style.stylize", "no-such-style", tmp_path / "photo.png"],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(fast_style.__file__).parents[1])},
+        env=ENVIRONMENT,
         timeout=120,
         check=False,
     )
@@ -622,3 +644,15 @@ def test_parser_defaults() -> None:
     assert arguments.output is None
     assert arguments.device == "auto"
     assert not arguments.overwrite
+
+
+def test_several_pictures_need_a_folder(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (40, 40)).save(tmp_path / name)
+    output = tmp_path / "out.png"
+    pictures = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert stylize.main([str(tiny_model), *pictures, "-o", str(output)]) == 2
+    assert "out.png names a file; -o must be a folder" in capsys.readouterr().err
+    assert not output.exists()

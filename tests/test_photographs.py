@@ -1,0 +1,424 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fast_style.image import READABLE
+from fast_style.photographs import (
+    DataError,
+    Draw,
+    Photographs,
+    StepSampler,
+    centre_box,
+    find_photographs,
+    random_box,
+    split_folder,
+)
+
+WIDTH, HEIGHT = 200, 120
+
+
+def touch(folder: Path, *names: str) -> list[Path]:
+    paths = [folder / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return paths
+
+
+def ramp(path: Path, blue: int = 0, width: int = WIDTH, height: int = HEIGHT) -> Path:
+    """Write a picture whose red level is the column, whose green level is the row."""
+    y, x = np.mgrid[0:height, 0:width]
+    levels = np.stack([x, y, np.full_like(x, blue)], axis=-1).astype(np.uint8)
+    Image.fromarray(levels).save(path)
+    return path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    return [ramp(tmp_path / f"{index}.png", blue=40 * index) for index in range(4)]
+
+
+def steps(
+    photographs: int,
+    batch_size: int,
+    last: int,
+    *,
+    first: int = 0,
+    seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> list[list[Draw]]:
+    return list(StepSampler(photographs, batch_size, first, last, seed, rank, world_size))
+
+
+def draws(
+    photographs: int, batch_size: int, last: int, *, first: int = 0, seed: int = 0
+) -> list[Draw]:
+    batches = steps(photographs, batch_size, last, first=first, seed=seed)
+    return [draw for batch in batches for draw in batch]
+
+
+# Finding files
+
+
+def test_photographs_in_a_flat_folder_come_sorted(tmp_path: Path) -> None:
+    paths = touch(tmp_path, "c.jpg", "a.png", "b.webp")
+    assert find_photographs(tmp_path) == sorted(paths)
+
+
+def test_photographs_in_subfolders_are_found_too(tmp_path: Path) -> None:
+    paths = touch(tmp_path, "z.jpg", "b/2.jpg", "b/deeper/still/1.jpg", "a/9.jpg")
+    assert find_photographs(tmp_path) == sorted(paths)
+
+
+def test_the_order_does_not_depend_on_the_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    listing = [(str(tmp_path), [], ["b.jpg", "c.jpg", "a.jpg"])]
+    monkeypatch.setattr("os.walk", lambda folder: iter(listing))
+    assert find_photographs(tmp_path) == paths
+
+
+@pytest.mark.parametrize("suffix", READABLE)
+def test_every_readable_extension_in_either_case(suffix: str, tmp_path: Path) -> None:
+    paths = touch(tmp_path, f"a{suffix}", f"b{suffix.upper()}", f"c{suffix.title()}")
+    assert find_photographs(tmp_path) == paths
+
+
+def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
+    (expected,) = touch(tmp_path, "a.jpg")
+    touch(tmp_path, "notes.txt", "annotations.json", "jpg", "a.jpg.part", "b.mp4", "Thumbs.db")
+    assert find_photographs(tmp_path) == [expected]
+
+
+def test_a_folder_named_like_a_picture_is_a_folder(tmp_path: Path) -> None:
+    (expected,) = touch(tmp_path, "album.jpg/a.png")
+    assert find_photographs(tmp_path) == [expected]
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    (expected,) = touch(tmp_path, "seen/a.jpg")
+    touch(tmp_path, ".hidden.jpg", "seen/._a.jpg", ".thumbnails/a.jpg", "seen/.cache/deep/b.jpg")
+    assert find_photographs(tmp_path) == [expected]
+
+
+def test_a_hidden_folder_can_be_the_root(tmp_path: Path) -> None:
+    (expected,) = touch(tmp_path, ".data/a.jpg")
+    assert find_photographs(tmp_path / ".data") == [expected]
+
+
+def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+    (expected,) = touch(tmp_path, "photos/inner/a.jpg")
+    (tmp_path / "photos" / "inner" / "back").symlink_to(tmp_path / "photos")
+    assert find_photographs(tmp_path / "photos") == [expected]
+
+
+def test_the_root_may_be_a_link(tmp_path: Path) -> None:
+    touch(tmp_path, "photos/a.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    assert find_photographs(tmp_path / "link") == [tmp_path / "link" / "a.jpg"]
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere; data\.root must hold"):
+        find_photographs(tmp_path / "nowhere")
+    (file,) = touch(tmp_path, "a.jpg")
+    with pytest.raises(DataError, match=r"there is no folder .*a\.jpg"):
+        find_photographs(file)
+
+
+def test_a_folder_without_photographs(tmp_path: Path) -> None:
+    touch(tmp_path, "notes.txt", ".hidden.jpg")
+    with pytest.raises(DataError, match=r"no photograph in .*; looked for \.jpg, \.jpeg, \.png"):
+        find_photographs(tmp_path)
+
+
+@pytest.mark.parametrize("inside", ["train", "images/train"])
+def test_a_split_lies_in_the_root_or_in_its_images(inside: str, tmp_path: Path) -> None:
+    (tmp_path / inside).mkdir(parents=True)
+    assert split_folder(tmp_path, "train") == tmp_path / inside
+
+
+def test_the_root_may_be_the_split_already(tmp_path: Path) -> None:
+    root = tmp_path / "train"
+    root.mkdir()
+    assert split_folder(root, "train") == root
+
+
+def test_no_split_is_the_root(tmp_path: Path) -> None:
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    assert split_folder(tmp_path, None) == tmp_path
+
+
+def test_an_absent_split_is_named_where_it_was_looked_for(tmp_path: Path) -> None:
+    assert split_folder(tmp_path, "val") == tmp_path / "val"
+
+
+# Boxes
+
+
+@pytest.mark.parametrize("smallest", [0.001, 0.3, 0.85, 1.0])
+def test_a_random_box_is_a_square_inside_the_picture(smallest: float) -> None:
+    generator = random.Random(1)
+    for _ in range(500):
+        width, height = generator.randint(1, 4000), generator.randint(1, 4000)
+        left, upper, right, lower = random_box(width, height, smallest, generator)
+        side = right - left
+        assert lower - upper == pytest.approx(side)
+        shorter = min(width, height)
+        assert smallest * shorter * (1 - 1e-9) <= side <= shorter * (1 + 1e-9)
+        assert min(left, upper) >= 0
+        assert right <= width + 1e-9
+        assert lower <= height + 1e-9
+
+
+def test_random_boxes_reach_all_sizes_and_places() -> None:
+    generator = random.Random(2)
+    boxes = [random_box(300, 100, 0.5, generator) for _ in range(500)]
+    sides = [right - left for left, _, right, _ in boxes]
+    assert min(sides) < 52
+    assert max(sides) > 98
+    # Where the box lies in the room it has, 0 to 1.
+    across = [left / (300 - side) for (left, *_), side in zip(boxes, sides, strict=True)]
+    down = [box[1] / (100 - side) for box, side in zip(boxes, sides, strict=True)]
+    for places in (across, down):
+        assert min(places) < 0.02
+        assert max(places) > 0.98
+        assert sum(places) / len(places) == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_largest_random_box_is_the_whole_square() -> None:
+    assert random_box(64, 64, 1.0, random.Random(0)) == (0, 0, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"),
+    [
+        (64, 64, (0, 0, 64, 64)),
+        (100, 60, (20, 0, 80, 60)),
+        (60, 100, (0, 20, 60, 80)),
+        (5, 2, (1.5, 0, 3.5, 2)),
+        (1, 1, (0, 0, 1, 1)),
+    ],
+)
+def test_the_centre_box(width: int, height: int, expected: tuple[float, ...]) -> None:
+    assert centre_box(width, height) == expected
+
+
+# Crops
+
+
+def test_a_crop_is_a_small_float_picture(files: list[Path]) -> None:
+    photographs = Photographs(files, 32, 0.5, 0)
+    assert len(photographs) == 4
+    crop = photographs[0, 1]
+    assert crop.shape == (3, 32, 32)
+    assert crop.dtype == torch.float32
+    torch.testing.assert_close(crop[2], torch.full((32, 32), 40 / 255))  # that very file
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (37, 5), (6, 61)])
+def test_any_picture_gives_a_crop(mode: str, width: int, height: int, tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    if mode == "I;16":
+        Image.fromarray(levels[..., 0].astype(np.uint16) * 257).save(path)
+    else:
+        Image.fromarray(levels).convert(mode).save(path)
+    photographs = Photographs([path], 32, 0.1, 0)
+    for number in range(5):
+        crop = photographs[number, 0]
+        assert crop.shape == (3, 32, 32)
+        assert crop.dtype == torch.float32
+        assert 0 <= crop.min() <= crop.max() <= 1
+    assert not photographs.damaged.any()
+
+
+def extent(channel: Tensor) -> tuple[float, float]:
+    """Return where the crop of a ramp begins and ends, px, from its outermost samples."""
+    size = len(channel)
+    first, last = sorted((float(channel[0]) * 255, float(channel[-1]) * 255))
+    side = (last - first) * size / (size - 1)
+    middle = (first + last) / 2 + 0.5  # the level of a column is its left edge
+    return middle - side / 2, middle + side / 2
+
+
+def test_crops_are_squares_of_all_sizes_inside_the_photograph(files: list[Path]) -> None:
+    photographs = Photographs(files[:1], 32, 0.5, 0)
+    sides = []
+    for number in range(60):
+        crop = photographs[number, 0]
+        left, right = extent(crop[0, 16])
+        upper, lower = extent(crop[1, :, 16])
+        assert min(left, upper) > -2
+        assert right < WIDTH + 2
+        assert lower < HEIGHT + 2
+        assert lower - upper == pytest.approx(right - left, abs=3)  # no distortion
+        sides.append(right - left)
+    assert 0.5 * HEIGHT - 2 < min(sides) < 0.6 * HEIGHT
+    assert 0.9 * HEIGHT < max(sides) < HEIGHT + 2
+
+
+def test_the_same_draw_gives_the_same_crop(files: list[Path]) -> None:
+    photographs = Photographs(files, 32, 0.5, 3)
+    first = photographs[7, 2]
+    photographs[8, 0]
+    random.seed(1)
+    torch.manual_seed(1)
+    assert torch.equal(photographs[7, 2], first)
+    assert torch.equal(Photographs(files, 32, 0.5, 3)[7, 2], first)
+
+
+def test_a_crop_leaves_the_global_generators_alone(files: list[Path]) -> None:
+    python, pytorch, numpy = random.getstate(), torch.get_rng_state(), np.random.get_state()
+    Photographs(files, 32, 0.5, 3)[0, 0]
+    assert random.getstate() == python
+    assert torch.equal(torch.get_rng_state(), pytorch)
+    assert np.array_equal(np.random.get_state()[1], numpy[1])
+
+
+def test_other_draws_and_other_seeds_give_other_crops(files: list[Path]) -> None:
+    crops = [Photographs(files, 32, 0.5, seed)[number, 0] for seed in (0, 1) for number in (0, 1)]
+    for i, crop in enumerate(crops):
+        assert not any(torch.equal(crop, other) for other in crops[:i])
+
+
+def test_half_of_the_crops_are_flipped(files: list[Path]) -> None:
+    photographs = Photographs(files[:1], 8, 0.5, 0)
+    flipped = 0
+    for number in range(200):
+        crop = photographs[number, 0]
+        assert crop[1, 0, 0] < crop[1, -1, 0]  # never upside down
+        flipped += bool(crop[0, 0, 0] > crop[0, 0, -1])
+    assert 75 <= flipped <= 125
+
+
+def test_the_arguments_are_left_alone(files: list[Path]) -> None:
+    given = list(files)
+    photographs = Photographs(given, 32, 0.5, 0)
+    given.clear()
+    assert photographs.files == files
+
+
+def broken(kind: str, path: Path) -> None:
+    if kind == "missing":
+        path.unlink()
+    elif kind == "text":
+        path.write_text("not a picture")
+    elif kind == "empty":
+        path.write_bytes(b"")
+    else:
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "empty", "truncated"])
+@pytest.mark.parametrize(("index", "replacement"), [(1, 2), (3, 0)])
+def test_a_damaged_file_is_replaced_by_the_next_one(
+    kind: str, index: int, replacement: int, files: list[Path]
+) -> None:
+    broken(kind, files[index])
+    photographs = Photographs(files, 32, 0.5, 0)
+    assert torch.equal(photographs[5, index], photographs[5, replacement])
+    assert photographs.damaged.tolist() == [at == index for at in range(4)]
+
+
+def test_damaged_neighbours_are_passed_over(files: list[Path]) -> None:
+    for index in (0, 2, 3):
+        broken("text", files[index])
+    photographs = Photographs(files, 32, 0.5, 0)
+    assert torch.equal(photographs[5, 2], photographs[5, 1])
+    assert photographs.damaged.tolist() == [True, False, True, True]
+
+
+def test_no_file_is_marked_before_it_is_drawn(files: list[Path]) -> None:
+    broken("text", files[3])
+    photographs = Photographs(files, 32, 0.5, 0)
+    photographs[0, 0]
+    assert photographs.damaged.tolist() == [False] * 4
+    assert photographs.damaged.is_shared()
+
+
+def test_only_damaged_files(files: list[Path]) -> None:
+    for path in files:
+        broken("text", path)
+    photographs = Photographs(files, 32, 0.5, 0)
+    with pytest.raises(DataError, match="none of the 4 photographs can be decoded"):
+        photographs[0, 2]
+    assert photographs.damaged.all()
+
+
+# The order
+
+
+@pytest.mark.parametrize(
+    ("photographs", "batch_size"), [(12, 4), (10, 3), (7, 7), (5, 8), (3, 10), (1, 4), (9, 1)]
+)
+def test_each_photograph_once_before_any_comes_again(photographs: int, batch_size: int) -> None:
+    laps = 5
+    last = -(-laps * photographs // batch_size)
+    batches = steps(photographs, batch_size, last)
+    assert [len(batch) for batch in batches] == [batch_size] * last
+    drawn = [draw for batch in batches for draw in batch]
+    assert [number for number, _ in drawn] == list(range(last * batch_size))
+    for lap in range(laps):
+        indices = [index for _, index in drawn[lap * photographs : (lap + 1) * photographs]]
+        assert sorted(indices) == list(range(photographs))
+
+
+def test_every_lap_has_an_order_of_its_own() -> None:
+    indices = [index for _, index in draws(20, 4, 20)]
+    laps = [tuple(indices[at : at + 20]) for at in range(0, 80, 20)]
+    assert len(set(laps)) == 4
+    assert tuple(range(20)) not in laps
+
+
+def test_every_seed_has_an_order_of_its_own() -> None:
+    assert len({tuple(draws(20, 4, 10, seed=seed)) for seed in range(5)}) == 5
+
+
+def test_the_order_is_the_same_every_time() -> None:
+    sampler = StepSampler(10, 3, 0, 12, 4)
+    expected = list(sampler)
+    torch.manual_seed(9)
+    assert list(sampler) == expected
+    assert steps(10, 3, 12, seed=4) == expected
+
+
+@pytest.mark.parametrize("first", [0, 1, 3, 4, 17, 30])
+def test_a_run_that_starts_later_gives_the_tail(first: int) -> None:
+    whole = steps(10, 3, 30, seed=5)
+    assert steps(10, 3, 30, first=first, seed=5) == whole[first:]
+
+
+def test_a_longer_run_begins_like_a_shorter_one() -> None:
+    assert steps(10, 3, 30)[:12] == steps(10, 3, 12)
+
+
+@pytest.mark.parametrize("first", [0, 4])
+@pytest.mark.parametrize(("world_size", "photographs"), [(2, 12), (3, 10), (4, 5)])
+def test_processes_share_the_steps_of_one(world_size: int, photographs: int, first: int) -> None:
+    alone = steps(photographs, 2 * world_size, 15, first=first)
+    shares = [
+        steps(photographs, 2, 15, first=first, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    for step, together in enumerate(alone):
+        joined = [draw for share in shares for draw in share[step]]
+        assert joined == together
+    numbers = [number for share in shares for batch in share for number, _ in batch]
+    assert len(set(numbers)) == len(numbers) == (15 - first) * 2 * world_size
+
+
+@pytest.mark.parametrize("first", [0, 5])
+def test_the_length_counts_all_steps(first: int) -> None:
+    assert len(StepSampler(10, 3, first, 12, 0)) == 12
