@@ -653,6 +653,6 @@ def test_several_pictures_need_a_folder(
         Image.new("RGB", (40, 40)).save(tmp_path / name)
     output = tmp_path / "out.png"
     pictures = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
-    assert stylize.main([str(tiny_model), *pictures, "-o", str(output)]) == 2
+    assert main([str(tiny_model), *pictures, "-o", str(output)]) == 2
     assert "out.png names a file; -o must be a folder" in capsys.readouterr().err
     assert not output.exists()
