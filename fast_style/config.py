@@ -15,6 +15,13 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from fast_style.resources import config_folder
 
 CONFIG_NAME = "train"
+NOT_OURS = {"defaults", "hydra"}  # in train.yaml, but Hydra's
+# Keys whose values are texts even where they look like numbers, by section.
+TEXTS = {
+    "": ("licence", "ckpt_path"),
+    "style": ("name", "image", "credit"),
+    "data": ("root", "split", "val_split"),
+}
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -32,13 +39,17 @@ def plain(config: DictConfig) -> dict[str, Any]:
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
-        key = error.full_key or str(error)
-        raise ConfigError(f"{key} is required: give {key}=... on the command line") from error
+        raise ConfigError(_required(error.full_key or str(error))) from error
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     assert isinstance(values, dict)
     defaults = OmegaConf.to_container(OmegaConf.load(config_folder() / f"{CONFIG_NAME}.yaml"))
-    _check_types(values, defaults, "")
+    assert isinstance(defaults, dict)
+    _check_section(values, defaults, "")
+    for section, keys in TEXTS.items():
+        part: Any = values[section] if section else values
+        # 2017 is a number to YAML, and a fine name for a folder.
+        part |= {k: str(part[k]) for k in keys if isinstance(part[k], int | float)}
     return values  # type: ignore[return-value]
 
 
@@ -48,11 +59,16 @@ def explain(error: Exception) -> str:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return f"there is no {group}={choice}; choose {group}={' | '.join(error.options)}"
     text = " ".join(str(error).split())
-    if found := re.search(r"Could not override '([^']+)'", text):
+    found = re.search(r"Could not override '([^']+)'", text)
+    if found and not found[1].startswith("hydra."):
         return _unknown_key(found[1])
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         text += " " + " ".join(str(error.__cause__).split())
     return text
+
+
+def _required(key: str) -> str:
+    return f"{key} is required: give {key}=... on the command line"
 
 
 def _unknown_key(key: str) -> str:
@@ -65,29 +81,35 @@ def _unknown_key(key: str) -> str:
         if not isinstance(section, DictConfig):
             return f"there is no {key}: {'.'.join(parents)} is not a section"
         if name not in section:
-            close = difflib.get_close_matches(name, map(str, section), n=1)
-            found = ".".join([*parents, name])
+            choices = {str(choice) for choice in section}
+            if not parents:  # groups that are no section, as experiment, can be chosen too
+                choices |= {path.name for path in config_folder().iterdir() if path.is_dir()}
+            close = difflib.get_close_matches(name, choices, n=1)
             meant = f"; did you mean {'.'.join([*parents, *close])}?" if close else ";"
-            choices = ", ".join(sorted(map(str, section)))
-            return f"there is no {found}{meant} {'.'.join(parents) or 'train.yaml'} has: {choices}"
+            place = ".".join(parents) or "train.yaml"
+            found = ".".join([*parents, name])
+            return f"there is no {found}{meant} {place} has: {', '.join(sorted(choices))}"
         parents.append(name)
         section = None if OmegaConf.is_missing(section, name) else section[name]
     return f"{key} can't be overridden"
 
 
-def _check_types(values: Any, defaults: Any, key: str) -> None:
-    if isinstance(defaults, dict):
-        if not isinstance(values, dict):
-            raise ConfigError(f"{key} is a section of the configuration, found {values!r}")
-        # `+key=value` gets past Hydra. The network's section is checked by build_network.
-        if unknown := sorted(values.keys() - defaults.keys() - {"network"}):
-            raise ConfigError(_unknown_key(f"{key}.{unknown[0]}" if key else str(unknown[0])))
-        for name in defaults.keys() & values.keys():
-            _check_types(values[name], defaults[name], f"{key}.{name}" if key else str(name))
-        return
-    if defaults in (None, "???", "auto"):
-        return  # any type will do, or the constructor knows
-    kind = type(defaults)
-    fits = type(values) is kind or (kind is float and type(values) is int)
-    if not fits and kind in KINDS:
-        raise ConfigError(f"{key} must be {KINDS[kind]}, found {values!r}")
+def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: str) -> None:
+    """Check that ``values`` has the keys and types of ``defaults``, through all sections."""
+    prefix = f"{section}." if section else ""
+    # The network's section depends on the network: build_network checks it.
+    top = {"network"} if not section else set()
+    if unknown := sorted(map(str, values.keys() - defaults.keys() - top)):
+        raise ConfigError(_unknown_key(f"{prefix}{unknown[0]}"))  # +key=value gets past Hydra
+    if missing := sorted(map(str, (defaults.keys() | top) - values.keys() - NOT_OURS)):
+        raise ConfigError(_required(f"{prefix}{missing[0]}"))
+    for name in values.keys() & defaults.keys():
+        value, default, key = values[name], defaults[name], f"{prefix}{name}"
+        if isinstance(default, dict):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{key} is a section of the configuration, found {value!r}")
+            _check_section(value, default, key)
+        elif default not in (None, "???", "auto"):  # there, the constructor knows
+            kind = type(default)
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise ConfigError(f"{key} must be {KINDS[kind]}, found {value!r}")

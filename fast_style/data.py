@@ -70,7 +70,7 @@ class PhotographData(pl.LightningDataModule):
             raise ValueError(f"data.smallest_crop must be in (0, 1], found {smallest_crop}")
         if val_photographs < 1:
             raise ValueError(f"data.val_photographs must be at least 1, found {val_photographs}")
-        if num_workers != "auto" and (isinstance(num_workers, str) or num_workers < 0):
+        if num_workers != "auto" and (type(num_workers) is not int or num_workers < 0):
             raise ValueError(f"data.num_workers is auto or 0 and more, found {num_workers!r}")
         self.root = asset("photos") if root == "bundled" else user_path(root)
         self.split = split
@@ -83,7 +83,7 @@ class PhotographData(pl.LightningDataModule):
         self.seed = seed
         self.train_set: Photographs | None = None
         self.val_images = torch.empty(0)
-        self._reported = 0
+        self._reported: set[Path] = set()
 
     def setup(self, stage: str | None = None) -> None:
         """Find the photographs and read those that are held back.
@@ -148,11 +148,10 @@ class PhotographData(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
         """Log the files that the workers have found damaged since the last batch."""
         if self.train_set is not None:
-            damaged = self.damaged_files()
-            if len(damaged) > self._reported:
-                self._reported = len(damaged)
-                names = ", ".join(map(str, damaged))
-                log.warning("skipped %d files that cannot be decoded: %s", len(damaged), names)
+            for path in self.damaged_files():
+                if path not in self._reported:
+                    self._reported.add(path)
+                    log.warning("skipped %s: it cannot be decoded", path)
         return batch
 
     def damaged_files(self) -> list[Path]:

@@ -112,7 +112,6 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
         OSError: ``folder`` can't be written.
     """
     style, options, seed = config["style"], dict(config["trainer"]), config["seed"]
-    style["name"] = str(style["name"])
     if not is_style_name(style["name"]):
         raise ValueError(
             f"style.name names files: letters, digits and ._+- only, found {style['name']!r}"
@@ -216,10 +215,12 @@ def main() -> int:
     """Run the command; return its exit code."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come here instead of being printed
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    begun: list[bool] = []
     codes: list[int] = []
 
     @hydra.main(config_path=str(config_folder()), config_name=CONFIG_NAME, version_base="1.3")
     def job(config: DictConfig) -> None:
+        begun.append(True)
         codes.append(_train(config))
 
     try:
@@ -229,6 +230,10 @@ def main() -> int:
             job()
     except (HydraException, OmegaConfBaseException) as error:
         return _fail(ConfigError(explain(error)))
+    except ValueError as error:
+        if begun:
+            raise
+        return _fail(ConfigError(f"{error} in: {' '.join(sys.argv[1:])}"))  # Hydra's own, bare
     return max(codes, default=0)
 
 

@@ -406,7 +406,7 @@ def command(
 DATA_KEYS = (
     "batch_size, image_size, num_workers, root, smallest_crop, split, val_photographs, val_split"
 )
-TOP_KEYS = "ckpt_path, data, licence, loss, network, optimizer, seed, style, trainer"
+TOP_KEYS = "ckpt_path, data, experiment, licence, loss, network, optimizer, seed, style, trainer"
 
 
 @pytest.mark.parametrize(
