@@ -150,7 +150,8 @@ def fit(training: Training, folder: Path) -> Path | None:
     trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
     if last.interrupted:
         return None
-    if trainer.global_step % trainer.val_check_interval:  # else it has just been done
+    last_validated = trainer.global_step % trainer.val_check_interval == 0
+    if not last_validated or "val/loss" not in trainer.callback_metrics:  # nothing left to train
         trainer.validate(module, datamodule=data, verbose=False)
     result = folder / f"{module.description['style']['name']}.safetensors"
     if trainer.is_global_zero:
