@@ -22,6 +22,7 @@ TEXTS = {
     "style": ("name", "image", "credit"),
     "data": ("root", "split", "val_split"),
 }
+REQUIRED_TEXTS = ("style.name", "style.image", "data.root")
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -48,8 +49,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
     _check_section(values, defaults, "")
     for section, keys in TEXTS.items():
         part: Any = values[section] if section else values
-        # 2017 is a number to YAML, and a fine name for a folder.
-        part |= {k: str(part[k]) for k in keys if isinstance(part[k], int | float)}
+        for name in keys:
+            part[name] = _text(part[name], f"{section}.{name}" if section else name)
     return values  # type: ignore[return-value]
 
 
@@ -58,6 +59,10 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return f"there is no {group}={choice}; choose {group}={' | '.join(error.options)}"
+    if isinstance(error, OmegaConfBaseException) and (
+        missing := re.search(r"Missing mandatory value: ([\w.]+)", str(error))
+    ):
+        return _required(missing[1])
     text = " ".join(str(error).split())
     found = re.search(r"Could not override '([^']+)'", text)
     if found and not found[1].startswith("hydra."):
@@ -65,6 +70,15 @@ def explain(error: Exception) -> str:
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         text += " " + " ".join(str(error.__cause__).split())
     return text
+
+
+def _text(value: Any, key: str) -> str | None:
+    """Return a text key's value; 2017 is a number to YAML, and a fine name for a folder."""
+    if value is None and key in REQUIRED_TEXTS:
+        raise ConfigError(_required(key))
+    if not isinstance(value, str | int | float | None):
+        raise ConfigError(f"{key} must be {KINDS[str]}, found {value!r}")
+    return None if value is None else str(value)
 
 
 def _required(key: str) -> str:

@@ -28,6 +28,13 @@ from fast_style.resources import asset
 log = logging.getLogger(__name__)
 
 
+def available_cpus() -> int:
+    """Return how many CPUs this process may use; a container often has fewer than the machine."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class PhotographData(pl.LightningDataModule):
     """Training crops and held-back photographs from any folder, flat or nested.
 
@@ -132,7 +139,7 @@ class PhotographData(pl.LightningDataModule):
         workers = self.num_workers
         if isinstance(workers, str):
             # One process decodes far faster than a CPU trains; a GPU can eat what eight give.
-            workers = min(8, (os.cpu_count() or 1) if on_gpu else 1)
+            workers = min(8, available_cpus()) if on_gpu else 1
         return DataLoader(
             self.train_set,
             batch_sampler=sampler,

@@ -194,7 +194,9 @@ def array_like(array: npt.NDArray[Any], rgb: Tensor, alpha: Tensor | None) -> np
     return planes[0].permute(1, 2, 0).numpy().astype(array.dtype)
 
 
-def write_picture(path: str | Path, rgb: Tensor, alpha: Tensor | None = None) -> None:
+def write_picture(
+    path: str | Path, rgb: Tensor, alpha: Tensor | None = None, quality: int = QUALITY
+) -> None:
     """Write a picture as PNG, JPEG or WebP, by the extension, whole or not at all.
 
     JPEG has no transparency: there ``alpha`` is laid on white.
@@ -203,6 +205,7 @@ def write_picture(path: str | Path, rgb: Tensor, alpha: Tensor | None = None) ->
         path: Ends in one of ``WRITABLE``; folders are created.
         rgb: ``(1, 3, H, W)``, clamped to [0, 1].
         alpha: ``(1, 1, H, W)`` in [0, 1], or none.
+        quality: Of JPEG and WebP, 1 to 100.
 
     Raises:
         PictureError: Another extension, a disk that is full, a folder that is not writable.
@@ -217,7 +220,7 @@ def write_picture(path: str | Path, rgb: Tensor, alpha: Tensor | None = None) ->
             if path.suffix.lower() == ".png":
                 image.save(temporary)
             else:
-                image.save(temporary, quality=QUALITY, subsampling=0)
+                image.save(temporary, quality=quality, subsampling=0)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot write {path}: {reason}") from error

@@ -116,6 +116,8 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
         raise ValueError(
             f"style.name names files: letters, digits and ._+- only, found {style['name']!r}"
         )
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, found {seed}")
     pl.seed_everything(seed, workers=True, verbose=False)
     precision = resolve_precision(options.pop("precision"), options["accelerator"])
     painting = read_style(style_image(style["image"]), style["size"])

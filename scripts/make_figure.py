@@ -19,6 +19,7 @@ from fast_style.image import read_picture, write_picture
 from fast_style.style import Style, load
 
 GAP = 8  # px of white between the pictures
+QUALITY = 80  # of the JPEG or WebP: a page with pictures should load at once
 
 
 def row(photograph: Tensor, styles: list[Style], height: int) -> Tensor:
@@ -54,7 +55,8 @@ def main() -> int:
     try:
         styles = [load(model) for model in arguments.models]
         photographs = [read_picture(path).rgb for path in arguments.photos]
-        write_picture(arguments.output, figure(photographs, styles, arguments.height))
+        picture = figure(photographs, styles, arguments.height)
+        write_picture(arguments.output, picture, quality=QUALITY)
     except ValueError as error:
         print(f"make_figure: {error}", file=sys.stderr)
         return 2
