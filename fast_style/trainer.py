@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -90,6 +91,14 @@ class LastCheckpoint(Checkpoint):
     def _restore(self) -> None:
         while self._handlers:
             signal.signal(*self._handlers.popitem())
+
+
+class StepLogger(TensorBoardLogger):
+    """TensorBoard without Lightning's ``epoch``: a training here is one stretch of steps."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Write scalars."""
+        super().log_metrics({k: v for k, v in metrics.items() if k != "epoch"}, step)
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
@@ -188,7 +197,7 @@ def build_trainer(
         num_sanity_val_steps=0,
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
-        logger=TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False),
+        logger=StepLogger(folder, name="tensorboard", version="", default_hp_metric=False),
         use_distributed_sampler=False,  # StepSampler shares out the photographs
         enable_model_summary=False,
     )

@@ -135,6 +135,7 @@ def test_tensorboard(finished: Path) -> None:
     expected |= {"perf/images_per_s"}
     tags = accumulator.Tags()
     assert expected <= set(tags["scalars"])
+    assert "epoch" not in tags["scalars"]
     assert [event.step for event in accumulator.Scalars("train/loss")] == [0, 1, 2, 3, 4, 5]
     assert {event.step for event in accumulator.Scalars("val/loss")} == {3, 6}
     last = {tag: accumulator.Scalars(tag)[-1].value for tag in expected}
@@ -224,6 +225,17 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
     assert (stopped / "starry.safetensors").read_bytes() == (
         finished / "starry.safetensors"
     ).read_bytes()
+
+
+def test_a_finished_run_that_is_resumed_exports_again(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(finished, folder)
+    (folder / "starry.safetensors").unlink()
+    assert run(monkeypatch, folder, photographs, "ckpt_path=last") == 0
+    again, before = folder / "starry.safetensors", finished / "starry.safetensors"
+    assert again.read_bytes() == before.read_bytes()
 
 
 def test_signals_are_given_back(finished: Path) -> None:
