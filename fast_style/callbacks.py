@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
+SHOW_EVERY_S = 0.5  # how often the progress bar shows new losses
+
 
 class Preview(Callback):
     """Shows held-back photographs beside their stylised versions, and the style picture once.
@@ -113,6 +115,7 @@ class Progress(ProgressBar):
         self.line_every_n_steps = line_every_n_steps
         self._bar: tqdm[Any] | None = None
         self._enabled = True
+        self._shown_s = 0.0
 
     def disable(self) -> None:
         """Stay silent: Lightning asks every process but the first to."""
@@ -145,7 +148,10 @@ class Progress(ProgressBar):
         step = trainer.global_step
         assert self._bar is not None
         if not self._bar.disable:
-            self._bar.set_postfix_str(self._values(trainer), refresh=False)
+            # Reading a loss makes the CPU wait for the GPU: not at every step.
+            if time.perf_counter() - self._shown_s > SHOW_EVERY_S or step == trainer.max_steps:
+                self._bar.set_postfix_str(self._values(trainer), refresh=False)
+                self._shown_s = time.perf_counter()
             self._bar.update(step - self._bar.n)
         elif self._enabled and (step % self.line_every_n_steps == 0 or step == trainer.max_steps):
             left_s = (trainer.max_steps - step) * len(batch) * trainer.world_size
