@@ -133,6 +133,7 @@ class Progress(ProgressBar):
             initial=trainer.global_step,
             unit="step",
             dynamic_ncols=True,
+            bar_format="{desc}: {n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}{postfix}",
             disable=not (self._enabled and sys.stderr.isatty()),
         )
 
@@ -177,5 +178,5 @@ class Progress(ProgressBar):
     def _values(self, trainer: pl.Trainer) -> str:
         metrics = trainer.callback_metrics
         shown = {"loss": "loss", "content": "content_loss", "style": "style_loss"}
-        losses = [f"{name} {metrics[f'train/{tag}']:.3f}" for name, tag in shown.items()]
+        losses = [f"{name} {float(metrics[f'train/{tag}']):.4g}" for name, tag in shown.items()]
         return ", ".join([*losses, f"{self.throughput.images_per_s:.1f} images/s"])

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fast_style.files import is_file, user_path, write_atomically
+from fast_style.files import is_file, is_folder, user_path, write_atomically
 from fast_style.network import build_network
 from fast_style.resources import shipped_styles
 
@@ -81,8 +81,9 @@ def find_style_model(name_or_path: str | Path) -> Path:
     path = user_path(name_or_path)
     if not is_file(path):
         names = ", ".join(shipped) or "none"
+        folder = " (a folder: name the .safetensors file in it)" if is_folder(path) else ""
         raise ModelFileError(
-            f"no style model {path}: neither a file nor a released style ({names})"
+            f"no style model {path}{folder}: neither a file nor a released style ({names})"
         )
     return path
 

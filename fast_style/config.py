@@ -8,7 +8,11 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -64,6 +68,11 @@ def explain(error: Exception) -> str:
     ):
         return _required(missing[1])
     text = " ".join(str(error).split())
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot understand {error.override!r}: {text}. Write key=value; a value with spaces, "
+            "commas, brackets or = needs quotes of its own: 'style.image=\"a, b.jpg\"'"
+        )
     found = re.search(r"Could not override '([^']+)'", text)
     if found and not found[1].startswith("hydra."):
         return _unknown_key(found[1])
@@ -98,6 +107,10 @@ def _unknown_key(key: str) -> str:
             choices = {str(choice) for choice in section}
             if not parents:  # groups that are no section, as experiment, can be chosen too
                 choices |= {path.name for path in config_folder().iterdir() if path.is_dir()}
+                # A key without its section is the commonest slip.
+                homes = [str(s) for s in section if isinstance(section[s], DictConfig)]
+                if inside := [f"{s}.{name}" for s in homes if name in section[s]]:
+                    return f"there is no {name}; did you mean {' or '.join(inside)}?"
             close = difflib.get_close_matches(name, choices, n=1)
             meant = f"; did you mean {'.'.join([*parents, *close])}?" if close else ";"
             place = ".".join(parents) or "train.yaml"

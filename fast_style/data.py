@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +34,12 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _ignore_signals(worker: int) -> None:
+    """Leave Ctrl-C and SIGTERM, which reach all processes of a group, to the main process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class PhotographData(pl.LightningDataModule):
@@ -90,7 +97,7 @@ class PhotographData(pl.LightningDataModule):
         self.seed = seed
         self.train_set: Photographs | None = None
         self.val_images = torch.empty(0)
-        self._reported: set[Path] = set()
+        self.skipped: set[Path] = set()  # files found undecodable so far, and logged
 
     def setup(self, stage: str | None = None) -> None:
         """Find the photographs and read those that are held back.
@@ -107,14 +114,16 @@ class PhotographData(pl.LightningDataModule):
         else:
             candidates, held_back_from = files, split_folder(self.root, self.split)
         # By a generator of its own: the same photographs are held back whatever the seed.
-        candidates = random.Random(0).sample(candidates, len(candidates))
-        used, images = self._read_val(candidates)
+        used, images = self._read_val(random.Random(0).sample(candidates, len(candidates)))
         files = sorted(set(files) - set(used))
-        if not files or len(images) < self.val_photographs:
+        # Held back from the photographs to train on, they must not be the larger part.
+        fewest = len(images) if held_back_from != val_folder else 1
+        if len(images) < self.val_photographs or len(files) < fewest:
             raise DataError(
-                f"{held_back_from} has {len(images)} readable photographs to validate on "
-                f"(data.val_photographs={self.val_photographs}) and leaves {len(files)} to train "
-                "on: add photographs or hold fewer back"
+                f"{held_back_from} has too few photographs: {len(images)} readable ones to "
+                f"validate on (data.val_photographs={self.val_photographs}) leave {len(files)} to "
+                f"train on; add photographs or use fewer, as data.val_photographs="
+                f"{max(1, (len(images) + len(files)) // 5)}"
             )
         self.val_images = torch.stack(images)
         self.train_set = Photographs(files, self.image_size, self.smallest_crop, self.seed)
@@ -146,6 +155,7 @@ class PhotographData(pl.LightningDataModule):
             num_workers=workers,
             pin_memory=on_gpu,
             prefetch_factor=4 if workers else None,
+            worker_init_fn=_ignore_signals,
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
@@ -156,15 +166,18 @@ class PhotographData(pl.LightningDataModule):
         """Log the files that the workers have found damaged since the last batch."""
         if self.train_set is not None:
             for path in self.damaged_files():
-                if path not in self._reported:
-                    self._reported.add(path)
-                    log.warning("skipped %s: it cannot be decoded", path)
+                self._skip(path)
         return batch
 
     def damaged_files(self) -> list[Path]:
         """Return the training files found undecodable so far."""
         assert self.train_set is not None
         return [self.train_set.files[i] for i in self.train_set.damaged.nonzero().flatten()]
+
+    def _skip(self, path: Path) -> None:
+        if path not in self.skipped:
+            self.skipped.add(path)
+            log.warning("skipped %s: it cannot be decoded", path)
 
     def _read_val(self, candidates: Sequence[Path]) -> tuple[list[Path], list[Tensor]]:
         """Read the first readable ones; the damaged ones before them count as used."""
@@ -176,6 +189,6 @@ class PhotographData(pl.LightningDataModule):
             used.append(path)
             try:
                 images.append(read_crop(path, self.image_size, centre_box))
-            except PictureError as error:
-                log.warning("skipped: %s", error)
+            except PictureError:
+                self._skip(path)
         return used, images

@@ -251,14 +251,14 @@ def _layer_weights(
     for key, found in ((f"{part}_layers", layers), (f"{part}_layer_weights", layer_weights)):
         if isinstance(found, str) or not isinstance(found, Sequence):
             raise ValueError(f"loss.{key} must be a list, found {found!r}")
+    names = [canonical_layer(name) for name in layers]
     if len(layers) != len(layer_weights):
         raise ValueError(
             f"loss.{part}_layers names {len(layers)} layers, but loss.{part}_layer_weights has "
             f"{len(layer_weights)} weights: give one for each layer"
         )
     weights: dict[str, float] = {}
-    for name, value in zip(layers, layer_weights, strict=True):
-        layer = canonical_layer(name)
+    for layer, value in zip(names, layer_weights, strict=True):
         if layer in weights:
             raise ValueError(f"loss.{part}_layers names {layer} twice")
         weights[layer] = factor * _weight(f"{part}_layer_weights", value)

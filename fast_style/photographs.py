@@ -27,7 +27,10 @@ def find_photographs(folder: Path) -> list[Path]:
         DataError: There is no such folder, or no picture in it.
     """
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}; data.root must hold photographs")
+        raise DataError(
+            f"there is no folder {folder}; data.root must hold photographs (data=folder for any "
+            "folder, data=coco for the layout of COCO)"
+        )
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]

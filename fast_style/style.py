@@ -34,7 +34,9 @@ class Style:
             self.device = torch.device(device)
             self.network = model.network.to(self.device)
         except (RuntimeError, AssertionError, ImportError) as error:  # by the kind of device
-            raise ValueError(f"device {device!r} can't be used here: {error}") from error
+            raise ValueError(
+                f"device {device!r} can't be used here; it is auto, cpu, cuda, cuda:1, mps, ..."
+            ) from error
         self.name = model.name
         self.description = model.description
 

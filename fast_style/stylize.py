@@ -49,8 +49,14 @@ def output_path(image: Path, output: Path | None, style: str, to_folder: bool) -
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return 0, 1 if some pictures failed, or 2 if none could be done."""
-    arguments = parser().parse_args(argv)
+    """Run the command; return 0, 1 if some pictures failed, 2 if none could be done, or 130."""
+    try:
+        return _run(parser().parse_args(argv))
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold any bytes
     # Imported here so that --help does not wait for torch.

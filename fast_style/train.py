@@ -160,8 +160,8 @@ def fit(training: Training, folder: Path) -> Path | None:
         save_style_model(
             result, module.network, module.description | {"steps": trainer.global_step}
         )
-        if damaged := data.damaged_files():
-            log.warning("%d files were skipped: they cannot be decoded", len(damaged))
+        if data.skipped:
+            log.warning("files skipped because they cannot be decoded: %d", len(data.skipped))
         finals = {tag: float(trainer.callback_metrics[f"val/{tag}"]) for tag in FINAL_METRICS}
         log.info(
             "%d held-back photographs: style error %.3f, content error %.3f",
@@ -231,6 +231,9 @@ def main() -> int:
             for message in NOT_OUR_CASE:
                 warnings.filterwarnings("ignore", message=message)
             job()
+    except KeyboardInterrupt:  # before the first step, or for the second time
+        print("fast_style.train: interrupted", file=sys.stderr)
+        return 130
     except (HydraException, OmegaConfBaseException) as error:
         return _fail(ConfigError(explain(error)))
     except ValueError as error:

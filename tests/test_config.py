@@ -457,6 +457,7 @@ def test_a_syntax_error(override: str, quoted: str, command: Callable[..., str])
     line = command(override)
     assert quoted in line
     assert "override_grammar" in line  # where the grammar is explained
+    assert "needs quotes of its own" in line
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_the_extreme_arguments_are_allowed(tmp_path: Path) -> None:
 def test_the_root_may_be_in_the_home_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photographs(tmp_path / "pictures", 5)
+    photographs(tmp_path / "pictures", 6)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert trained_on(ready("~/pictures"))[0].is_relative_to(tmp_path)
 
@@ -212,7 +212,7 @@ def test_a_validation_photograph_is_the_square_in_the_middle(tmp_path: Path) -> 
 
 
 def test_validation_batches_come_in_order(tmp_path: Path) -> None:
-    data = ready(photographs(tmp_path, 8), val_photographs=5)
+    data = ready(photographs(tmp_path, 10), val_photographs=5)
     found = [batch for (batch,) in data.val_dataloader()]
     assert [len(batch) for batch in found] == [2, 2, 1]
     assert torch.equal(torch.cat(found), data.val_images)
@@ -234,7 +234,7 @@ def test_damaged_validation_files_are_skipped(
     damaged(photographs(tmp_path / "val", 3, first=10), 4)
     data = ready(tmp_path, split="train", val_split="val")
     assert sorted(numbers(data.val_images)) == [10, 11, 12]
-    skipped = [text for text in caplog.messages if text.startswith("skipped: cannot read")]
+    skipped = [text for text in caplog.messages if text.endswith("it cannot be decoded")]
     assert skipped
     assert all(str(tmp_path / "val" / "broken") in text for text in skipped)
 
@@ -253,21 +253,27 @@ def test_damaged_files_found_while_holding_back_are_not_trained_on(
 
 
 def test_too_few_photographs_to_hold_back(tmp_path: Path) -> None:
-    message = r"has 2 readable .* \(data\.val_photographs=3\) and leaves 0 to train on"
+    message = r"2 readable .* \(data\.val_photographs=3\) leave 0 to .* data.val_photographs=1$"
     with pytest.raises(DataError, match=message):
         ready(photographs(tmp_path, 2))
 
 
 def test_nothing_left_to_train_on(tmp_path: Path) -> None:
-    message = r"has 3 readable .* leaves 0 to train on: add photographs or hold fewer back"
+    message = r"3 readable .* leave 0 to train on; add photographs or use fewer"
     with pytest.raises(DataError, match=message):
         ready(photographs(tmp_path, 3))
+
+
+def test_no_more_are_held_back_than_are_left(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="leave 2 to train on"):
+        ready(photographs(tmp_path / "five", 5))
+    assert len(trained_on(ready(photographs(tmp_path / "six", 6)))) == 3
 
 
 def test_too_few_readable_photographs_in_the_validation_split(tmp_path: Path) -> None:
     photographs(tmp_path / "train", 5)
     damaged(photographs(tmp_path / "val", 2, first=10), 3)
-    with pytest.raises(DataError, match=r"val has 2 readable .* and leaves 5 to train on"):
+    with pytest.raises(DataError, match=r"val has too few .* 2 readable .* leave 5 to train on"):
         ready(tmp_path, split="train", val_split="val")
 
 
@@ -331,7 +337,7 @@ def test_auto_workers_suit_what_trains(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     available = set(range(processors or 1))
-    data = ready(photographs(tmp_path, 5), num_workers="auto")
+    data = ready(photographs(tmp_path, 6), num_workers="auto")
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: available, raising=False)
     found = loader(data, device=device)
@@ -340,7 +346,7 @@ def test_auto_workers_suit_what_trains(
 
 
 def test_the_given_number_of_workers_is_kept(tmp_path: Path) -> None:
-    data = ready(photographs(tmp_path, 5), num_workers=1)
+    data = ready(photographs(tmp_path, 6), num_workers=1)
     assert loader(data, device="cpu").num_workers == 1
 
 

@@ -263,6 +263,26 @@ def test_a_killed_run_leaves_nothing_half_written(
     assert all(torch.equal(resumed[key], value) for key, value in weights(finished).items())
 
 
+def test_sigterm_to_the_whole_group_stops_cleanly(photographs: Path, tmp_path: Path) -> None:
+    """What a scheduler does: the processes that decode get the signal too."""
+    folder = tmp_path / "preempted"
+    extra = ["data.num_workers=1", "trainer.max_steps=2000", f"data.root={photographs}"]
+    command = [sys.executable, "-m", "fast_style.train", *TINY, *extra, f"hydra.run.dir={folder}"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    last = folder / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    step = torch.load(last, weights_only=True)["global_step"]
+    assert f"stopped after step {step}; go on with: python -m fast_style.train" in output
+
+
 def test_damaged_photographs_are_skipped_and_named(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,7 +328,7 @@ def test_the_classical_losses_train_too(
         ("data.root=nowhere", "there is no folder nowhere"),
         ("data.batch_size=0", "data.batch_size must be at least 1, found 0"),
         ("data.batch_size=many", "data.batch_size must be a whole number, found 'many'"),
-        ("data.val_photographs=10", "leaves 0 to train on"),
+        ("data.val_photographs=10", "leave 0 to train on"),
         ("trainer.max_steps=0", "trainer.max_steps must be at least 1, found 0"),
         ("trainer.precision=half", "trainer.precision is one of auto, bf16-mixed"),
         ("trainer.accelerator=tpux", "tpux"),
