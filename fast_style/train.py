@@ -124,9 +124,9 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     network = build_network(config["network"])
     resume_from = checkpoint_to_resume(config["ckpt_path"], folder, config["network"])
     data = PhotographData(**config["data"], seed=seed)
-    data.setup()
-    assert data.train_set is not None
     loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))
+    data.setup()  # after the cheap checks: a large folder takes a while
+    assert data.train_set is not None
     description = describe(config, len(data.train_set), precision)
     module = StyleModule(network, loss, **config["optimizer"], description=description)
     if options.pop("compile"):
