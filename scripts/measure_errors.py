@@ -1,0 +1,66 @@
+"""Measure style models on photographs: the figures of docs/losses.md and checkpoints/README.md.
+
+    python scripts/measure_errors.py starry --photos fast_style/assets/photos/val
+
+Prints the errors of `loss=balanced` against *The Starry Night*, or another painting, relative and
+unweighted, means over the photographs (the largest square in the middle of each, at 256 px).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from fast_style.image import read_crop, read_style
+from fast_style.losses import PerceptualLoss
+from fast_style.photographs import centre_box, find_photographs
+from fast_style.resources import asset, config_folder
+from fast_style.style import load
+
+
+def mean_errors(
+    loss: PerceptualLoss, paint: Callable[[Tensor], Tensor], photographs: list[Tensor]
+) -> dict[str, float]:
+    """Return the mean over the photographs, ``(1, 3, H, W)`` each, of every scalar of the loss."""
+    with torch.no_grad():
+        scalars = [loss(paint(photo), photo).scalars() for photo in photographs]
+    return {name: float(torch.stack([s[name] for s in scalars]).mean()) for name in scalars[0]}
+
+
+def main() -> int:
+    """Print the table; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("models", nargs="+", help="style models, or names of released styles")
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
+    parser.add_argument("--first", type=int, default=12, help="how many of it (%(default)s)")
+    parser.add_argument("--size", type=int, default=256, help="px (%(default)s)")
+    parser.add_argument("--style", type=Path, default=asset("styles/starry.jpg"))
+    parser.add_argument("--style-size", type=int, default=384, help="px (%(default)s)")
+    arguments = parser.parse_args()
+    try:
+        files = find_photographs(arguments.photos)[: arguments.first]
+        photographs = [read_crop(file, arguments.size, centre_box)[None] for file in files]
+        painting = read_style(arguments.style, arguments.style_size)
+        models = {name: load(name).paint for name in arguments.models}
+    except ValueError as error:
+        print(f"measure_errors: {error}", file=sys.stderr)
+        return 2
+    preset = OmegaConf.to_container(OmegaConf.load(config_folder() / "loss" / "balanced.yaml"))
+    assert isinstance(preset, dict)
+    loss = PerceptualLoss(painting, **{str(key): value for key, value in preset.items()})
+    names = ["content_error", "style_error", *[f"style_error/{k}" for k in loss.style_weights]]
+    print(f"{'model':40}", *(f"{name.removeprefix('style_error/'):>14}" for name in names))
+    for model, paint in {"unstylised": lambda photo: photo, **models}.items():
+        errors = mean_errors(loss, paint, photographs)
+        print(f"{model[-40:]:40}", *(f"{errors[name]:14.3f}" for name in names))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
