@@ -125,9 +125,8 @@ def read_crop(path: str | Path, size: int, choose_box: Callable[[int, int], Box]
             stored = image.width
             needed = (math.ceil(image.width * scale), math.ceil(image.height * scale))
             if drafted := image.draft("RGB", needed):
-                shrink = (
-                    drafted[1][2] / stored
-                )  # an eighth, a quarter, a half; sizes are rounded up
+                # An eighth, a quarter or a half exactly; the decoded size is rounded up.
+                shrink = drafted[1][2] / stored
         upright = _flat_rgb(image)
         box = (left * shrink, upper * shrink, right * shrink, lower * shrink)
         square = upright.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=3.0)

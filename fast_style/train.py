@@ -153,7 +153,8 @@ def fit(training: Training, folder: Path) -> Path | None:
     if last.interrupted:
         return None
     last_validated = trainer.global_step % trainer.val_check_interval == 0
-    if not last_validated or "val/loss" not in trainer.callback_metrics:  # nothing left to train
+    # A finished run that is resumed has no step left, and so no validation of its own.
+    if not last_validated or "val/loss" not in trainer.callback_metrics:
         trainer.validate(module, datamodule=data, verbose=False)
     result = folder / f"{module.description['style']['name']}.safetensors"
     if trainer.is_global_zero:
