@@ -22,7 +22,7 @@ CONFIG_NAME = "train"
 NOT_OURS = {"defaults", "hydra"}  # in train.yaml, but Hydra's
 # Keys whose values are texts even where they look like numbers, by section.
 TEXTS = {
-    "": ("licence", "ckpt_path"),
+    "": ("licence", "init_from", "ckpt_path"),
     "style": ("name", "image", "credit"),
     "data": ("root", "split", "val_split"),
 }

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 from fast_style.vgg import VGG16Features, canonical_layer
 
@@ -74,9 +75,24 @@ def gram_matrix(features: Tensor) -> Tensor:
     n, c, h, w = features.shape
     # Positions first: a view of the channels-last features that VGG16Features returns.
     f = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # (N, HW, C)
-    f = f.to(torch.promote_types(f.dtype, torch.float32))
     with torch.autocast(f.device.type, enabled=False):
-        return f.transpose(1, 2) @ f / (c * h * w)  # (N, C, C)
+        gram: Tensor = _SelfProduct.apply(f)  # type: ignore[no-untyped-call]
+        return gram / (c * h * w)  # (N, C, C)
+
+
+class _SelfProduct(torch.autograd.Function):
+    """``F^T F``, with one product in its backward pass where autograd's own would take two."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, f: Tensor) -> Tensor:  # (N, HW, C) to (N, C, C)
+        ctx.save_for_backward(f)
+        exact = f.to(torch.promote_types(f.dtype, torch.float32))
+        return exact.transpose(1, 2) @ exact
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # (N, C, C) to (N, HW, C)
+        (f,), (gradient,) = ctx.saved_tensors, gradients
+        return f @ (gradient + gradient.transpose(1, 2)).to(f.dtype)
 
 
 def total_variation(image: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -50,15 +51,54 @@ class ResidualBlock(nn.Module):
         return x + residual
 
 
-class UpsampleConv(nn.Sequential):
-    """Nearest-neighbour doubling, then a 3 x 3 convolution.
+class DoublingConv(nn.Conv2d):
+    """Nearest-neighbour doubling, reflection padding and a 3 x 3 convolution, in one.
 
-    Source: Odena et al. 2016, "Deconvolution and Checkerboard Artifacts": a transposed
-    convolution overlaps unevenly and leaves a grid in the picture.
+    Of the nine taps on a doubled picture several fall on the same pixel, so four 2 x 2
+    convolutions before doubling, one for each place in a doubled pixel, give the same result with
+    2.25 times fewer operations. All four look at the same 2 x 2 window: they are one convolution,
+    whose channels are then interleaved.
+
+    Source: Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", for doubling before
+        convolving: a transposed convolution overlaps unevenly and leaves a grid in the picture.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(nn.Upsample(scale_factor=2, mode="nearest"), ConvNorm(inputs, outputs, 3))
+        super().__init__(inputs, outputs, kernel_size=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(N, outputs, 2 H, 2 W)`` for ``(N, inputs, H, W)``."""
+        # Window i, over rows i - 1 and i of x, gives the doubled rows 2 i - 1 (first of the four
+        # kernels' rows) and 2 i: a cropped border of one row is all that is too much.
+        w = _fold(_fold(self.weight, 2), 4)  # (O, I, 3, 3) to (O, I, 2, 2, 2, 2)
+        o, i = w.shape[:2]
+        # (O, I, place, tap, place, tap) to (O * 4, I, tap, tap), as pixel_shuffle wants them.
+        w = w.permute(0, 2, 4, 1, 3, 5).reshape(o * 4, i, 2, 2)
+        bias = None if self.bias is None else self.bias.repeat_interleave(4)
+        # The doubled picture's reflection at its border is the pixel itself, once more.
+        y = F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), w, bias), 2)
+        return y[..., 1:-1, 1:-1]
+
+
+def _fold(weight: Tensor, axis: int) -> Tensor:
+    """Return, for one axis of three taps, the two taps of each place in a doubled pixel.
+
+    The doubled row 2 i - 1 is row i - 1 twice (its own and the tap before) and row i; the doubled
+    row 2 i is row i - 1 once and row i twice. The axis becomes (place, tap).
+    """
+    first, middle, last = weight.unbind(axis)
+    odd = torch.stack([first + middle, last], axis)
+    even = torch.stack([first, middle + last], axis)
+    return torch.stack([odd, even], axis)
+
+
+class UpsampleConv(nn.Sequential):
+    """A doubling convolution, instance normalisation and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(
+            DoublingConv(inputs, outputs), nn.InstanceNorm2d(outputs, affine=True), nn.ReLU()
+        )
 
 
 class JohnsonNetwork(nn.Module):

@@ -22,7 +22,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from fast_style import __version__
 from fast_style.callbacks import Preview
-from fast_style.checkpoint import is_style_name, load_style_model, save_style_model
+from fast_style.checkpoint import StyleModel, is_style_name, load_style_model, save_style_model
 from fast_style.config import CONFIG_NAME, ConfigError, explain, plain
 from fast_style.data import PhotographData
 from fast_style.files import is_file, user_path
@@ -77,6 +77,7 @@ def describe(config: dict[str, Any], photographs: int, precision: str) -> dict[s
         "licence": config["licence"],
         "seed": config["seed"],
         "network": config["network"],
+        "init_from": config["init_from"] and Path(config["init_from"]).name,
         "style": style,
         "loss": loss,
         "optimizer": config["optimizer"],
@@ -98,10 +99,23 @@ def checkpoint_to_resume(ckpt_path: str | None, folder: Path, network: object) -
     if not is_file(path):
         hint = "; give the run's folder as hydra.run.dir=..." if ckpt_path == "last" else ""
         raise ValueError(f"ckpt_path: there is no checkpoint {path}{hint}")
-    found = load_style_model(path).description["network"]
-    if found != network:
-        raise ValueError(f"{path} holds the network {found}, the configuration says {network}")
+    checked_model(path, network)
     return path
+
+
+def checked_model(name_or_path: str | Path, network: object) -> StyleModel:
+    """Load a style model, checked to hold the network that the configuration describes.
+
+    Raises:
+        ValueError: There is none, it is damaged, or it holds another network.
+    """
+    model = load_style_model(name_or_path)
+    found = model.description["network"]
+    if found != network:
+        raise ValueError(
+            f"{name_or_path} holds the network {found}, the configuration says {network}"
+        )
+    return model
 
 
 def prepare(config: dict[str, Any], folder: Path) -> Training:
@@ -122,6 +136,9 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     precision = resolve_precision(options.pop("precision"), options["accelerator"])
     painting = read_style(style_image(style["image"]), style["size"])
     network = build_network(config["network"])
+    if config["init_from"] is not None:
+        model = checked_model(config["init_from"], config["network"])
+        network.load_state_dict(model.network.state_dict())
     resume_from = checkpoint_to_resume(config["ckpt_path"], folder, config["network"])
     data = PhotographData(**config["data"], seed=seed)
     loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))

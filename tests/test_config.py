@@ -97,7 +97,7 @@ def test_the_documented_groups_are_there() -> None:
 
 def test_the_default_configuration_needs_nothing() -> None:
     values = plain(default())
-    assert set(values) == SECTIONS | {"seed", "licence", "ckpt_path"}
+    assert set(values) == SECTIONS | {"seed", "licence", "init_from", "ckpt_path"}
     assert values["style"]["name"] == "starry"
     assert values["data"]["root"] == "bundled"
 
@@ -406,7 +406,10 @@ def command(
 DATA_KEYS = (
     "batch_size, image_size, num_workers, root, smallest_crop, split, val_photographs, val_split"
 )
-TOP_KEYS = "ckpt_path, data, experiment, licence, loss, network, optimizer, seed, style, trainer"
+TOP_KEYS = (
+    "ckpt_path, data, experiment, init_from, licence, loss, network, optimizer, "
+    "seed, style, trainer"
+)
 
 
 @pytest.mark.parametrize(

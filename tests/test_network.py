@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fast_style.network import JohnsonNetwork, build_network
+from fast_style.network import DoublingConv, JohnsonNetwork, build_network
 
 TINY: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 
@@ -37,6 +37,17 @@ def test_sizes_between_are_reflected_to_the_next_multiple_of_four(network: nn.Mo
     image = torch.rand(1, 3, 34, 45)
     padded = nn.functional.pad(image, (0, 3, 0, 2), mode="reflect")
     assert torch.equal(network(image), network(padded)[..., :34, :45])
+
+
+@pytest.mark.parametrize("size", [(6, 9), (1, 1), (2, 7)])
+def test_a_doubling_convolution_is_upsampling_and_convolution(size: tuple[int, int]) -> None:
+    torch.manual_seed(1)
+    doubling = DoublingConv(5, 7).double()
+    x = torch.rand(2, 5, *size, dtype=torch.float64)
+    doubled = nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+    padded = nn.functional.pad(doubled, (1, 1, 1, 1), mode="reflect")
+    expected = nn.functional.conv2d(padded, doubling.weight, doubling.bias)
+    torch.testing.assert_close(doubling(x), expected, atol=1e-12, rtol=0)
 
 
 def test_the_start_is_near_flat_grey(network: nn.Module) -> None:

@@ -365,6 +365,31 @@ def test_bad_values_are_one_line_and_exit_code_2(
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+def test_a_new_style_starts_from_another_styles_network(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = finished / "starry.safetensors"
+    options = ["style.name=mine", f"init_from={model}", "trainer.max_steps=1"]
+    # The one-cycle schedule begins at 1/25 of its rate: after one step hardly anything moved.
+    assert run(monkeypatch, tmp_path, photographs, *options, "optimizer.learning_rate=1.0e-6") == 0
+    before, after = load_style_model(model), load_style_model(tmp_path / "mine.safetensors")
+    for key, value in after.network.state_dict().items():
+        torch.testing.assert_close(value, before.network.state_dict()[key], atol=2e-4, rtol=2e-3)
+    assert after.description["init_from"] == "starry.safetensors"
+
+
+def test_another_network_to_start_from_is_refused(
+    finished: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = [f"init_from={finished / 'starry.safetensors'}", "network.residual_blocks=2"]
+    assert run(monkeypatch, tmp_path, photographs, *options) == 2
+    assert "holds the network" in capsys.readouterr().err
+
+
 def test_a_checkpoint_of_another_network_is_refused(
     finished: Path,
     photographs: Path,
