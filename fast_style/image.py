@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
@@ -82,6 +83,21 @@ def read_picture(path: str | Path) -> Picture:
     """
     with _open(path) as image:
         return _picture(image)
+
+
+def resize(image: Tensor, height: int, width: int) -> Tensor:
+    """Return an image ``(N, C, H, W)``, float in [0, 1], at another size, antialiased bicubic."""
+    if image.shape[-2:] == (height, width):
+        return image
+    resized = F.interpolate(image, (height, width), mode="bicubic", antialias=True)
+    return resized.clamp(0, 1)
+
+
+def long_side_size(image: Tensor, long_side: int) -> tuple[int, int]:
+    """Return the height and width, px, that give ``image`` a longer side of ``long_side`` px."""
+    height, width = image.shape[-2:]
+    factor = long_side / max(height, width)
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def read_style(path: str | Path, size: int) -> Tensor:

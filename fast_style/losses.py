@@ -6,7 +6,7 @@ Owns every formula; training, optimisation and evaluation all call PerceptualLos
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -76,7 +76,7 @@ def gram_matrix(features: Tensor) -> Tensor:
     # Positions first: a view of the channels-last features that VGG16Features returns.
     f = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # (N, HW, C)
     with torch.autocast(f.device.type, enabled=False):
-        gram: Tensor = _SelfProduct.apply(f)  # type: ignore[no-untyped-call]
+        gram: Tensor = _SelfProduct.apply(f)
         return gram / (c * h * w)  # (N, C, C)
 
 
@@ -91,7 +91,8 @@ class _SelfProduct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # (N, C, C) to (N, HW, C)
-        (f,), (gradient,) = ctx.saved_tensors, gradients
+        f: Tensor = ctx.saved_tensors[0]
+        gradient = gradients[0]
         return f @ (gradient + gradient.transpose(1, 2)).to(f.dtype)
 
 
@@ -134,7 +135,8 @@ class PerceptualLoss(nn.Module):
     layer, for every painting and with any VGG weights.
 
     Args:
-        style: The painting, ``(1, 3, H, W)``, float in [0, 1]; its Gram matrices are kept.
+        style: The painting, ``(1, 3, H, W)``, float in [0, 1], or several; their Gram matrices
+            are kept.
         content_layers: Names of the content taps; may be none.
         style_layers: Names of the style taps; may be none.
         content_layer_weights: One for each of ``content_layers``.
@@ -145,6 +147,9 @@ class PerceptualLoss(nn.Module):
         normalization: ``relative`` or ``mean``.
         vgg_weights: As ``VGG16Features``'s ``weights``.
         dtype: In which VGG16 runs; Gram matrices and sums are float32 or better.
+        style_shares: Of each of several paintings. The target is the mean of their Gram matrices
+            by these shares: the nearest point to all of them, so it has the same minimum as the
+            weighted sum of their errors.
 
     Raises:
         ValueError: No layer at all, an unknown one, one named twice, not one weight per layer, a
@@ -159,7 +164,7 @@ class PerceptualLoss(nn.Module):
 
     def __init__(
         self,
-        style: Tensor,
+        style: Tensor | Sequence[Tensor],
         content_layers: Sequence[str],
         style_layers: Sequence[str],
         content_layer_weights: Sequence[float],
@@ -170,6 +175,7 @@ class PerceptualLoss(nn.Module):
         normalization: str = "relative",
         vgg_weights: str = "bundled",
         dtype: torch.dtype = torch.float32,
+        style_shares: Sequence[float] = (1.0,),
     ) -> None:
         super().__init__()
         if normalization not in NORMALIZATIONS:
@@ -188,15 +194,42 @@ class PerceptualLoss(nn.Module):
         self.normalization = normalization
         layers = {**self.content_weights, **self.style_weights}
         self.vgg = VGG16Features(layers, vgg_weights, dtype)
-        if style.ndim != 4 or style.shape[0] != 1:
-            raise ValueError(f"expected one style (1, 3, H, W), found {tuple(style.shape)}")
-        with torch.no_grad():
-            features = self.vgg(style, self.style_weights) if self.style_weights else {}
-        for layer in self.style_weights:
-            gram = gram_matrix(features[layer])
+        styles = [style] if isinstance(style, Tensor) else list(style)
+        for name, gram in self._mean_grams(styles, style_shares).items():
             if not gram.any():
-                raise ValueError(f"the style picture leaves {layer} without any activation")
-            self.register_buffer(f"style_gram_{layer}", gram, persistent=False)
+                raise ValueError(f"the style picture leaves {name} without any activation")
+            self.register_buffer(f"style_gram_{name}", gram, persistent=False)
+
+    @torch.no_grad()
+    def _mean_grams(self, styles: list[Tensor], shares: Sequence[float]) -> dict[str, Tensor]:
+        for style in styles:
+            if style.ndim != 4 or style.shape[0] != 1:
+                raise ValueError(f"expected one style (1, 3, H, W), found {tuple(style.shape)}")
+        if len(shares) != len(styles):
+            raise ValueError(f"{len(styles)} styles need as many shares, found {len(shares)}")
+        shares = [_weight("style_shares", share) for share in shares]
+        if not sum(shares) > 0:
+            raise ValueError(f"the shares of the styles must not all be 0, found {shares}")
+        if not self.style_weights:
+            return {}
+        means: dict[str, Tensor] = {}
+        for style, share in zip(styles, shares, strict=True):
+            for layer, features in self.vgg(style, self.style_weights).items():
+                gram = gram_matrix(features) * (share / sum(shares))
+                means[layer] = means[layer] + gram if layer in means else gram
+        return means
+
+    @torch.no_grad()
+    def content_targets(self, content: Tensor) -> dict[str, Tensor]:
+        """Return the features that the content error compares with, by layer.
+
+        Args:
+            content: ``(N, 3, H, W)``, floating point, in [0, 1].
+
+        Raises:
+            ValueError: As ``VGG16Features.forward``.
+        """
+        return self.vgg(content, self.content_weights) if self.content_weights else {}
 
     def forward(self, stylized: Tensor, content: Tensor) -> LossTerms:
         """Return the loss of ``stylized`` as a picture of ``content`` in the style.
@@ -211,9 +244,19 @@ class PerceptualLoss(nn.Module):
         if stylized.shape != content.shape:
             found = f"{tuple(stylized.shape)} and {tuple(content.shape)}"
             raise ValueError(f"stylized and content must have the same shape, found {found}")
+        return self.compare(stylized, self.content_targets(content))
+
+    def compare(self, stylized: Tensor, targets: Mapping[str, Tensor]) -> LossTerms:
+        """Return the loss as ``forward`` does, for targets computed once.
+
+        Args:
+            stylized: ``(N, 3, H, W)``, floating point, about [0, 1]; gradients flow into it.
+            targets: What ``content_targets`` gave for pictures of that shape.
+
+        Raises:
+            ValueError: As ``VGG16Features.forward``.
+        """
         features = self.vgg(stylized)
-        with torch.no_grad():
-            targets = self.vgg(content, self.content_weights) if self.content_weights else {}
         with torch.autocast(stylized.device.type, enabled=False):
             content_errors = {
                 layer: self._error(features[layer], targets[layer]) for layer in targets

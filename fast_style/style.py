@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fast_style.checkpoint import StyleModel, load_style_model
+from fast_style.hardware import resolve_device
 from fast_style.image import Picture, PillowImage, array_like, from_array, from_pil, to_pil
 
 AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])
@@ -28,15 +29,8 @@ class Style:
     """
 
     def __init__(self, model: StyleModel, device: str = "auto") -> None:
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            self.device = torch.device(device)
-            self.network = model.network.to(self.device)
-        except (RuntimeError, AssertionError, ImportError) as error:  # by the kind of device
-            raise ValueError(
-                f"device {device!r} can't be used here; it is auto, cpu, cuda, cuda:1, mps, ..."
-            ) from error
+        self.device = resolve_device(device)
+        self.network = model.network.to(self.device)
         self.name = model.name
         self.description = model.description
 

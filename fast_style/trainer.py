@@ -17,6 +17,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from fast_style.callbacks import Preview, Progress, Throughput
 from fast_style.files import write_atomically
+from fast_style.hardware import cpu_has_bfloat16
 
 PRECISIONS = ("auto", "bf16-mixed", "16-mixed", "32-true")
 
@@ -119,7 +120,7 @@ def resolve_precision(precision: str, accelerator: str) -> str:
         return (
             "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
         )
-    if accelerator in ("auto", "cpu") and _cpu_has_bfloat16():
+    if accelerator in ("auto", "cpu") and cpu_has_bfloat16():
         return "bf16-mixed"
     return "32-true"
 
@@ -201,9 +202,3 @@ def build_trainer(
         use_distributed_sampler=False,  # StepSampler shares out the photographs
         enable_model_summary=False,
     )
-
-
-def _cpu_has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, bool)() for probe in probes)

@@ -31,7 +31,7 @@ def test_auto_precision_is_bfloat16_where_the_hardware_has_it(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: cuda_bfloat16)
-    monkeypatch.setattr(trainer, "_cpu_has_bfloat16", lambda: cpu_bfloat16)
+    monkeypatch.setattr(trainer, "cpu_has_bfloat16", lambda: cpu_bfloat16)
     assert resolve_precision("auto", accelerator) == expected
 
 
@@ -50,7 +50,7 @@ def test_vgg_never_runs_in_float16() -> None:
 
 
 def test_the_probe_of_the_cpu_answers() -> None:
-    assert isinstance(trainer._cpu_has_bfloat16(), bool)
+    assert isinstance(trainer.cpu_has_bfloat16(), bool)
 
 
 def test_a_checkpoint_is_whole_or_not_there(

@@ -1,0 +1,391 @@
+"""python -m fast_style.evaluate CKPT... --content DIR: networks against optimising the picture."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fast_style.commands import Bar, add_common_options, end, say
+from fast_style.files import is_file, user_path, write_atomically
+from fast_style.hardware import resolve_device
+from fast_style.image import read_crop, read_style
+from fast_style.losses import PerceptualLoss
+from fast_style.optimize import check_memory, start_picture
+from fast_style.photographs import centre_box, find_photographs
+from fast_style.pixels import Evaluation, optimize_pixels
+from fast_style.presets import load_preset, preset_names
+from fast_style.resources import asset
+from fast_style.style import Style, load
+
+PROGRAM = "evaluate"
+STARTS = ("noise", "content")  # of the optimiser
+MARKS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # evaluations that the table shows
+SHOWN = ("content_loss", "style_loss", "total_variation_loss", "loss")
+TIMED_RUNS = 3
+
+
+class _ReachedError(Exception):
+    """Ends an optimisation that has reached every network."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's arguments."""
+    result = argparse.ArgumentParser(
+        prog=f"python -m fast_style.{PROGRAM}",
+        description="Measure style models on photographs against L-BFGS on the same loss: how many "
+        "evaluations of it the optimiser needs for a result as good.",
+    )
+    result.add_argument("models", metavar="CKPT", nargs="+", help="style models, or released names")
+    result.add_argument(
+        "--content", metavar="DIR", type=Path, required=True, help="photographs never trained on"
+    )
+    result.add_argument(
+        "--photographs",
+        type=int,
+        default=10,
+        metavar="N",
+        help="the first N of DIR by name, the largest square of each (%(default)s)",
+    )
+    result.add_argument(
+        "--size",
+        type=int,
+        nargs="+",
+        default=[256, 512, 1024],
+        metavar="PX",
+        help="sides of the squares (256 512 1024)",
+    )
+    result.add_argument(
+        "--evaluations",
+        type=int,
+        default=MARKS[-1],
+        metavar="N",
+        help="of the loss, by the optimiser, at most (%(default)s)",
+    )
+    result.add_argument(
+        "--until-reached",
+        action="store_true",
+        help="stop the optimiser once it is as good as every model",
+    )
+    result.add_argument(
+        "-o",
+        "--output",
+        metavar="JSON",
+        type=Path,
+        default=Path("evaluation.json"),
+        help="all figures; the plot is written beside it (%(default)s)",
+    )
+    result.add_argument(
+        "--loss", choices=preset_names(), help="judge by this, not by the models' own loss"
+    )
+    result.add_argument("--style", metavar="IMAGE", type=Path, help="the painting, if not packaged")
+    result.add_argument("--style-size", type=int, metavar="PX", help="its shorter side (own)")
+    result.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
+    add_common_options(result)
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, 2 for wrong use, or 130 if interrupted."""
+    options = parser().parse_args(argv)
+    return end(PROGRAM, lambda: _run(options))
+
+
+def yardstick(styles: dict[str, Style], options: argparse.Namespace) -> dict[str, Any]:
+    """Return what to judge by: the loss's arguments, the painting's path and size.
+
+    Raises:
+        ValueError: The models do not share it, and no option says which.
+    """
+    found: dict[str, Any] = {}
+    headers = {name: style.description for name, style in styles.items()}
+    wanted = {
+        "loss": options.loss and load_preset(options.loss),
+        "image": options.style and str(options.style),
+        "size": options.style_size,
+    }
+    for key, given in wanted.items():
+        own = {
+            name: header.get("loss") if key == "loss" else header["style"].get(key)
+            for name, header in headers.items()
+        }
+        found[key] = next(iter(own.values())) if given is None else given
+        option = {"loss": "--loss", "image": "--style", "size": "--style-size"}[key]
+        if found[key] is None:
+            raise ValueError(f"{next(iter(own))} does not say its {key}; give {option}")
+        different = [name for name in own if own[name] != found[key]]
+        if given is None and different:
+            raise ValueError(
+                f"{different[0]} was trained with {key} {own[different[0]]}, "
+                f"{next(iter(own))} with {found[key]}; say by {option} which to judge by"
+            )
+    path = asset("styles") / str(found["image"])
+    found["image"] = path if options.style is None and is_file(path) else user_path(found["image"])
+    if not is_file(found["image"]):
+        raise ValueError(f"there is no painting {found['image']}; give it as --style PATH")
+    return found
+
+
+def equivalent_iterations(best_so_far: Sequence[float], total: float) -> int | None:
+    """Return after how many evaluations the optimiser is as good as ``total``; none if never."""
+    return next((n for n, value in enumerate(best_so_far, 1) if value <= total), None)
+
+
+def spread(counts: Sequence[int | None], most: int) -> str:
+    """Return mean, deviation and range of equivalent iterations as a text.
+
+    Photographs on which the optimiser never got there count as ``most`` and are named.
+    """
+    known = [most if count is None else count for count in counts]
+    missed = sum(count is None for count in counts)
+    deviation = statistics.stdev(known) if len(known) > 1 else 0.0
+    text = f"{'over ' * (missed > 0)}{statistics.mean(known):.0f} +- {deviation:.0f}"
+    text += f" ({min(known)} to {max(known)})"
+    return text + (f", not reached on {missed} of {len(known)}" if missed else "")
+
+
+def measure_network(style: Style, loss: PerceptualLoss, content: Tensor) -> dict[str, Any]:
+    """Return a network's loss terms on a photograph ``(1, 3, H, W)``, and its seconds."""
+    stylized = style.paint(content)
+    seconds = []
+    for _ in range(TIMED_RUNS):
+        started_s = time.perf_counter()
+        stylized = style.paint(content)
+        _wait(stylized)
+        seconds.append(time.perf_counter() - started_s)
+    return {"scalars": _scalars(loss, stylized, content), "seconds": min(seconds)}
+
+
+def measure_optimizer(
+    loss: PerceptualLoss,
+    content: Tensor,
+    start: Tensor,
+    evaluations: int,
+    stop_at: float,
+    title: str,
+) -> dict[str, Any]:
+    """Return the optimiser's progress: the best loss after each evaluation, terms at ``MARKS``.
+
+    Args:
+        loss: Whose total is minimised.
+        content: The photograph, ``(1, 3, H, W)`` in [0, 1].
+        start: Of the same shape.
+        evaluations: At most.
+        stop_at: A total that is good enough.
+        title: Of the progress bar.
+    """
+    targets = loss.content_targets(content)
+    totals: list[float] = []
+    at: dict[int, dict[str, float]] = {}
+    elapsed_s: list[float] = []
+    bar = Bar(title, evaluations, lines=1)
+
+    def report(evaluation: Evaluation) -> None:
+        totals.append(evaluation.best_scalars["loss"])
+        elapsed_s.append(evaluation.elapsed_s)
+        if evaluation.number in MARKS:
+            at[evaluation.number] = evaluation.best_scalars
+        bar.show(evaluation.number, evaluation.best_scalars)
+        if totals[-1] <= stop_at:
+            raise _ReachedError
+
+    with closing(bar), suppress(_ReachedError):
+        optimize_pixels(partial(loss.compare, targets=targets), start, evaluations, report=report)
+    return {"best_loss": totals, "at": at, "elapsed_s": elapsed_s}
+
+
+def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluations: int) -> str:
+    """Return the table of one size as text, from the records of its photographs."""
+    size, count = records[0]["size"], len(records)
+    head = f"{size} x {size} px, {count} photograph{'s' * (count > 1)}"
+    lines = [f"{head:42}{'content':>9}{'style':>9}{'variation':>11}{'total':>9}{'seconds':>10}"]
+
+    def line(label: str, scalars: Sequence[dict[str, float]], seconds: float | None) -> None:
+        content, style, variation, total = (
+            statistics.mean(one[name] for one in scalars) for name in SHOWN
+        )
+        time_s = "" if seconds is None else f"{seconds:10.3g}"
+        lines.append(
+            f"{label[:41]:42}{content:9.4g}{style:9.4g}{variation:11.3g}{total:9.4g}{time_s}"
+        )
+
+    line("the photograph itself", [r["unstylised"] for r in records], None)
+    for model in models:
+        networks = [r["networks"][model] for r in records]
+        seconds = statistics.mean(n["seconds"] for n in networks)
+        line(model, [n["scalars"] for n in networks], seconds)
+    for start in STARTS:
+        runs = [r["optimizer"][start] for r in records]
+        for mark in MARKS:
+            if all(mark in run["at"] for run in runs):
+                seconds = statistics.mean(run["elapsed_s"][mark - 1] for run in runs)
+                plural = "s" * (mark > 1)
+                label = f"L-BFGS from {start}, {mark} evaluation{plural}"
+                line(label, [run["at"][mark] for run in runs], seconds)
+    for model in models:
+        for start in STARTS:
+            pairs = [(r["networks"][model], r["optimizer"][start]) for r in records]
+            counts = [network["equivalent_iterations"][start] for network, _ in pairs]
+            ratios = [
+                run["elapsed_s"][-1 if reached is None else reached - 1] / network["seconds"]
+                for reached, (network, run) in zip(counts, pairs, strict=True)
+            ]
+            lines.append(
+                f"{model} = {spread(counts, evaluations)} evaluations from {start}, "
+                f"{statistics.mean(ratios):.0f} times faster"
+            )
+    return "\n".join(lines)
+
+
+def plot(records: Sequence[dict[str, Any]], models: Sequence[str], path: Path) -> None:
+    """Draw the optimiser's curves and the networks' levels, a panel for each size.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+
+    Source: The layout of Johnson et al. 2016, figure 5.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    sizes = sorted({record["size"] for record in records})
+    figure = Figure(figsize=(4.6 * len(sizes), 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(sizes), squeeze=False)[0]
+    for panel, size in zip(panels, sizes, strict=True):
+        own = [record for record in records if record["size"] == size]
+        for start, color in zip(STARTS, ("tab:blue", "tab:orange"), strict=True):
+            curves = [record["optimizer"][start]["best_loss"] for record in own]
+            length = min(map(len, curves))
+            steps = range(1, length + 1)
+            at_step = list(zip(*(curve[:length] for curve in curves), strict=True))
+            means = [statistics.mean(values) for values in at_step]
+            panel.plot(steps, means, color=color, label=f"L-BFGS from {start}")
+            panel.fill_between(
+                steps, [min(v) for v in at_step], [max(v) for v in at_step], color=color, alpha=0.15
+            )
+        for index, model in enumerate(models):
+            level = statistics.mean(r["networks"][model]["scalars"]["loss"] for r in own)
+            panel.axhline(level, ls="--", color=f"C{index + 2}", label=model)
+        level = statistics.mean(record["unstylised"]["loss"] for record in own)
+        panel.axhline(level, ls=":", color="gray", label="the photograph itself")
+        panel.set(xscale="log", yscale="log", title=f"{size} x {size} px, {len(own)} photographs")
+        panel.set(xlabel="evaluations of the loss", ylabel="loss")
+        panel.grid(alpha=0.3, which="both")
+    panels[0].legend(fontsize=8)
+    with write_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
+def _run(options: argparse.Namespace) -> int:
+    output: Path = options.output
+    if output.suffix != ".json":
+        raise ValueError(f"-o names the JSON file, NAME.json; found {output}")
+    if output.exists() and not options.overwrite:
+        raise ValueError(f"{output} exists; --overwrite replaces it")
+    if options.photographs < 1 or options.evaluations < 1:
+        raise ValueError("--photographs and --evaluations must be at least 1")
+    device = resolve_device(options.device)
+    styles = {str(model): load(model, options.device) for model in options.models}
+    judge = yardstick(styles, options)
+    painting = read_style(judge["image"], judge["size"])
+    files = find_photographs(options.content)[: options.photographs]
+    if len(files) < options.photographs:
+        say(PROGRAM, f"{options.content} holds {len(files)} photographs only")
+    loss = PerceptualLoss(painting, **judge["loss"]).to(device)
+    for size in options.size:
+        check_memory(size, size, device)
+    records: list[dict[str, Any]] = []
+    code = 0
+    try:
+        for size in options.size:
+            for index, file in enumerate(files, 1):
+                title = f"{PROGRAM} {size} px, {index}/{len(files)}"
+                records.append(_measure(file, size, styles, loss, title, options))
+                _write_json(output, judge, options, records)
+            own = [record for record in records if record["size"] == size]
+            print(summarize(own, list(styles), options.evaluations), end="\n\n", flush=True)
+    except KeyboardInterrupt:
+        if not records:
+            raise
+        code = 130
+        say(PROGRAM, f"interrupted; what was measured until then is in {output}")
+    try:
+        plot(records, list(styles), output.with_suffix(".png"))
+    except ImportError:
+        say(PROGRAM, "no plot: it needs matplotlib, pip install 'fast-style-trainer[plot]'")
+    return code
+
+
+def _measure(
+    file: Path,
+    size: int,
+    styles: dict[str, Style],
+    loss: PerceptualLoss,
+    title: str,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    """Return all figures of one photograph at one size."""
+    content = read_crop(file, size, centre_box)[None].to(loss.vgg.factor.device)
+    networks = {name: measure_network(style, loss, content) for name, style in styles.items()}
+    levels = [network["scalars"]["loss"] for network in networks.values()]
+    runs: dict[str, Any] = {}
+    for start in STARTS:
+        first = start_picture(start, content, [], options.seed)
+        stop_at = min(levels) if options.until_reached else 0.0
+        runs[start] = measure_optimizer(
+            loss, content, first, options.evaluations, stop_at, f"{title}, from {start}"
+        )
+    for network in networks.values():
+        network["equivalent_iterations"] = {
+            start: equivalent_iterations(run["best_loss"], network["scalars"]["loss"])
+            for start, run in runs.items()
+        }
+    return {
+        "size": size,
+        "photograph": file.name,
+        "unstylised": _scalars(loss, content, content),
+        "networks": networks,
+        "optimizer": runs,
+    }
+
+
+def _write_json(
+    path: Path, judge: dict[str, Any], options: argparse.Namespace, records: list[dict[str, Any]]
+) -> None:
+    style = {"image": judge["image"].name, "size": judge["size"]}
+    content = {
+        "loss": judge["loss"],
+        "style": style,
+        "evaluations": options.evaluations,
+        "until_reached": options.until_reached,
+        "seed": options.seed,
+        "records": records,
+    }
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+@torch.no_grad()
+def _scalars(loss: PerceptualLoss, picture: Tensor, content: Tensor) -> dict[str, float]:
+    return {name: float(value) for name, value in loss(picture, content).scalars().items()}
+
+
+def _wait(result: Tensor) -> None:
+    """Wait until a GPU has computed a result."""
+    if result.device.type == "cuda":
+        torch.cuda.synchronize(result.device)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""python -m fast_style.optimize CONTENT STYLE -o OUT: Gatys' method, pixels optimised."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fast_style.color import keep_color, match_color
+from fast_style.commands import (
+    Bar,
+    add_common_options,
+    add_optimizer_options,
+    check_output,
+    end,
+    is_out_of_memory,
+    say,
+)
+from fast_style.hardware import TooLittleMemoryError, free_memory, resolve_device
+from fast_style.image import long_side_size, read_picture, read_style, resize, write_picture
+from fast_style.losses import PerceptualLoss
+from fast_style.pixels import Evaluation, optimize_pixels
+from fast_style.presets import add_loss_options, loss_arguments
+
+PROGRAM = "optimize"
+INITS = ("content", "noise", "style")
+NOISE_MEAN, NOISE_STD = 0.5, 0.1
+SMALLEST_SIZE = 32  # px, longer side
+# Peak memory of an evaluation with the layers of all presets, float32, L-BFGS: measured.
+BYTES_PER_PIXEL = 4000
+
+
+class Job(NamedTuple):
+    """What to optimise, checked and read."""
+
+    content: Tensor  # (1, 3, H, W) as read
+    alpha: Tensor | None
+    styles: list[Path]
+    style_shares: list[float]
+    loss: dict[str, Any]
+    sizes: list[int]  # px, longer side, coarse to fine
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's arguments."""
+    result = argparse.ArgumentParser(
+        prog=f"python -m fast_style.{PROGRAM}",
+        description="Paint a photograph in the manner of a painting by optimising its pixels.",
+    )
+    result.add_argument("content", metavar="CONTENT", type=Path, help="the photograph")
+    result.add_argument("painting", metavar="STYLE", type=Path, nargs="?", help="the painting")
+    result.add_argument(
+        "--style",
+        metavar="STYLE",
+        type=Path,
+        action="append",
+        default=[],
+        help="another painting; may be repeated",
+    )
+    result.add_argument("-o", "--output", metavar="OUT", type=Path, required=True)
+    result.add_argument(
+        "--size", type=int, default=512, metavar="PX", help="longer side of OUT (%(default)s)"
+    )
+    result.add_argument(
+        "--scales",
+        type=int,
+        nargs="+",
+        metavar="PX",
+        help="longer sides, coarse to fine; each starts from the last, --steps each",
+    )
+    result.add_argument(
+        "--style-scale",
+        type=float,
+        default=1.0,
+        metavar="F",
+        help="shorter side of the paintings as a multiple of the picture's: larger gives larger "
+        "strokes (%(default)s)",
+    )
+    result.add_argument("--init", choices=INITS, default="content", help="start (%(default)s)")
+    add_optimizer_options(result, steps=300)
+    result.add_argument(
+        "--preserve-color",
+        nargs="?",
+        const="luminance",
+        choices=("luminance", "match"),
+        help="keep the photograph's colours: only the luminance is painted; or the painting's "
+        "colours are matched to the photograph's",
+    )
+    result.add_argument(
+        "--save-every", type=int, metavar="N", help="also write OUT_00000N after every N steps"
+    )
+    add_common_options(result)
+    add_loss_options(result)
+    result.add_argument(
+        "--style-weight",
+        type=float,
+        nargs="+",
+        metavar="W",
+        help="one number multiplies all style layers; with several paintings one for each says "
+        "how they are mixed",
+    )
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, 2 for wrong use, or 130 if interrupted."""
+    options = parser().parse_args(argv)
+    return end(PROGRAM, lambda: _run(options))
+
+
+def read_job(options: argparse.Namespace) -> Job:
+    """Check the options and read the photograph.
+
+    Raises:
+        ValueError: An option can't be used, or a picture can't be read.
+    """
+    styles = [path for path in [options.painting, *options.style] if path is not None]
+    if not styles:
+        raise ValueError("no painting: give STYLE, or --style once or more")
+    sizes = options.scales or [options.size]
+    if min(sizes) < SMALLEST_SIZE or sizes != sorted(set(sizes)):
+        raise ValueError(
+            f"sizes must be {SMALLEST_SIZE} px or more, growing; found {' '.join(map(str, sizes))}"
+        )
+    if not options.style_scale > 0:
+        raise ValueError(f"--style-scale must be positive, found {options.style_scale}")
+    if options.save_every is not None and options.save_every < 1:
+        raise ValueError(f"--save-every must be at least 1, found {options.save_every}")
+    if not 0 <= options.seed < 2**63:
+        raise ValueError(f"--seed must be 0 to 2**63 - 1, found {options.seed}")
+    loss, shares = loss_arguments(options), [1.0] * len(styles)
+    if options.style_weight is not None and len(options.style_weight) == 1:
+        loss["style_weight"] = options.style_weight[0]
+    elif options.style_weight is not None:
+        shares = options.style_weight
+        if len(shares) != len(styles):
+            raise ValueError(
+                f"--style-weight needs one number, or one for each of {len(styles)} paintings; "
+                f"found {len(shares)}"
+            )
+    picture = read_picture(options.content)
+    return Job(picture.rgb, picture.alpha, styles, shares, loss, sizes)
+
+
+def start_picture(init: str, content: Tensor, styles: Sequence[Tensor], seed: int) -> Tensor:
+    """Return where to begin, ``(1, 3, H, W)`` in [0, 1], of ``content``'s size."""
+    if init == "content":
+        return content
+    if init == "style":
+        return resize(styles[0], *content.shape[-2:])
+    generator = torch.Generator().manual_seed(seed)
+    noise = NOISE_MEAN + NOISE_STD * torch.randn(content.shape, generator=generator)
+    return noise.to(content).clamp(0, 1)
+
+
+def check_memory(height: int, width: int, device: torch.device) -> None:
+    """Check that a picture of this size can be optimised in the memory that is free.
+
+    Raises:
+        TooLittleMemoryError: It can't; the message says what size can.
+    """
+    needed, free = BYTES_PER_PIXEL * height * width, free_memory(device)
+    if needed > free:
+        fits = int(max(height, width) * (free / needed) ** 0.5)
+        raise TooLittleMemoryError(
+            f"{width} x {height} px need about {needed / 1e9:.1f} GB of memory, "
+            f"{free / 1e9:.1f} GB are free on {device}; --size {fits} would fit"
+        )
+
+
+def _run(options: argparse.Namespace) -> int:
+    output: Path = options.output
+    check_output(output, options.overwrite)
+    job, device = read_job(options), resolve_device(options.device)
+    for size in job.sizes:
+        check_memory(*long_side_size(job.content, size), device)
+    best: Tensor | None = None
+    done = 0  # evaluations of the scales before
+    code = 0
+    bar = Bar(PROGRAM, options.steps * len(job.sizes))
+
+    def report(evaluation: Evaluation) -> None:
+        nonlocal best
+        best = evaluation.best
+        number = done + evaluation.number
+        bar.show(number, evaluation.best_scalars)
+        if options.save_every and number % options.save_every == 0:
+            name = f"{output.stem}_{number:05d}{output.suffix}"
+            _write(output.with_name(name), best, job, options.preserve_color)
+
+    with closing(bar):
+        try:
+            for size in job.sizes:
+                content = resize(job.content, *long_side_size(job.content, size)).to(device)
+                side = max(SMALLEST_SIZE, round(min(content.shape[-2:]) * options.style_scale))
+                styles = [read_style(path, side).to(device) for path in job.styles]
+                if options.preserve_color == "match":
+                    styles = [match_color(style, content) for style in styles]
+                loss = PerceptualLoss(
+                    [style.cpu() for style in styles], **job.loss, style_shares=job.style_shares
+                ).to(device)
+                targets = loss.content_targets(content)
+                if best is None:
+                    start = start_picture(options.init, content, styles, options.seed)
+                else:
+                    start = resize(best, *content.shape[-2:])
+                best = optimize_pixels(
+                    partial(loss.compare, targets=targets),
+                    start,
+                    options.steps,
+                    options.optimizer,
+                    report,
+                )
+                done += options.steps
+        except (KeyboardInterrupt, MemoryError, RuntimeError) as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            if best is None or not (interrupted or is_out_of_memory(error)):
+                raise
+            reason = "interrupted" if interrupted else "out of memory"
+            height, width = best.shape[-2:]
+            message = (
+                f"{reason} after step {bar.number}; the best picture so far, {width} x {height} px"
+            )
+            code = 130 if interrupted else 2
+    if code:
+        say(PROGRAM, f"{message}, is in {output}")
+    assert best is not None
+    _write(output, best, job, options.preserve_color)
+    print(output)
+    return code
+
+
+def _write(path: Path, rgb: Tensor, job: Job, preserve_color: str | None) -> None:
+    rgb = rgb.cpu()
+    size = rgb.shape[-2:]
+    if preserve_color == "luminance":
+        rgb = keep_color(rgb, resize(job.content, *size))
+    write_picture(path, rgb, None if job.alpha is None else resize(job.alpha, *size))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

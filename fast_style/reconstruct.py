@@ -1,0 +1,193 @@
+"""python -m fast_style.reconstruct content|style IMAGE -o FIGURE: what VGG16's layers keep."""
+
+from __future__ import annotations
+
+import argparse
+import string
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fast_style.commands import (
+    Bar,
+    add_common_options,
+    add_optimizer_options,
+    check_output,
+    end,
+)
+from fast_style.hardware import resolve_device
+from fast_style.image import check_image, long_side_size, read_picture, resize, write_picture
+from fast_style.losses import NORMALIZATIONS, PerceptualLoss
+from fast_style.optimize import check_memory, start_picture
+from fast_style.pixels import Evaluation, optimize_pixels
+from fast_style.sheet import sheet
+from fast_style.vgg import canonical_layer, smallest_side
+
+PROGRAM = "reconstruct"
+KINDS = ("content", "style")
+# The figure of Gatys et al. 2015: the first convolution of each block.
+LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+
+
+class Column(NamedTuple):
+    """One reconstruction: its label, and the layers it is made from."""
+
+    label: str
+    layers: list[str]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's arguments."""
+    result = argparse.ArgumentParser(
+        prog=f"python -m fast_style.{PROGRAM}",
+        description="Reconstruct a picture from noise: from its content features at single layers, "
+        "or from its style up to each layer.",
+    )
+    result.add_argument("kind", choices=KINDS)
+    result.add_argument("image", metavar="IMAGE", type=Path)
+    result.add_argument(
+        "-o",
+        "--output",
+        metavar="FIGURE",
+        type=Path,
+        required=True,
+        help="the labelled figure; each reconstruction is written beside it, FIGURE_a_conv1_1 ...",
+    )
+    result.add_argument(
+        "--layers",
+        nargs="+",
+        default=list(LAYERS),
+        metavar="LAYER",
+        help=f"relu1_1 to relu5_3, or conv1_1 ... ({' '.join(LAYERS)})",
+    )
+    result.add_argument(
+        "--size", type=int, default=256, metavar="PX", help="longer side (%(default)s)"
+    )
+    result.add_argument(
+        "--normalization", choices=NORMALIZATIONS, default="relative", help="(%(default)s)"
+    )
+    result.add_argument(
+        "--total-variation-weight", type=float, default=0.0, metavar="W", help="(%(default)s)"
+    )
+    add_optimizer_options(result, steps=500)
+    add_common_options(result)
+    return result
+
+
+def columns(kind: str, layers: Sequence[str]) -> list[Column]:
+    """Return the reconstructions: single layers of content, growing sets of style.
+
+    Raises:
+        ValueError: An unknown layer, or one named twice.
+    """
+    names = [canonical_layer(layer) for layer in layers]
+    if len(set(names)) < len(names):
+        raise ValueError(f"--layers names a layer twice: {' '.join(layers)}")
+    result = []
+    for index, layer in enumerate(layers):
+        letter = string.ascii_lowercase[index]
+        if kind == "content":
+            result.append(Column(f"{letter}: {layer}", [names[index]]))
+        else:
+            plus = "+ " if index else ""
+            result.append(Column(f"{letter}: {plus}{layer}", names[: index + 1]))
+    return result
+
+
+def reconstruction_loss(
+    kind: str, image: Tensor, layers: list[str], normalization: str, total_variation_weight: float
+) -> PerceptualLoss:
+    """Return the loss whose minimum is the reconstruction of ``image``, ``(1, 3, H, W)``.
+
+    Raises:
+        ValueError: As ``PerceptualLoss``.
+    """
+    weights = [1.0] * len(layers)
+    content, style = (
+        ((layers, weights), ([], []))
+        if kind == "content"
+        else (
+            ([], []),
+            (layers, weights),
+        )
+    )
+    return PerceptualLoss(
+        image,
+        content[0],
+        style[0],
+        content[1],
+        style[1],
+        total_variation_weight=total_variation_weight,
+        normalization=normalization,
+    )
+
+
+def psnr(found: Tensor, expected: Tensor) -> float:
+    """Return the peak signal-to-noise ratio of two pictures in [0, 1], dB."""
+    return float(-10 * torch.log10((found - expected).square().mean()))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, 2 for wrong use, or 130 if interrupted."""
+    options = parser().parse_args(argv)
+    return end(PROGRAM, lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    figure: Path = options.output
+    check_output(figure, options.overwrite)
+    todo = columns(options.kind, options.layers)
+    device = resolve_device(options.device)
+    read = read_picture(options.image).rgb
+    size = long_side_size(read, options.size)
+    check_memory(*size, device)
+    image = resize(read, *size)
+    check_image(image, smallest_side(layer for column in todo for layer in column.layers))
+    targets_on_device = image.to(device)
+    start = start_picture("noise", targets_on_device, [], options.seed)
+    done: list[Tensor] = []
+    for column in todo:
+        loss = reconstruction_loss(
+            options.kind,
+            image,
+            column.layers,
+            options.normalization,
+            options.total_variation_weight,
+        ).to(device)
+        targets = loss.content_targets(targets_on_device)
+        first: dict[str, float] = {}
+        last: dict[str, float] = {}
+        bar = Bar(f"{options.kind} {column.label}", options.steps)
+
+        def report(evaluation: Evaluation) -> None:
+            first.update(first or evaluation.scalars)  # noqa: B023, called within this turn
+            last.update(evaluation.best_scalars)  # noqa: B023
+            bar.show(evaluation.number, last)  # noqa: B023
+
+        with closing(bar):
+            best = optimize_pixels(
+                partial(loss.compare, targets=targets),
+                start,
+                options.steps,
+                options.optimizer,
+                report,
+            ).cpu()
+        done.append(best)
+        name = f"{figure.stem}_{column.label[0]}_{column.label.split()[-1]}{figure.suffix}"
+        write_picture(figure.with_name(name), best)
+        share = last["loss"] / first["loss"]
+        print(f"{column.label}: {share:.2g} of noise's loss, PSNR {psnr(best, image):.1f} dB")
+    labels = [*(column.label for column in todo), "the picture"]
+    write_picture(figure, sheet([[*done, image]], labels))
+    print(figure)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

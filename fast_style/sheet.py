@@ -1,0 +1,74 @@
+"""Labelled sheets of pictures. With image.py the only file that knows Pillow: it draws letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from fast_style.image import from_pil, to_pil
+
+GAP = 8  # px of white between pictures
+INK, PAPER = (30, 30, 30), (255, 255, 255)
+
+
+def sheet(
+    rows: Sequence[Sequence[Tensor | None]],
+    column_labels: Sequence[str] = (),
+    row_labels: Sequence[str] = (),
+    font_px: int = 16,
+) -> Tensor:
+    """Return pictures laid out in rows and columns on white, each in the middle of its cell.
+
+    Args:
+        rows: Pictures ``(1, 3, H, W)`` in [0, 1], of any sizes; none leaves its cell empty.
+        column_labels: Above the columns; none, or one for each.
+        row_labels: Left of the rows; none, or one for each.
+        font_px: Height of the letters.
+
+    Returns:
+        ``(1, 3, H, W)``, float32 in [0, 1].
+
+    Raises:
+        ValueError: No picture, rows of different lengths, or not one label for each.
+    """
+    columns = len(rows[0]) if rows else 0
+    if not columns or any(len(row) != columns for row in rows):
+        lengths = [len(row) for row in rows]
+        raise ValueError(f"expected rows of one length, at least 1, found lengths {lengths}")
+    for labels, count in ((column_labels, columns), (row_labels, len(rows))):
+        if labels and len(labels) != count:
+            raise ValueError(f"expected {count} labels, found {len(labels)}")
+    font = ImageFont.load_default(font_px)
+    text = font_px + GAP  # px that a line of letters takes
+    widths = [max(_size(row[c])[0] for row in rows) for c in range(columns)]
+    heights = [max(_size(picture)[1] for picture in row) for row in rows]
+    left = max((round(font.getlength(label)) + 2 * GAP for label in row_labels), default=0)
+    top = text if column_labels else 0
+    canvas = Image.new(
+        "RGB",
+        (left + sum(widths) + GAP * (columns - 1), top + sum(heights) + GAP * (len(rows) - 1)),
+        PAPER,
+    )
+    draw = ImageDraw.Draw(canvas)
+    x = left
+    for c, width in enumerate(widths):
+        if column_labels:
+            draw.text((x + width / 2, GAP / 2), column_labels[c], INK, font, anchor="ma")
+        y = top
+        for row, height in zip(rows, heights, strict=True):
+            if (picture := row[c]) is not None:
+                w, h = _size(picture)
+                canvas.paste(to_pil(picture), (x + (width - w) // 2, y + (height - h) // 2))
+            y += height + GAP
+        x += width + GAP
+    y = top
+    for label, height in zip(row_labels, heights, strict=False):
+        draw.text((GAP, y + height / 2), label, INK, font, anchor="lm")
+        y += height + GAP
+    return from_pil(canvas).rgb
+
+
+def _size(picture: Tensor | None) -> tuple[int, int]:
+    return (0, 0) if picture is None else (picture.shape[-1], picture.shape[-2])

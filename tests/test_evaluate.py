@@ -1,0 +1,232 @@
+"""The evaluate command: equivalent iterations, its table, JSON and plot, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fast_style import evaluate
+from fast_style.checkpoint import save_style_model
+from fast_style.evaluate import equivalent_iterations, spread
+from fast_style.image import read_crop, read_picture, read_style
+from fast_style.losses import PerceptualLoss
+from fast_style.network import JohnsonNetwork
+from fast_style.photographs import centre_box
+from fast_style.resources import asset
+from fast_style.style import load
+
+LOSS: dict[str, Any] = {
+    "normalization": "relative",
+    "content_layers": ["relu2_2"],
+    "style_layers": ["relu1_2", "relu2_2"],
+    "content_layer_weights": [1.0],
+    "style_layer_weights": [1.0, 1.0],
+    "content_weight": 1.0,
+    "style_weight": 5.0,
+    "total_variation_weight": 1e-6,
+    "vgg_weights": "bundled",
+}
+STYLE = {"image": "starry.jpg", "size": 64}
+
+
+def model(path: Path, seed: int = 0, **changes: Any) -> Path:
+    """Write an untrained style model with the header of a trained one."""
+    torch.manual_seed(seed)
+    network = JohnsonNetwork(channels=(4, 4, 8), residual_blocks=1)
+    header = {
+        "network": {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1},
+        "style": STYLE | {"name": path.stem} | changes.pop("style", {}),
+        "loss": LOSS | changes,
+    }
+    save_style_model(path, network, header)
+    return path
+
+
+def run(photographs: Path, output: Path, *extra: object) -> int:
+    arguments = ["--content", photographs, "--photographs", 2, "--size", 32, "--evaluations", 12]
+    return evaluate.main([str(a) for a in (*extra, *arguments, "--device", "cpu", "-o", output)])
+
+
+@pytest.fixture(scope="module")
+def evaluated(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluated")
+    models = model(folder / "one.safetensors"), model(folder / "two.safetensors", seed=1)
+    assert run(photographs, folder / "figures.json", *models, "--size", 32, 40) == 0
+    return folder
+
+
+def test_the_figures_are_those_of_the_loss(evaluated: Path, photographs: Path) -> None:
+    result = json.loads((evaluated / "figures.json").read_text())
+    assert result["loss"] == LOSS
+    assert result["style"] == STYLE
+    records = result["records"]
+    assert [record["size"] for record in records] == [32, 32]  # the last --size counts
+    loss = PerceptualLoss(read_style(asset("styles/starry.jpg"), 64), **LOSS)
+    content = read_crop(photographs / "1.png", 32, centre_box)[None]
+    path = str(evaluated / "one.safetensors")
+    with torch.no_grad():
+        expected = loss(load(path, "cpu").paint(content), content).scalars()
+        untouched = loss(content, content).scalars()
+    found = records[1]["networks"][path]["scalars"]
+    assert found["loss"] == pytest.approx(float(expected["loss"]), rel=1e-4)
+    assert found["style_error/relu2_2"] == pytest.approx(
+        float(expected["style_error/relu2_2"]), rel=1e-4
+    )
+    assert records[1]["unstylised"]["loss"] == pytest.approx(float(untouched["loss"]), rel=1e-4)
+
+
+def test_equivalent_iterations_are_read_off_the_curve(evaluated: Path) -> None:
+    for record in json.loads((evaluated / "figures.json").read_text())["records"]:
+        for network in record["networks"].values():
+            assert network["seconds"] > 0
+            for start in ("noise", "content"):
+                curve = record["optimizer"][start]["best_loss"]
+                assert len(curve) == len(record["optimizer"][start]["elapsed_s"]) == 12
+                assert curve == sorted(curve, reverse=True)
+                reached = network["equivalent_iterations"][start]
+                level = network["scalars"]["loss"]
+                assert reached is None or curve[reached - 1] <= level
+                assert all(value > level for value in curve[: (reached or 13) - 1])
+
+
+def test_the_plot_is_drawn(evaluated: Path) -> None:
+    plot = read_picture(evaluated / "figures.png").rgb
+    assert plot.shape[-2:] == (400, 460)
+    assert plot.std() > 0.05
+
+
+def test_the_table(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(photographs, tmp_path / "f.json", model(tmp_path / "one.safetensors")) == 0
+    table = capsys.readouterr().out
+    assert "32 x 32 px, 2 photographs" in table
+    for label in ("the photograph itself", "from noise, 1 evaluation ", "from content, 10 evaluat"):
+        assert label in table
+    assert "from noise, 20" not in table
+    assert "times faster" in table
+
+
+def test_the_same_seed_gives_the_same_figures(photographs: Path, tmp_path: Path) -> None:
+    one = model(tmp_path / "one.safetensors")
+    for name in ("a.json", "b.json"):
+        assert run(photographs, tmp_path / name, one) == 0
+    a, b = (json.loads((tmp_path / name).read_text())["records"] for name in ("a.json", "b.json"))
+    for first, second in zip(a, b, strict=True):
+        for start in ("noise", "content"):
+            assert first["optimizer"][start]["best_loss"] == second["optimizer"][start]["best_loss"]
+
+
+def test_it_stops_when_all_are_reached(photographs: Path, tmp_path: Path) -> None:
+    one = model(tmp_path / "one.safetensors")
+    output = tmp_path / "f.json"
+    assert run(photographs, output, one, "--until-reached", "--evaluations", 50) == 0
+    for record in json.loads(output.read_text())["records"]:
+        for start in ("noise", "content"):
+            reached = record["networks"][str(one)]["equivalent_iterations"][start]
+            assert len(record["optimizer"][start]["best_loss"]) == (reached or 12)
+
+
+def test_counting() -> None:
+    curve = [5.0, 4.0, 4.0, 1.0]
+    assert equivalent_iterations(curve, 6) == 1
+    assert equivalent_iterations(curve, 4) == 2
+    assert equivalent_iterations(curve, 2) == 4
+    assert equivalent_iterations(curve, 0.5) is None
+    assert spread([10, 20, 30], 500) == "20 +- 10 (10 to 30)"
+    assert spread([10, None], 30) == "over 20 +- 14 (10 to 30), not reached on 1 of 2"
+    assert spread([7], 500) == "7 +- 0 (7 to 7)"
+
+
+def test_different_losses_need_a_word(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = model(tmp_path / "one.safetensors")
+    two = model(tmp_path / "two.safetensors", style_weight=1.0)
+    assert run(photographs, tmp_path / "f.json", one, two) == 2
+    assert "say by --loss which to judge by" in capsys.readouterr().err
+    assert run(photographs, tmp_path / "f.json", one, two, "--loss", "johnson") == 0
+    loss = json.loads((tmp_path / "f.json").read_text())["loss"]
+    assert loss["normalization"] == "mean"
+
+
+def test_different_paintings_need_a_word(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = model(tmp_path / "one.safetensors")
+    two = model(tmp_path / "two.safetensors", style={"image": "mine.jpg"})
+    assert run(photographs, tmp_path / "f.json", one, two) == 2
+    assert "say by --style which to judge by" in capsys.readouterr().err
+    assert run(photographs, tmp_path / "f.json", two) == 2
+    assert "there is no painting mine.jpg; give it as --style PATH" in capsys.readouterr().err
+    assert run(photographs, tmp_path / "f.json", one, two, "--style", photographs / "0.png") == 0
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--photographs", 0], "--photographs and --evaluations must be at least 1"),
+        (["-o", "figures.txt"], "-o names the JSON file, NAME.json; found figures.txt"),
+        (["--size", 8], "at least 32 x 32 px are needed"),
+        (["--content", "nowhere"], "there is no folder nowhere"),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_2(
+    extra: list[object],
+    message: str,
+    tiny_model: Path,
+    photographs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one = model(tmp_path / "one.safetensors")
+    arguments = [one, "--content", photographs, "-o", tmp_path / "f.json", "--evaluations", 2]
+    assert evaluate.main([str(a) for a in (*arguments, "--size", 32, *extra)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert message in lines[-1]
+    assert len(lines) == 1
+
+
+def test_a_model_that_does_not_say_its_loss(
+    photographs: Path, tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(photographs, tmp_path / "f.json", tiny_model) == 2
+    assert "does not say its loss; give --loss" in capsys.readouterr().err
+
+
+def test_an_interruption_keeps_what_was_measured(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    measure = evaluate._measure
+    calls: list[object] = []
+
+    def interrupted(*arguments: Any) -> dict[str, Any]:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    monkeypatch.setattr(evaluate, "_measure", interrupted)
+    one = model(tmp_path / "one.safetensors")
+    assert run(photographs, tmp_path / "f.json", one) == 130
+    assert "what was measured until then is in" in capsys.readouterr().err
+    assert len(json.loads((tmp_path / "f.json").read_text())["records"]) == 1
+    assert (tmp_path / "f.png").exists()
+
+
+def test_without_matplotlib_there_is_no_plot(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    one = model(tmp_path / "one.safetensors")
+    assert run(photographs, tmp_path / "f.json", one, "--evaluations", 2) == 0
+    assert "no plot: it needs matplotlib" in capsys.readouterr().err
+    assert not (tmp_path / "f.png").exists()

@@ -1,0 +1,286 @@
+"""The optimize command: what it writes, its options, interruption and errors."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from fast_style import hardware, optimize
+from fast_style.color import luminance
+from fast_style.image import read_picture, write_picture
+from fast_style.optimize import start_picture
+from fast_style.pixels import Evaluation, optimize_pixels
+
+FAST = ["--size", "40", "--steps", "4", "--device", "cpu", "--style-layers", "relu1_2", "relu2_2"]
+FAST += ["--content-layers", "relu2_2"]
+
+
+def textured(height: int, width: int, seed: int) -> Tensor:
+    coarse = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    write_picture(folder / "photo.png", textured(48, 64, 1))
+    write_picture(folder / "painting.png", textured(60, 50, 2))
+    write_picture(folder / "other.png", textured(50, 70, 3))
+    return folder
+
+
+def run(pictures: Path, output: Path, *extra: str) -> int:
+    arguments = [str(pictures / "photo.png"), str(pictures / "painting.png"), "-o", str(output)]
+    return optimize.main([*arguments, *FAST, *extra])
+
+
+def test_the_picture_is_written(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "folder" / "out.png"
+    assert run(pictures, output) == 0
+    assert read_picture(output).rgb.shape == (1, 3, 30, 40)
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(output)
+    assert "step 4/4, loss " in printed.err
+
+
+def test_the_same_seed_gives_the_same_picture(pictures: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        assert run(pictures, tmp_path / f"{name}.png", "--init", "noise", "--seed", seed) == 0
+    a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_scales_go_from_coarse_to_fine(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[Tensor] = []
+    results: list[Tensor] = []
+
+    def spy(objective: object, start: Tensor, *rest: object) -> Tensor:
+        starts.append(start)
+        results.append(optimize_pixels(objective, start, *rest))  # type: ignore[arg-type]
+        return results[-1]
+
+    monkeypatch.setattr(optimize, "optimize_pixels", spy)
+    assert run(pictures, tmp_path / "out.png", "--scales", "32", "48") == 0
+    assert [tuple(start.shape[-2:]) for start in starts] == [(24, 32), (36, 48)]
+    enlarged = torch.nn.functional.interpolate(results[0], (36, 48), mode="bicubic", antialias=True)
+    torch.testing.assert_close(starts[1], enlarged.clamp(0, 1))
+    assert read_picture(tmp_path / "out.png").rgb.shape == (1, 3, 36, 48)
+
+
+def test_every_n_steps_a_picture_is_kept(pictures: Path, tmp_path: Path) -> None:
+    assert run(pictures, tmp_path / "out.png", "--save-every", "2") == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["out.png", "out_00002.png", "out_00004.png"]
+    assert (tmp_path / "out_00004.png").read_bytes() == (tmp_path / "out.png").read_bytes()
+
+
+def test_the_photographs_colours_can_be_kept(pictures: Path, tmp_path: Path) -> None:
+    assert run(pictures, tmp_path / "own.png", "--preserve-color", "--init", "noise") == 0
+    assert run(pictures, tmp_path / "not.png", "--init", "noise") == 0
+    photo = torch.nn.functional.interpolate(
+        read_picture(pictures / "photo.png").rgb, (30, 40), mode="bicubic", antialias=True
+    )
+    chroma = photo - luminance(photo)
+    far = {}
+    for name in ("own", "not"):
+        picture = read_picture(tmp_path / f"{name}.png").rgb
+        far[name] = float((picture - luminance(picture) - chroma).abs().mean())
+    assert far["own"] < 0.02 < far["not"]
+    assert run(pictures, tmp_path / "matched.png", "--preserve-color", "match") == 0
+
+
+def test_styles_are_mixed_by_their_weights(pictures: Path, tmp_path: Path) -> None:
+    photo, painting, other = (
+        str(pictures / f"{name}.png") for name in ("photo", "painting", "other")
+    )
+    results = {}
+    for name, arguments in {
+        "first": [painting],
+        "mixed": ["--style", painting, "--style", other, "--style-weight", "0.5", "0.5"],
+        "all first": [painting, "--style", other, "--style-weight", "2", "0"],
+    }.items():
+        output = tmp_path / f"{name}.png"
+        assert optimize.main([photo, *arguments, "-o", str(output), *FAST]) == 0
+        results[name] = output.read_bytes()
+    assert results["first"] == results["all first"]
+    assert results["first"] != results["mixed"]
+
+
+def test_transparency_is_kept(pictures: Path, tmp_path: Path) -> None:
+    alpha = torch.zeros(1, 1, 48, 64)
+    alpha[..., 32:] = 1
+    photo = tmp_path / "photo.png"
+    write_picture(photo, textured(48, 64, 1), alpha)
+    painting = str(pictures / "painting.png")
+    assert optimize.main([str(photo), painting, "-o", str(tmp_path / "out.png"), *FAST]) == 0
+    kept = read_picture(tmp_path / "out.png").alpha
+    assert kept is not None
+    assert kept[..., :18].max() == 0
+    assert kept[..., 22:].min() == 1
+
+
+def test_an_interrupted_run_keeps_the_best_so_far(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(objective: object, start: Tensor, *rest: object) -> Tensor:
+        report = rest[-1]
+
+        def until_third(evaluation: Evaluation) -> None:
+            report(evaluation)  # type: ignore[operator]
+            if evaluation.number == 3:
+                raise KeyboardInterrupt
+
+        return optimize_pixels(objective, start, *rest[:-1], until_third)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(optimize, "optimize_pixels", interrupted)
+    assert run(pictures, tmp_path / "out.png") == 130
+    assert "interrupted after step 3; the best picture so far" in capsys.readouterr().err
+    assert read_picture(tmp_path / "out.png").rgb.shape == (1, 3, 30, 40)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_are_interruptions(pictures: Path, tmp_path: Path, number: signal.Signals) -> None:
+    output = tmp_path / "out.png"
+    arguments = [str(pictures / "photo.png"), str(pictures / "painting.png"), "-o", str(output)]
+    arguments += ["--size", "64", "--steps", "100000", "--save-every", "3", "--device", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fast_style.optimize", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    deadline_s = time.monotonic() + 60
+    while not (tmp_path / "out_00003.png").exists():
+        assert time.monotonic() < deadline_s, "the optimisation did not get to its third step"
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted after step" in err
+    assert "Traceback" not in err
+    assert read_picture(output).rgb.shape == (1, 3, 48, 64)
+
+
+def test_a_picture_too_large_for_the_memory(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(optimize, "free_memory", lambda device: 1_000_000_000)
+    assert run(pictures, tmp_path / "out.png", "--size", "1024") == 2
+    error = capsys.readouterr().err
+    assert "1024 x 768 px need about 3.1 GB of memory, 1.0 GB are free on cpu" in error
+    assert "--size 577 would fit" in error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_running_out_of_memory_is_one_line(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    def fail(*arguments: object) -> Tensor:
+        raise error
+
+    monkeypatch.setattr(optimize, "optimize_pixels", fail)
+    assert run(pictures, tmp_path / "out.png") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("fast_style.optimize: out of memory; try a smaller --size")
+
+
+def test_memory_that_is_free_is_a_plausible_number() -> None:
+    free = hardware.free_memory(torch.device("cpu"))
+    assert 10_000_000 < free < 2**50
+
+
+def test_a_containers_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "max").write_text("3000000\n")
+    (tmp_path / "current").write_text("1000000\n")
+    paths = ((str(tmp_path / "max"), str(tmp_path / "current")),)
+    monkeypatch.setattr(hardware, "CGROUPS", paths)
+    assert hardware.free_memory(torch.device("cpu")) == 2_000_000
+    (tmp_path / "max").write_text("max\n")
+    assert hardware.free_memory(torch.device("cpu")) > 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--size", "8"], "sizes must be 32 px or more, growing; found 8"),
+        (["--scales", "64", "48"], "growing; found 64 48"),
+        (["--steps", "0"], "at least 1 step is needed, found 0"),
+        (["--style-scale", "0"], "--style-scale must be positive, found 0.0"),
+        (["--save-every", "0"], "--save-every must be at least 1"),
+        (["--seed", "-1"], "--seed must be 0 to"),
+        (["--style-weight", "1", "2"], "one number, or one for each of 1 paintings; found 2"),
+        (["--style-layers", "relu9_9"], "VGG16 has no layer 'relu9_9'"),
+        (["--content-weight", "-1"], "must be a number of 0 or more, found -1"),
+        (["--style-layer-weights", "1"], "give one for each layer"),
+        (["--device", "abacus"], "device 'abacus' can't be used here"),
+        (["--style", "nowhere.png"], "nowhere.png: there is no such file"),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_2(
+    extra: list[str],
+    message: str,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(pictures, tmp_path / "out.png", *extra) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_painting_is_needed(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "out.png")
+    assert optimize.main([str(pictures / "photo.png"), "-o", output]) == 2
+    assert "no painting: give STYLE" in capsys.readouterr().err
+
+
+def test_a_file_that_exists_is_kept(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.png"
+    output.write_text("precious")
+    assert run(pictures, output) == 2
+    assert "exists; --overwrite replaces it" in capsys.readouterr().err
+    assert output.read_text() == "precious"
+    assert run(pictures, output, "--overwrite") == 0
+
+
+def test_every_start() -> None:
+    content, style = textured(32, 48, 1), textured(50, 40, 2)
+    assert torch.equal(start_picture("content", content, [style], 0), content)
+    assert start_picture("style", content, [style], 0).shape == content.shape
+    noise = start_picture("noise", content, [style], 0)
+    assert noise.shape == content.shape
+    assert float(noise.mean()) == pytest.approx(0.5, abs=0.01)
+    assert float(noise.std()) == pytest.approx(0.1, abs=0.01)

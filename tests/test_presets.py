@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import argparse
+import inspect
+
+import pytest
+
+from fast_style.losses import PerceptualLoss
+from fast_style.presets import add_loss_options, load_preset, loss_arguments, preset_names
+
+
+def parsed(*arguments: str) -> dict[str, object]:
+    parser = argparse.ArgumentParser()
+    add_loss_options(parser)
+    return loss_arguments(parser.parse_args(arguments))
+
+
+def test_the_presets_are_the_losses_arguments() -> None:
+    assert preset_names() == ["balanced", "gatys", "johnson"]
+    known = set(inspect.signature(PerceptualLoss).parameters)
+    for name in preset_names():
+        assert set(load_preset(name)) <= known
+
+
+def test_balanced_is_the_default() -> None:
+    assert parsed() == load_preset("balanced")
+    assert parsed("--loss", "gatys") == load_preset("gatys")
+
+
+def test_single_values_win() -> None:
+    changed = parsed("--content-weight", "3", "--normalization", "mean", "--vgg-weights", "x.pth")
+    assert changed == load_preset("balanced") | {
+        "content_weight": 3.0,
+        "normalization": "mean",
+        "vgg_weights": "x.pth",
+    }
+
+
+def test_layers_without_weights_count_alike() -> None:
+    changed = parsed("--style-layers", "conv1_1", "conv2_1")
+    assert changed["style_layers"] == ["conv1_1", "conv2_1"]
+    assert changed["style_layer_weights"] == [1.0, 1.0]
+    changed = parsed("--content-layers", "relu2_2", "--content-layer-weights", "0.5")
+    assert changed["content_layer_weights"] == [0.5]
+
+
+def test_an_unknown_preset() -> None:
+    with pytest.raises(ValueError, match="there is no loss 'x'; choose balanced, gatys, johnson"):
+        load_preset("x")
