@@ -119,11 +119,14 @@ class PhotographData(pl.LightningDataModule):
         # Held back from the photographs to train on, they must not be the larger part.
         fewest = len(images) if held_back_from != val_folder else 1
         if len(images) < self.val_photographs or len(files) < fewest:
+            most, readable = len(images), len(images) + len(files)
+            if held_back_from != val_folder:  # a fifth, if there are two at all
+                most = max(readable // 5, min(1, readable // 2))
+            use_fewer = f" or use fewer, as data.val_photographs={most}" if most else ""
             raise DataError(
                 f"{held_back_from} has too few photographs: {len(images)} readable ones to "
                 f"validate on (data.val_photographs={self.val_photographs}) leave {len(files)} to "
-                f"train on; add photographs or use fewer, as data.val_photographs="
-                f"{max(1, (len(images) + len(files)) // 5)}"
+                f"train on; add photographs{use_fewer}"
             )
         self.val_images = torch.stack(images)
         self.train_set = Photographs(files, self.image_size, self.smallest_crop, self.seed)

@@ -17,6 +17,9 @@ CGROUPS = (
 )
 
 
+BFLOAT16_PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
+
 class TooLittleMemoryError(ValueError):
     """A job that the machine's memory can't hold; the message says what would fit."""
 
@@ -55,5 +58,4 @@ def free_memory(device: torch.device) -> int:
 
 def cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+    return any(getattr(torch.cpu, probe, bool)() for probe in BFLOAT16_PROBES)

@@ -58,23 +58,6 @@ class Picture(NamedTuple):
     alpha: Tensor | None  # (1, 1, H, W), float32, [0, 1]; 0 is transparent
 
 
-def check_image(image: Tensor, smallest: int) -> None:
-    """Check that ``image`` is ``(N, 3, H, W)``, floating point and at least ``smallest`` a side.
-
-    Raises:
-        ValueError: It is not.
-    """
-    if image.ndim != 4 or image.shape[1] != 3:
-        raise ValueError(f"expected an image of shape (N, 3, H, W), found {tuple(image.shape)}")
-    if not image.is_floating_point():
-        raise ValueError(f"expected a floating-point image in [0, 1], found {image.dtype}")
-    if min(image.shape[-2:]) < smallest:
-        height, width = image.shape[-2:]
-        raise ValueError(
-            f"the picture is {width} x {height} px; at least {smallest} x {smallest} px are needed"
-        )
-
-
 def read_picture(path: str | Path) -> Picture:
     """Read a picture file: upright (EXIF), in sRGB (ICC), any of Pillow's modes, 8 to 32 bits.
 

@@ -20,10 +20,10 @@ NORMALIZATIONS: tuple[Normalization, ...] = ("relative", "mean")
 
 
 class LossTerms(NamedTuple):
-    """The loss of a batch and its parts, all scalar tensors, float32 or better.
+    """The loss of a batch and its parts, scalar tensors of float32 or better, and the weights.
 
-    ``total`` is the weighted sum of the others: content and style errors by layer, unweighted,
-    with ``content_weights``, ``style_weights`` and ``total_variation_weight`` beside them.
+    ``total`` is the weighted sum of the content and style errors by layer, which are unweighted,
+    and the total variation.
     """
 
     total: Tensor
@@ -298,7 +298,8 @@ class PerceptualLoss(nn.Module):
 
 
 def _weight(name: str, value: float) -> float:
-    if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < 0:
         raise ValueError(f"loss.{name} must be a number of 0 or more, found {value}")
     return float(value)
 

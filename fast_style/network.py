@@ -5,13 +5,14 @@ Images are ``(N, 3, H, W)``, RGB in [0, 1]; the networks' own scaling lives insi
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.image import check_image
+from fast_style.checks import check_image
 
 SMALLEST_SIDE = 32  # px; below it reflection padding has nothing left to reflect
 # The networks work on (image - MEAN) / SPREAD: VGG's training mean, and 64 of 255 levels.
@@ -36,19 +37,32 @@ class ConvNorm(nn.Sequential):
         super().__init__(*layers, *([nn.ReLU()] if relu else []))
 
 
-class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions beside the identity, nothing after the sum (He et al. 2016)."""
+class Residual(nn.Module):
+    """Convolutions beside the identity, nothing after the sum (He et al. 2016)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, *convolutions: nn.Module) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(
-            ConvNorm(channels, channels, 3), ConvNorm(channels, channels, 3, relu=False)
-        )
+        self.convolutions = nn.Sequential(*convolutions)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` plus its residual; the shape stays."""
         residual: Tensor = self.convolutions(x)
         return x + residual
+
+
+def basic_block(channels: int) -> Residual:
+    """Return a residual of two 3 x 3 convolutions."""
+    return Residual(ConvNorm(channels, channels, 3), ConvNorm(channels, channels, 3, relu=False))
+
+
+def bottleneck_block(channels: int) -> Residual:
+    """Return a residual of a 3 x 3 convolution at half the width, between two of 1 x 1."""
+    inner = max(1, channels // 2)
+    return Residual(
+        ConvNorm(channels, inner, 1),
+        ConvNorm(inner, inner, 3),
+        ConvNorm(inner, channels, 1, relu=False),
+    )
 
 
 class DoublingConv(nn.Conv2d):
@@ -101,15 +115,31 @@ class UpsampleConv(nn.Sequential):
         )
 
 
-class JohnsonNetwork(nn.Module):
-    """The residual transformer network of Johnson et al.
+class Design(NamedTuple):
+    """In what one network differs from another, beside its widths."""
+
+    outer_kernel: int  # px, of the first and the last convolution
+    block: Callable[[int], nn.Module]
+
+
+DESIGNS = {
+    # Johnson et al. 2016 and its supplement.
+    "johnson": Design(9, basic_block),
+    # A twelfth of Johnson's operations a pixel, for phones, browsers and CPUs.
+    "slim": Design(5, bottleneck_block),
+}
+
+
+class TransformerNetwork(nn.Module):
+    """Two halvings, residual blocks at quarter resolution, two doublings.
 
     Args:
+        name: One of ``DESIGNS``.
         channels: Widths at full, half and quarter resolution.
         residual_blocks: How many residual blocks at quarter resolution.
 
     Raises:
-        ValueError: ``channels`` is not three widths, or a number is out of its range.
+        ValueError: Another name, ``channels`` is not three widths, or a number is out of range.
 
     Source: Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, and its supplement.
     Departs: instance for batch normalisation (Ulyanov et al. 2016, arXiv:1607.08022); reflection
@@ -117,10 +147,17 @@ class JohnsonNetwork(nn.Module):
         convolution; a linear output for the scaled tanh, which saturates.
     """
 
-    def __init__(
-        self, channels: tuple[int, int, int] = (32, 64, 128), residual_blocks: int = 5
-    ) -> None:
+    def __init__(self, name: str, channels: Sequence[int], residual_blocks: int) -> None:
         super().__init__()
+        if name not in DESIGNS:
+            raise ValueError(f"network.name must be {' or '.join(DESIGNS)}, found {name!r}")
+        numbers = [*channels, residual_blocks] if isinstance(channels, list | tuple) else [None]
+        if not all(type(number) is int for number in numbers):
+            raise ValueError(
+                "network.channels must be a list of three whole numbers and "
+                "network.residual_blocks a whole number; "
+                f"found {channels!r} and {residual_blocks!r}"
+            )
         if len(channels) != 3 or not all(1 <= width <= MOST_CHANNELS for width in channels):
             raise ValueError(
                 f"network.channels must be three widths from 1 to {MOST_CHANNELS}, found {channels}"
@@ -130,14 +167,17 @@ class JohnsonNetwork(nn.Module):
                 f"network.residual_blocks must be 0 to {MOST_BLOCKS}, found {residual_blocks}"
             )
         full, half, quarter = channels
+        outer = DESIGNS[name].outer_kernel
         self.encoder = nn.Sequential(
-            ConvNorm(3, full, 9),
+            ConvNorm(3, full, outer),
             ConvNorm(full, half, 3, stride=2),
             ConvNorm(half, quarter, 3, stride=2),
         )
-        self.residual = nn.Sequential(*[ResidualBlock(quarter) for _ in range(residual_blocks)])
+        self.residual = nn.Sequential(
+            *[DESIGNS[name].block(quarter) for _ in range(residual_blocks)]
+        )
         self.decoder = nn.Sequential(UpsampleConv(quarter, half), UpsampleConv(half, full))
-        self.output = nn.Sequential(nn.ReflectionPad2d(4), nn.Conv2d(full, 3, 9))
+        self.output = nn.Sequential(nn.ReflectionPad2d(outer // 2), nn.Conv2d(full, 3, outer))
         # Start near flat grey: from a larger start training was seen to collapse into patches.
         nn.init.normal_(self.output[1].get_parameter("weight"), std=0.01)
         nn.init.zeros_(self.output[1].get_parameter("bias"))
@@ -163,24 +203,13 @@ class JohnsonNetwork(nn.Module):
         return y[..., :height, :width] * SPREAD + mean
 
 
-def build_network(description: Any) -> nn.Module:
+def build_network(description: Any) -> TransformerNetwork:
     """Return a new network from plain data: ``{"name": "johnson", "channels": ..., ...}``.
 
     Raises:
         ValueError: Not such a description, an unknown name, or a number out of its range.
     """
-    if not isinstance(description, dict):
-        raise ValueError(f"expected a dictionary that describes a network, found {description!r}")
-    arguments = dict(description)
-    name = arguments.pop("name", None)
-    if name != "johnson":
-        raise ValueError(f"network.name must be johnson, found {name!r}")
-    channels = arguments.pop("channels", None)
-    residual_blocks = arguments.pop("residual_blocks", None)
-    numbers = [*channels, residual_blocks] if isinstance(channels, list | tuple) else [None]
-    if arguments or not all(type(number) is int for number in numbers):
-        raise ValueError(
-            "network johnson takes channels, a list of three whole numbers, and residual_blocks, "
-            f"a whole number; found {description}"
-        )
-    return JohnsonNetwork(tuple(channels), residual_blocks)
+    keys = {"name", "channels", "residual_blocks"}
+    if not isinstance(description, dict) or description.keys() != keys:
+        raise ValueError(f"a network has {', '.join(sorted(keys))}; found {description!r}")
+    return TransformerNetwork(**description)

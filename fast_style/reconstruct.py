@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fast_style.checks import check_image
 from fast_style.commands import (
     Bar,
     add_common_options,
@@ -22,7 +23,7 @@ from fast_style.commands import (
     end,
 )
 from fast_style.hardware import resolve_device
-from fast_style.image import check_image, long_side_size, read_picture, resize, write_picture
+from fast_style.image import long_side_size, read_picture, resize, write_picture
 from fast_style.losses import NORMALIZATIONS, PerceptualLoss
 from fast_style.optimize import check_memory, start_picture
 from fast_style.pixels import Evaluation, optimize_pixels

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fast_style.checkpoint import StyleModel, load_style_model
+from fast_style.checks import check_range
 from fast_style.hardware import resolve_device
 from fast_style.image import Picture, PillowImage, array_like, from_array, from_pil, to_pil
 
@@ -64,8 +65,10 @@ class Style:
             rgb: ``(N, 3, H, W)``, float in [0, 1].
 
         Raises:
-            ValueError: Another shape or type, or a side of less than 32 px.
+            ValueError: Another shape or type, values outside [0, 1], or a side of less than 32 px.
         """
+        if rgb.is_floating_point() and rgb.numel():
+            check_range(rgb)
         with torch.no_grad():
             inputs = rgb.to(self.device, torch.float32) if rgb.is_floating_point() else rgb
             stylized: Tensor = self.network(inputs)

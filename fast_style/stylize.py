@@ -75,7 +75,12 @@ def _run(arguments: argparse.Namespace) -> int:
         to_folder = output is not None and (len(images) > 1 or not output.suffix or output.is_dir())
         if output is not None and not to_folder:
             check_writable(output)
-        if output is not None and to_folder and output.suffix in WRITABLE and not output.is_dir():
+        if (
+            output is not None
+            and to_folder
+            and output.suffix.lower() in WRITABLE
+            and not output.is_dir()
+        ):
             raise ValueError(f"{output} names a file; -o must be a folder for several pictures")
         style = load(arguments.model, arguments.device)
     except (ValueError, OSError) as error:

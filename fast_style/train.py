@@ -22,7 +22,13 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from fast_style import __version__
 from fast_style.callbacks import Preview
-from fast_style.checkpoint import StyleModel, is_style_name, load_style_model, save_style_model
+from fast_style.checkpoint import (
+    ModelFileError,
+    StyleModel,
+    is_style_name,
+    load_style_model,
+    save_style_model,
+)
 from fast_style.config import CONFIG_NAME, ConfigError, explain, plain
 from fast_style.data import PhotographData
 from fast_style.files import is_file, user_path
@@ -32,11 +38,19 @@ from fast_style.module import StyleModule
 from fast_style.network import build_network
 from fast_style.photographs import DataError
 from fast_style.resources import asset, config_folder
-from fast_style.trainer import LastCheckpoint, build_trainer, resolve_precision, vgg_dtype
+from fast_style.trainer import (
+    LastCheckpoint,
+    NonFiniteLossError,
+    build_trainer,
+    resolve_precision,
+    vgg_dtype,
+)
 
 log = logging.getLogger(__name__)
 
 PREVIEW_PHOTOGRAPHS = 8
+# Of a model's description: what must be the same for a run to go on.
+RESUMED_SECTIONS = ("network", "style", "loss", "optimizer", "data", "seed")
 FINAL_METRICS = ("loss", "content_error", "style_error")  # by which TensorBoard compares runs
 # Lightning's advice that does not hold here: StepSampler resumes at the step by itself, one
 # process decodes fast enough for a CPU, and the seconds of a last validation are no bottleneck.
@@ -59,9 +73,9 @@ class Training(NamedTuple):
 
 
 def style_image(image: str) -> Path:
-    """Return the path of a painting: one the package carries, or any file."""
+    """Return the path of a painting: one the package carries by its bare name, or any file."""
     shipped = asset("styles") / image
-    return shipped if is_file(shipped) else user_path(image)
+    return shipped if "/" not in image and is_file(shipped) else user_path(image)
 
 
 def describe(config: dict[str, Any], photographs: int, precision: str) -> dict[str, Any]:
@@ -71,6 +85,7 @@ def describe(config: dict[str, Any], photographs: int, precision: str) -> dict[s
     style["credit"] = style["credit"] or known.get(style["image"])
     style["image"] = Path(style["image"]).name
     data["root"] = Path(data["root"]).name
+    del data["num_workers"]  # makes no difference
     loss["vgg_weights"] = Path(loss["vgg_weights"]).name
     return {
         "package_version": __version__,
@@ -86,11 +101,15 @@ def describe(config: dict[str, Any], photographs: int, precision: str) -> dict[s
     }
 
 
-def checkpoint_to_resume(ckpt_path: str | None, folder: Path, network: object) -> Path | None:
+def checkpoint_to_resume(
+    ckpt_path: str | None, folder: Path, description: dict[str, Any]
+) -> Path | None:
     """Return the checkpoint that ``ckpt_path`` means in this run's folder, checked to fit.
 
+    The number of steps may differ: the schedule is stretched from there on.
+
     Raises:
-        ValueError: There is none, it is damaged, or it holds another network.
+        ValueError: There is none, it is damaged, or it belongs to another configuration.
     """
     if ckpt_path is None:
         return None
@@ -99,8 +118,29 @@ def checkpoint_to_resume(ckpt_path: str | None, folder: Path, network: object) -
     if not is_file(path):
         hint = "; give the run's folder as hydra.run.dir=..." if ckpt_path == "last" else ""
         raise ValueError(f"ckpt_path: there is no checkpoint {path}{hint}")
-    checked_model(path, network)
+    if path.suffix != ".ckpt":
+        raise ValueError(
+            f"ckpt_path goes on from a .ckpt, found {path}; to start from a style model's network "
+            f"give init_from={path}"
+        )
+    found = load_style_model(path).description
+    for section in RESUMED_SECTIONS:
+        before, now = found.get(section), description[section]
+        if before != now:
+            what = difference(before, now)
+            raise ValueError(
+                f"{path} was trained with another {section} ({what}); resume with the options of "
+                f"the first run, or start a new one with init_from={path}"
+            )
     return path
+
+
+def difference(before: object, now: object) -> str:
+    """Say in which values two sections differ."""
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return f"{before}, now {now}"
+    keys = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    return ", ".join(f"{key}: {before.get(key)}, now {now.get(key)}" for key in keys)
 
 
 def checked_model(name_or_path: str | Path, network: object) -> StyleModel:
@@ -113,7 +153,8 @@ def checked_model(name_or_path: str | Path, network: object) -> StyleModel:
     found = model.description["network"]
     if found != network:
         raise ValueError(
-            f"{name_or_path} holds the network {found}, the configuration says {network}"
+            f"{name_or_path} holds another network ({difference(found, network)}): choose it by "
+            "network=... or network.channels=..."
         )
     return model
 
@@ -139,12 +180,12 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     if config["init_from"] is not None:
         model = checked_model(config["init_from"], config["network"])
         network.load_state_dict(model.network.state_dict())
-    resume_from = checkpoint_to_resume(config["ckpt_path"], folder, config["network"])
     data = PhotographData(**config["data"], seed=seed)
     loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))
     data.setup()  # after the cheap checks: a large folder takes a while
     assert data.train_set is not None
     description = describe(config, len(data.train_set), precision)
+    resume_from = checkpoint_to_resume(config["ckpt_path"], folder, description)
     module = StyleModule(network, loss, **config["optimizer"], description=description)
     if options.pop("compile"):
         network.compile()
@@ -152,7 +193,7 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
         data.val_images[:PREVIEW_PHOTOGRAPHS], painting, options.pop("preview_every_n_steps")
     )
     last = LastCheckpoint(
-        folder / "checkpoints" / "last.ckpt", options.pop("checkpoint_every_n_steps")
+        folder / "checkpoints" / "last.ckpt", config["checkpoint"]["every_n_steps"]
     )
     trainer = build_trainer(style["name"], folder, preview, last, precision=precision, **options)
     return Training(module, data, trainer, last, resume_from)
@@ -164,6 +205,8 @@ def fit(training: Training, folder: Path) -> Path | None:
     Raises:
         OSError: The disk is full, or ``folder`` can't be written.
         DataError: Not one photograph can be decoded.
+        NonFiniteLossError: The training went wrong.
+        ModelFileError: A weight is too large for a style model.
     """
     module, data, trainer, last, resume_from = training
     trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
@@ -204,7 +247,10 @@ def _shell(path: Path) -> str:
 
 
 def _fail(error: Exception) -> int:
-    print(f"fast_style.train: {' '.join(str(error).split())}", file=sys.stderr)
+    text = str(error).strip()
+    if "Original Traceback" in text:  # from a process that decodes: its last line says it
+        text = text.splitlines()[-1].partition(": ")[2]
+    print(f"fast_style.train: {' '.join(text.split())}", file=sys.stderr)
     return 2
 
 
@@ -213,12 +259,16 @@ def _train(config: DictConfig) -> int:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         training = prepare(plain(config), folder)
-    except (ValueError, TypeError, OSError, MisconfigurationException) as error:
+    except (ValueError, OSError, MisconfigurationException) as error:
         return _fail(error)
     try:
         result = fit(training, folder)
-    except (OSError, DataError) as error:
+    except (OSError, DataError, NonFiniteLossError, ModelFileError) as error:
         return _fail(error)
+    except SystemExit as error:  # how Lightning answers a second Ctrl-C
+        if not training.last_checkpoint.interrupted:
+            raise
+        raise KeyboardInterrupt from error
     if result is None:
         overrides = shlex.join(HydraConfig.get().overrides.task)
         log.warning(

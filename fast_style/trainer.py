@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import threading
 from collections.abc import Mapping
@@ -14,12 +15,14 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.strategies import DDPStrategy
 
 from fast_style.callbacks import Preview, Progress, Throughput
 from fast_style.files import write_atomically
 from fast_style.hardware import cpu_has_bfloat16
 
 PRECISIONS = ("auto", "bf16-mixed", "16-mixed", "32-true")
+CHECK_EVERY_N_STEPS = 10  # where a check has to wait for a GPU or for other processes
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -33,26 +36,43 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             OSError: The disk is full, or the folder can't be written.
         """
+        buffer = io.BytesIO()  # PyTorch's own writer hides what the system says of a full disk
+        torch.save(checkpoint, buffer)
         with write_atomically(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+            temporary.write_bytes(buffer.getbuffer())
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss became infinite or no number; the message says since when, and what to do."""
 
 
 class LastCheckpoint(Checkpoint):
     """Keeps the state of the training in one file; on SIGINT or SIGTERM saves it and stops.
 
+    A state whose loss or weights are not finite numbers is never saved: it ends the training.
+
     Args:
         path: Of the file.
         every_n_steps: How often it is written; also after the last step.
+
+    Raises:
+        ValueError: ``every_n_steps`` is below 1.
     """
 
     def __init__(self, path: Path, every_n_steps: int) -> None:
+        if every_n_steps < 1:
+            raise ValueError(f"checkpoint.every_n_steps must be at least 1, found {every_n_steps}")
         self.path = path
         self.every_n_steps = every_n_steps
         self.interrupted = False
+        self._bad_since = torch.empty(0)  # the first step of a non-finite loss, 0 for none
+        self._saved_step = 0
         self._handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over the signals; Python lets only its main thread do so."""
+        self._bad_since = torch.zeros((), dtype=torch.long, device=pl_module.device)
+        self._saved_step = trainer.global_step
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, self._stop)
@@ -65,12 +85,26 @@ class LastCheckpoint(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save, if it is time; stop, if a signal came during the step."""
+        """Save, if it is time; stop, if a signal came during the step.
+
+        Raises:
+            NonFiniteLossError: The loss, or a weight, is not a finite number.
+            OSError: The disk is full, or the folder can't be written.
+        """
         step = trainer.global_step
+        is_bad = ~torch.isfinite(outputs["loss"].detach()) & (self._bad_since == 0)
+        self._bad_since = torch.where(is_bad, step, self._bad_since)
+        due = step % self.every_n_steps == 0 or step == trainer.max_steps
+        # To read a value from a GPU, or to ask other processes, holds up the step.
+        waits = trainer.world_size > 1 or self._bad_since.is_cuda
+        if waits and not due and step % CHECK_EVERY_N_STEPS:
+            return
         # All processes stop together, though the signal may have reached one of them only.
         self.interrupted = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
-        if self.interrupted or step % self.every_n_steps == 0 or step == trainer.max_steps:
+        self._check(trainer, pl_module, weights=due or self.interrupted)
+        if due or self.interrupted:
             trainer.save_checkpoint(self.path)
+            self._saved_step = step
         if self.interrupted:
             trainer.should_stop = True
             trainer.limit_val_batches = 0  # a machine that is taken away does not wait for it
@@ -84,6 +118,18 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Give the signals back."""
         self._restore()
+
+    def _check(self, trainer: pl.Trainer, pl_module: pl.LightningModule, weights: bool) -> None:
+        since = int(self._bad_since)
+        if weights and not since:
+            finite = torch.stack([p.isfinite().all() for p in pl_module.parameters()])
+            since = 0 if bool(finite.all()) else trainer.global_step
+        if trainer.strategy.reduce_boolean_decision(bool(since), all=False):
+            kept = f"; {self.path} keeps step {self._saved_step}" if self._saved_step else ""
+            raise NonFiniteLossError(
+                f"the loss is not a finite number at step {since or trainer.global_step}: try a "
+                f"lower optimizer.learning_rate{kept}"
+            )
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
@@ -114,6 +160,8 @@ def resolve_precision(precision: str, accelerator: str) -> str:
         raise ValueError(
             f"trainer.precision is one of {', '.join(PRECISIONS)}, found {precision!r}"
         )
+    if precision == "16-mixed" and (accelerator == "cpu" or not torch.cuda.is_available()):
+        raise ValueError("trainer.precision=16-mixed needs a CUDA GPU; use auto")
     if precision != "auto":
         return precision
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
@@ -131,6 +179,17 @@ def vgg_dtype(precision: str) -> torch.dtype:
     bfloat16 with bfloat16; float32 else, since VGG16's activations are too large for float16.
     """
     return torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+
+
+def _strategy(name: str, accelerator: str) -> str | DDPStrategy:
+    """Return Lightning's strategy; what is frozen is the same everywhere and not sent around."""
+    if name != "ddp":
+        return name
+    return DDPStrategy(
+        process_group_backend="gloo" if accelerator == "cpu" else None,
+        broadcast_buffers=False,
+        gradient_as_bucket_view=True,
+    )
 
 
 def build_trainer(
@@ -171,7 +230,6 @@ def build_trainer(
         "max_steps": max_steps,
         "num_nodes": num_nodes,
         "validate_every_n_steps": validate_every_n_steps,
-        "checkpoint_every_n_steps": last_checkpoint.every_n_steps,
         "log_every_n_steps": log_every_n_steps,
         "preview_every_n_steps": preview.every_n_steps,
     }
@@ -189,7 +247,7 @@ def build_trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=num_nodes,
-        strategy=strategy,
+        strategy=_strategy(strategy, accelerator),
         precision=precision,  # type: ignore[arg-type]
         max_steps=max_steps,
         val_check_interval=validate_every_n_steps,

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from fast_style.checks import check_image
 from fast_style.files import is_file, user_path
-from fast_style.image import check_image
 from fast_style.resources import asset
 
 # (convolutions, channels) of the five blocks; a 2 x 2 maximum pooling stands between blocks.

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from fast_style.checkpoint import save_style_model
-from fast_style.network import JohnsonNetwork
+from fast_style.network import TransformerNetwork
 
 TINY_NETWORK: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 
@@ -26,7 +26,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of an untrained style model, small and fast."""
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     torch.manual_seed(0)
-    network = JohnsonNetwork(channels=(4, 4, 8), residual_blocks=1)
+    network = TransformerNetwork("johnson", (4, 4, 8), residual_blocks=1)
     save_style_model(path, network, {"network": TINY_NETWORK, "style": {"name": "tiny"}})
     return path
 

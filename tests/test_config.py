@@ -24,7 +24,7 @@ from fast_style.data import PhotographData
 from fast_style.image import read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.module import StyleModule
-from fast_style.network import JohnsonNetwork, build_network
+from fast_style.network import TransformerNetwork, build_network
 from fast_style.resources import asset, config_folder
 from fast_style.trainer import build_trainer
 
@@ -34,9 +34,9 @@ GROUPS = sorted({option.partition("=")[0] for option in OPTIONS})
 EXPERIMENTS = [option for option in OPTIONS if option.startswith("experiment=")]
 COMMAND = re.compile(r"python -m fast_style\.train +(.+?) *$", re.MULTILINE)
 GIVEN = {"data.root", "style.name", "style.image"}  # what only the person can know
-SECTIONS = {"style", "loss", "network", "optimizer", "data", "trainer"}
+SECTIONS = {"style", "loss", "network", "optimizer", "data", "trainer", "checkpoint"}
 # What train.prepare keeps for itself of the trainer's section.
-POPPED = {"compile", "preview_every_n_steps", "checkpoint_every_n_steps"}
+POPPED = {"compile", "preview_every_n_steps"}
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -167,12 +167,11 @@ def test_the_choices_in_the_comments_exist() -> None:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_the_sections_bind_to_their_constructors(option: str) -> None:
     values = complete(option)
-    assert set(values["loss"]) == parameters(PerceptualLoss, "style", "dtype")
+    assert set(values["loss"]) == parameters(PerceptualLoss, "style", "style_shares", "dtype")
     assert set(values["data"]) == parameters(PhotographData, "seed")
     module = parameters(StyleModule, "network", "loss", "description")
     assert set(values["optimizer"]) == module == {"learning_rate", "warmup"}
-    network = {key: value for key, value in values["network"].items() if key != "name"}
-    assert set(network) == parameters(JohnsonNetwork)
+    assert set(values["network"]) == parameters(TransformerNetwork)
     trainer = parameters(build_trainer, "title", "folder", "preview", "last_checkpoint")
     assert trainer.isdisjoint(POPPED)
     assert set(values["trainer"]) == trainer | POPPED
@@ -184,7 +183,7 @@ def test_every_network_builds(option: str) -> None:
     with torch.device("meta"):
         network = build_network(complete(option)["network"])
         assert network(torch.empty(1, 3, 64, 48)).shape == (1, 3, 64, 48)
-    assert sum(parameter.numel() for parameter in network.parameters()) > 100_000
+    assert sum(parameter.numel() for parameter in network.parameters()) > 50_000
 
 
 @pytest.mark.parametrize("option", [text for text in OPTIONS if text.startswith("loss=")])
@@ -202,9 +201,10 @@ def test_the_numbers_are_in_their_ranges(option: str) -> None:
     PhotographData(**values["data"], seed=values["seed"])
     StyleModule(nn.Identity(), nn.Identity(), **values["optimizer"], description={})  # type: ignore[arg-type]
     counts = ("max_steps", *(key for key in values["trainer"] if key.endswith("_n_steps")))
-    assert len(counts) == 5
+    assert len(counts) == 4
     for key in counts:
         assert 1 <= values["trainer"][key] <= values["trainer"]["max_steps"]
+    assert 1 <= values["checkpoint"]["every_n_steps"] <= values["trainer"]["max_steps"]
 
 
 @pytest.mark.parametrize("option", [text for text in OPTIONS if text.startswith("style=")])
@@ -407,7 +407,7 @@ DATA_KEYS = (
     "batch_size, image_size, num_workers, root, smallest_crop, split, val_photographs, val_split"
 )
 TOP_KEYS = (
-    "ckpt_path, data, experiment, init_from, licence, loss, network, optimizer, "
+    "checkpoint, ckpt_path, data, experiment, init_from, licence, loss, network, optimizer, "
     "seed, style, trainer"
 )
 

@@ -264,6 +264,11 @@ def test_nothing_left_to_train_on(tmp_path: Path) -> None:
         ready(photographs(tmp_path, 3))
 
 
+def test_a_single_photograph_is_never_enough(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"leave 0 to train on; add photographs$"):
+        ready(photographs(tmp_path, 1), val_photographs=1)
+
+
 def test_no_more_are_held_back_than_are_left(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="leave 2 to train on"):
         ready(photographs(tmp_path / "five", 5))
@@ -273,7 +278,9 @@ def test_no_more_are_held_back_than_are_left(tmp_path: Path) -> None:
 def test_too_few_readable_photographs_in_the_validation_split(tmp_path: Path) -> None:
     photographs(tmp_path / "train", 5)
     damaged(photographs(tmp_path / "val", 2, first=10), 3)
-    with pytest.raises(DataError, match=r"val has too few .* 2 readable .* leave 5 to train on"):
+    with pytest.raises(
+        DataError, match=r"val has too few .* 2 readable .* leave 5 to .* val_photographs=2$"
+    ):
         ready(tmp_path, split="train", val_split="val")
 
 
@@ -296,6 +303,7 @@ def test_an_empty_split(empty: str, tmp_path: Path) -> None:
 
 
 @may_fork
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a single CPU
 def test_the_number_of_workers_does_not_change_the_batches(tmp_path: Path) -> None:
     root = photographs(tmp_path, 8)
     expected = batches(ready(root, num_workers=0))

@@ -14,7 +14,7 @@ from fast_style.checkpoint import save_style_model
 from fast_style.evaluate import equivalent_iterations, spread
 from fast_style.image import read_crop, read_picture, read_style
 from fast_style.losses import PerceptualLoss
-from fast_style.network import JohnsonNetwork
+from fast_style.network import TransformerNetwork
 from fast_style.photographs import centre_box
 from fast_style.resources import asset
 from fast_style.style import load
@@ -36,7 +36,7 @@ STYLE = {"image": "starry.jpg", "size": 64}
 def model(path: Path, seed: int = 0, **changes: Any) -> Path:
     """Write an untrained style model with the header of a trained one."""
     torch.manual_seed(seed)
-    network = JohnsonNetwork(channels=(4, 4, 8), residual_blocks=1)
+    network = TransformerNetwork("johnson", (4, 4, 8), residual_blocks=1)
     header = {
         "network": {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1},
         "style": STYLE | {"name": path.stem} | changes.pop("style", {}),

@@ -24,7 +24,6 @@ from fast_style.image import (
     Box,
     PictureError,
     array_like,
-    check_image,
     from_array,
     from_pil,
     picture_size,
@@ -1116,17 +1115,6 @@ def test_to_pil() -> None:
     image = to_pil(rgb.double().requires_grad_(), rgb[:, :1])
     assert image.mode == "RGBA"
     assert np.array_equal(np.asarray(image), colours()[..., [0, 1, 2, 0]])
-
-
-def test_check_image() -> None:
-    check_image(torch.zeros(2, 3, 32, 33), 32)
-    for shape in [(3, 40, 40), (1, 1, 40, 40), (1, 4, 40, 40), (1, 40, 40, 3)]:
-        with pytest.raises(ValueError, match=r"shape \(N, 3, H, W\), found \(\d+, \d+, \d+"):
-            check_image(torch.zeros(shape), 32)
-    with pytest.raises(ValueError, match=r"floating-point image in \[0, 1\], found torch.uint8"):
-        check_image(torch.zeros(1, 3, 40, 40, dtype=torch.uint8), 32)
-    with pytest.raises(ValueError, match="is 40 x 31 px; at least 32 x 32 px are needed"):
-        check_image(torch.zeros(1, 3, 31, 40), 32)
 
 
 def test_pictures_come_from_streams_too() -> None:

@@ -1,20 +1,29 @@
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fast_style.network import DoublingConv, JohnsonNetwork, build_network
+from fast_style.network import DESIGNS, DoublingConv, TransformerNetwork, build_network
 
 TINY: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 
 
-@pytest.fixture(scope="module")
-def network() -> nn.Module:
+@pytest.fixture(scope="module", params=list(DESIGNS))
+def network(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
-    return build_network(TINY)
+    return build_network(TINY | {"name": request.param})
+
+
+@pytest.fixture
+def trained(network: nn.Module) -> nn.Module:
+    """Return a network whose output depends on its input as much as a trained one's."""
+    copy = deepcopy(network)
+    nn.init.normal_(copy.output[1].weight, std=0.1)  # type: ignore[union-attr, index, arg-type]
+    return copy
 
 
 def test_the_default_is_johnsons() -> None:
@@ -55,19 +64,49 @@ def test_the_start_is_near_flat_grey(network: nn.Module) -> None:
     mean = torch.tensor([123.68, 116.779, 103.939]) / 255
     torch.testing.assert_close(stylized.mean((0, 2, 3)), mean, atol=0.05, rtol=0)
     assert stylized.std() < 0.15
+    weights = network.output[1].weight  # type: ignore[union-attr, index]
+    assert float(weights.detach().std()) == pytest.approx(0.01, rel=0.3)  # type: ignore[union-attr, operator]
 
 
-def test_photographs_of_a_batch_do_not_touch_each_other(network: nn.Module) -> None:
+def test_slim_has_a_tenth_of_johnsons_operations() -> None:
+    """Multiplications of the convolutions, by hooks; the doubling ones at their 2 x 2 taps."""
+    counts = {}
+    for name, channels in (("johnson", [32, 64, 128]), ("slim", [16, 32, 64])):
+        network = build_network({"name": name, "channels": channels, "residual_blocks": 5})
+        total = 0
+
+        def count(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            nonlocal total
+            assert isinstance(module, nn.Conv2d)
+            taps = 4 if isinstance(module, DoublingConv) else module.weight[0, 0].numel()
+            total += output[0].numel() * module.in_channels * taps
+
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.register_forward_hook(count)  # type: ignore[arg-type]
+        with torch.no_grad():
+            network(torch.rand(1, 3, 64, 64))
+        counts[name] = total
+    assert counts["johnson"] > 10 * counts["slim"]
+
+
+def test_photographs_of_a_batch_do_not_touch_each_other(trained: nn.Module) -> None:
     batch = torch.rand(3, 3, 40, 36)
-    together = network(batch)
-    alone = torch.cat([network(photograph[None]) for photograph in batch])
+    together = trained(batch)
+    alone = torch.cat([trained(photograph[None]) for photograph in batch])
+    assert (alone[0] - alone[1]).abs().mean() > 0.05
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
-def test_contrast_and_brightness_are_discarded(network: nn.Module) -> None:
+def test_contrast_and_brightness_are_discarded(trained: nn.Module) -> None:
     """What instance normalisation is for: a faded photograph gives nearly the same picture."""
     image = torch.rand(1, 3, 64, 64)
-    torch.testing.assert_close(network(image * 0.5 + 0.2), network(image), atol=0.02, rtol=0)
+    faded = (trained(image * 0.5 + 0.2) - trained(image)).abs().mean()
+    assert faded < 0.01
+    for module in trained.modules():
+        if isinstance(module, nn.InstanceNorm2d):
+            module.forward = lambda x: x  # type: ignore[method-assign]
+    assert (trained(image * 0.5 + 0.2) - trained(image)).abs().mean() > 5 * faded
 
 
 def test_gradients_reach_every_weight_and_the_picture() -> None:
@@ -106,7 +145,7 @@ def test_bad_images(network: nn.Module, image: Tensor, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "resnet"}, "network.name must be johnson, found 'resnet'"),
+        ({"name": "resnet"}, "network.name must be johnson or slim, found 'resnet'"),
         ({"channels": [4, 4]}, "three widths from 1 to 4096"),
         ({"channels": [4, 0, 8]}, "three widths from 1 to 4096"),
         ({"channels": [4, 4, 5000]}, "three widths from 1 to 4096"),
@@ -117,7 +156,7 @@ def test_bad_images(network: nn.Module, image: Tensor, message: str) -> None:
         ({"residual_blocks": -1}, "residual_blocks must be 0 to 64, found -1"),
         ({"residual_blocks": 10**9}, "residual_blocks must be 0 to 64"),
         ({"residual_blocks": "five"}, "list of three whole numbers"),
-        ({"width": 3}, "takes channels"),
+        ({"width": 3}, "a network has channels, name, residual_blocks; found"),
     ],
 )
 def test_bad_descriptions(changes: dict[str, object], message: str) -> None:
@@ -126,10 +165,10 @@ def test_bad_descriptions(changes: dict[str, object], message: str) -> None:
 
 
 def test_not_a_description() -> None:
-    with pytest.raises(ValueError, match="expected a dictionary"):
+    with pytest.raises(ValueError, match="a network has"):
         build_network("johnson")
 
 
 def test_bare_constructor_checks_too() -> None:
     with pytest.raises(ValueError, match="three widths"):
-        JohnsonNetwork(channels=(1, 2, 0))
+        TransformerNetwork("johnson", (1, 2, 0), 5)

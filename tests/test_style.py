@@ -180,10 +180,19 @@ def test_tensors_of_any_layout(style: Style, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["uint8", "float16", "float32", "float64"])
 def test_the_array_that_comes_back_is_the_callers_own(style: Style, kind: str) -> None:
-    array = pixels(HEIGHT, WIDTH, 4).astype(kind)
+    scale = 1 if kind == "uint8" else 255
+    array = (pixels(HEIGHT, WIDTH, 4) / scale).astype(kind)
     stylized = style(array)
     stylized[:] = 0
-    assert np.array_equal(array, pixels(HEIGHT, WIDTH, 4).astype(kind))
+    assert np.array_equal(array, (pixels(HEIGHT, WIDTH, 4) / scale).astype(kind))
+
+
+@pytest.mark.parametrize("of", [np.asarray, torch.from_numpy])
+def test_another_range_is_refused(style: Style, of: Callable[..., Any]) -> None:
+    levels = pixels(HEIGHT, WIDTH, 3).astype("float32")
+    given = of(levels if of is np.asarray else levels.transpose(2, 0, 1).copy())
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], found 0 to 255"):
+        style(given)
 
 
 def test_the_tensor_that_comes_back_is_like_any_other(style: Style) -> None:

@@ -37,7 +37,7 @@ TINY = [
     "trainer.max_steps=6",
     "trainer.validate_every_n_steps=4",
     "trainer.preview_every_n_steps=4",
-    "trainer.checkpoint_every_n_steps=3",
+    "checkpoint.every_n_steps=3",
     "trainer.log_every_n_steps=1",
     "licence=CC0-1.0",
 ]
@@ -387,10 +387,23 @@ def test_another_network_to_start_from_is_refused(
 ) -> None:
     options = [f"init_from={finished / 'starry.safetensors'}", "network.residual_blocks=2"]
     assert run(monkeypatch, tmp_path, photographs, *options) == 2
-    assert "holds the network" in capsys.readouterr().err
+    assert "holds another network (residual_blocks: 1, now 2)" in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_another_network_is_refused(
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("network.residual_blocks=2", "another network (residual_blocks: 1, now 2)"),
+        ("optimizer.learning_rate=0.002", "another optimizer (learning_rate: 0.001, now 0.002)"),
+        ("loss.style_weight=6", "another loss (style_weight: 5.0, now 6"),
+        ("style.size=80", "another style (size: 64, now 80)"),
+        ("data.batch_size=3", "another data (batch_size: 2, now 3)"),
+        ("seed=1", "another seed (0, now 1)"),
+    ],
+)
+def test_a_run_goes_on_only_with_its_own_options(
+    override: str,
+    message: str,
     finished: Path,
     photographs: Path,
     tmp_path: Path,
@@ -398,6 +411,110 @@ def test_a_checkpoint_of_another_network_is_refused(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     last = finished / "checkpoints" / "last.ckpt"
-    extra = [f"ckpt_path={last}", "network.residual_blocks=2"]
-    assert run(monkeypatch, tmp_path, photographs, *extra) == 2
-    assert "holds the network" in capfd.readouterr().err
+    assert run(monkeypatch, tmp_path, photographs, f"ckpt_path={last}", override) == 2
+    error = capfd.readouterr().err
+    assert message in error
+    assert "start a new one with init_from=" in error
+
+
+def test_a_style_model_is_no_checkpoint(
+    finished: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    model = finished / "starry.safetensors"
+    assert run(monkeypatch, tmp_path, photographs, f"ckpt_path={model}") == 2
+    assert f"give init_from={model}" in capfd.readouterr().err
+
+
+def test_a_finished_run_can_be_made_longer(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "longer"
+    shutil.copytree(finished, folder)
+    options = ["ckpt_path=last", "trainer.max_steps=8", "data.num_workers=1"]
+    assert run(monkeypatch, folder, photographs, *options) == 0
+    assert load_style_model(folder / "starry.safetensors").description["steps"] == 8
+
+
+def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    training_step = train.StyleModule.training_step
+
+    def diverging(self: train.StyleModule, content: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        loss = training_step(self, content, batch_idx)
+        return loss * float("nan") if batch_idx == 4 else loss
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.StyleModule, "training_step", diverging)
+        assert run(patch, tmp_path, photographs) == 2
+    error = capfd.readouterr().err
+    assert "the loss is not a finite number at step 5: try a lower optimizer.learning_rate" in error
+    assert f"{tmp_path / 'checkpoints' / 'last.ckpt'} keeps step 3" in error
+    kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert kept["global_step"] == 3
+    assert all(value.isfinite().all() for value in kept["state_dict"].values())
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_weights_that_are_no_numbers_are_not_saved(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A finite loss whose gradient is not: the step before the loss shows it."""
+
+    def spoil(self: train.StyleModule, optimizer: object) -> None:
+        for parameter in self.network.parameters():
+            assert parameter.grad is not None
+            parameter.grad.fill_(float("inf"))
+
+    monkeypatch.setattr(train.StyleModule, "on_before_optimizer_step", spoil)
+    assert run(monkeypatch, tmp_path, photographs, "checkpoint.every_n_steps=1") == 2
+    assert "not a finite number at step 1" in capfd.readouterr().err
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_full_disk_ends_the_run_with_the_last_state_intact(
+    finished: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """The system refuses to write more, as on a full disk: a limit on the size of files."""
+    folder = tmp_path / "full"
+    shutil.copytree(finished, folder)
+    last = folder / "checkpoints" / "last.ckpt"
+    before = last.read_bytes()
+    arguments = [*TINY, f"data.root={photographs}", f"hydra.run.dir={folder}", "ckpt_path=last"]
+    code = (
+        "import resource, sys; from fast_style import train; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) // 2},) * 2); "
+        "sys.exit(train.main())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "trainer.max_steps=12"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "fast_style.train: " in result.stderr
+    assert "File too large" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert last.read_bytes() == before
+    assert not [path for path in folder.rglob("*") if path.name.startswith(".part-")]
+
+
+def test_the_shortest_trainings_run(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A warm-up of one step exactly, and a training of one step."""
+    for steps, warmup in ((2, 0.5), (1, 0.1)):
+        options = [f"trainer.max_steps={steps}", f"optimizer.warmup={warmup}"]
+        assert run(monkeypatch, tmp_path / str(steps), photographs, *options) == 0

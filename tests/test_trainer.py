@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from fast_style import trainer
+from fast_style import hardware, trainer
 from fast_style.trainer import AtomicCheckpointIO, resolve_precision, vgg_dtype
 
 
@@ -35,8 +34,17 @@ def test_auto_precision_is_bfloat16_where_the_hardware_has_it(
     assert resolve_precision("auto", accelerator) == expected
 
 
-def test_a_given_precision_is_kept() -> None:
+def test_a_given_precision_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve_precision("16-mixed", "auto") == "16-mixed"
+    assert resolve_precision("32-true", "auto") == "32-true"
+
+
+@pytest.mark.parametrize(("accelerator", "cuda"), [("cpu", True), ("auto", False)])
+def test_float16_is_for_gpus(accelerator: str, cuda: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    with pytest.raises(ValueError, match="16-mixed needs a CUDA GPU; use auto"):
+        resolve_precision("16-mixed", accelerator)
 
 
 def test_an_unknown_precision() -> None:
@@ -51,6 +59,8 @@ def test_vgg_never_runs_in_float16() -> None:
 
 def test_the_probe_of_the_cpu_answers() -> None:
     assert isinstance(trainer.cpu_has_bfloat16(), bool)
+    # Private names of PyTorch's: were they renamed, bfloat16 would silently never be used.
+    assert all(hasattr(torch.cpu, probe) for probe in hardware.BFLOAT16_PROBES)
 
 
 def test_a_checkpoint_is_whole_or_not_there(
@@ -59,11 +69,13 @@ def test_a_checkpoint_is_whole_or_not_there(
     path = tmp_path / "checkpoints" / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"step": 1}, path)
 
-    def full_disk(checkpoint: dict[str, Any], target: Path) -> None:
-        Path(target).write_bytes(b"half")
+    write_bytes = Path.write_bytes
+
+    def full_disk(target: Path, data: bytes) -> int:
+        write_bytes(target, data[:4])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space left"):
         AtomicCheckpointIO().save_checkpoint({"step": 2}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}

@@ -1,0 +1,36 @@
+"""The one image convention, checked where images enter: float RGB in [0, 1], (N, 3, H, W), sRGB."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SLACK = 1e-3  # by which resampling and rounding may leave [0, 1]
+
+
+def check_image(image: Tensor, smallest: int) -> None:
+    """Check that ``image`` is ``(N, 3, H, W)``, floating point and at least ``smallest`` a side.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if image.ndim != 4 or image.shape[1] != 3:
+        raise ValueError(f"expected an image of shape (N, 3, H, W), found {tuple(image.shape)}")
+    if not image.is_floating_point():
+        raise ValueError(f"expected a floating-point image in [0, 1], found {image.dtype}")
+    if min(image.shape[-2:]) < smallest:
+        height, width = image.shape[-2:]
+        raise ValueError(
+            f"the picture is {width} x {height} px; at least {smallest} x {smallest} px are needed"
+        )
+
+
+def check_range(image: Tensor) -> None:
+    """Check that an image's values are numbers in [0, 1].
+
+    Raises:
+        ValueError: They are not; 0-255 is the commonest slip.
+    """
+    low, high = (float(value) for value in torch.aminmax(image.detach()))
+    if not (low >= -SLACK and high <= 1 + SLACK):  # also false where a value is not a number
+        raise ValueError(f"expected values in [0, 1], found {low:.4g} to {high:.4g}")

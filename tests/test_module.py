@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+from fast_style.module import START_SHARE, one_cycle
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    shares = [one_cycle(step / 100, 0.1) for step in range(101)]
+    assert shares[0] == pytest.approx(START_SHARE)
+    assert shares[10] == max(shares) == 1
+    assert shares[100] == pytest.approx(0)
+    assert shares[:11] == sorted(shares[:11])
+    assert shares[10:] == sorted(shares[10:], reverse=True)
+    assert shares[55] == pytest.approx(0.5)
+
+
+def test_without_a_warm_up_it_only_falls() -> None:
+    assert one_cycle(0, 0) == 1
+    assert one_cycle(1, 0) == pytest.approx(0)
+
+
+def test_past_the_end_it_stays_at_zero() -> None:
+    assert one_cycle(1.5, 0.1) == pytest.approx(0)
