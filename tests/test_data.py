@@ -279,7 +279,7 @@ def test_too_few_readable_photographs_in_the_validation_split(tmp_path: Path) ->
     photographs(tmp_path / "train", 5)
     damaged(photographs(tmp_path / "val", 2, first=10), 3)
     with pytest.raises(
-        DataError, match=r"val has too few .* 2 readable .* leave 5 to .* val_photographs=2$"
+        DataError, match=r"val has too few .* 2 readable .* leave 5 to .*val_photographs=2$"
     ):
         ready(tmp_path, split="train", val_split="val")
 
