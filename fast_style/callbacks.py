@@ -68,15 +68,26 @@ class Preview(Callback):
 
 
 class Throughput(Callback):
-    """Measures photographs per second over all devices, as ``perf/images_per_s``."""
+    """Measures photographs per second over all devices, and where a step's time goes.
+
+    ``perf/data_s`` is what a step waits for its photographs, ``perf/compute_s`` the rest of it.
+    A GPU works behind the program's back: there the waiting for it shows as either.
+    """
 
     def __init__(self) -> None:
         self.images_per_s = 0.0
         self._start_s = 0.0
+        self._data_s = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._start_s = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Tensor, batch_idx: int
+    ) -> None:
+        """Take the time that the batch was waited for."""
+        self._data_s = time.perf_counter() - self._start_s
 
     def on_train_batch_end(
         self,
@@ -91,7 +102,16 @@ class Throughput(Callback):
         speed = len(batch) * trainer.world_size / (now_s - self._start_s)
         # The mean of about the last twenty steps: single steps vary with the machine's other load.
         self.images_per_s += (speed - self.images_per_s) * (0.05 if self.images_per_s else 1.0)
-        pl_module.log("perf/images_per_s", self.images_per_s, rank_zero_only=True)
+        compute_s = now_s - self._start_s - self._data_s
+        scalars = {
+            "perf/images_per_s": self.images_per_s,
+            "perf/data_s": self._data_s,
+            "perf/compute_s": compute_s,
+            "perf/data_share": self._data_s / (self._data_s + compute_s),
+        }
+        if pl_module.device.type == "cuda":
+            scalars["perf/gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
+        pl_module.log_dict(scalars, rank_zero_only=True)
         self._start_s = now_s
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
 import shlex
+import shutil
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
 import pytorch_lightning as pl
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -269,6 +273,9 @@ def _train(config: DictConfig) -> int:
         if not training.last_checkpoint.interrupted:
             raise
         raise KeyboardInterrupt from error
+    finally:
+        if torch.distributed.is_initialized():  # Lightning leaves it to the end of the process
+            torch.distributed.destroy_process_group()
     if result is None:
         overrides = shlex.join(HydraConfig.get().overrides.task)
         log.warning(
@@ -282,10 +289,29 @@ def _train(config: DictConfig) -> int:
     return 0
 
 
+def process_rank() -> int:
+    """Return which of the processes of a training this is, as torchrun, SLURM or Lightning say."""
+    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
+    return next((int(os.environ[name]) for name in names if name in os.environ), 0)
+
+
+def silence() -> None:
+    """Keep all processes but the first from logging and from writing what Hydra writes."""
+    sys.argv += ["hydra.output_subdir=null", "hydra/job_logging=disabled"]
+    if not any(argument.startswith("hydra.run.dir=") for argument in sys.argv):
+        # Started in another second, Hydra would make it a folder of its own name.
+        folder = tempfile.mkdtemp(prefix="fast_style_")
+        sys.argv.append(f"hydra.run.dir={folder}")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
 def main() -> int:
     """Run the command; return its exit code."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come here instead of being printed
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if process_rank() > 0:
+        silence()
     begun: list[bool] = []
     codes: list[int] = []
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +17,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
 
 from fast_style.callbacks import Preview, Progress, Throughput
 from fast_style.files import write_atomically
@@ -141,11 +143,18 @@ class LastCheckpoint(Checkpoint):
 
 
 class StepLogger(TensorBoardLogger):
-    """TensorBoard without Lightning's ``epoch``: a training here is one stretch of steps."""
+    """TensorBoard by the number of steps done, as checkpoints and pictures count.
+
+    Lightning's own number is one less while it trains, and its ``epoch`` means nothing here: a
+    training is one stretch of steps.
+    """
+
+    steps_done: Callable[[], int]
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write scalars."""
-        super().log_metrics({k: v for k, v in metrics.items() if k != "epoch"}, step)
+        scalars = {name: value for name, value in metrics.items() if name != "epoch"}
+        super().log_metrics(scalars, self.steps_done())
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
@@ -185,10 +194,13 @@ def _strategy(name: str, accelerator: str) -> str | DDPStrategy:
     """Return Lightning's strategy; what is frozen is the same everywhere and not sent around."""
     if name != "ddp":
         return name
+    known = inspect.signature(DistributedDataParallel).parameters
+    sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {sync: False}
     return DDPStrategy(
         process_group_backend="gloo" if accelerator == "cpu" else None,
-        broadcast_buffers=False,
         gradient_as_bucket_view=True,
+        **options,
     )
 
 
@@ -243,7 +255,8 @@ def build_trainer(
         preview,
         last_checkpoint,
     ]
-    return pl.Trainer(
+    logger = StepLogger(folder, name="tensorboard", version="", default_hp_metric=False)
+    trainer = pl.Trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=num_nodes,
@@ -256,7 +269,9 @@ def build_trainer(
         num_sanity_val_steps=0,
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
-        logger=StepLogger(folder, name="tensorboard", version="", default_hp_metric=False),
+        logger=logger,
         use_distributed_sampler=False,  # StepSampler shares out the photographs
         enable_model_summary=False,
     )
+    logger.steps_done = lambda: trainer.global_step
+    return trainer

@@ -132,17 +132,20 @@ def test_tensorboard(finished: Path) -> None:
     }
     expected = {f"{stage}/{name}" for stage in ("train", "val") for name in parts | layers}
     expected |= {"train/learning_rate", "train/output_min", "train/output_max"}
-    expected |= {"perf/images_per_s"}
+    expected |= {"train/gradient_norm"}
+    expected |= {f"perf/{name}" for name in ("images_per_s", "data_s", "compute_s", "data_share")}
     tags = accumulator.Tags()
     assert expected <= set(tags["scalars"])
     assert "epoch" not in tags["scalars"]
-    assert [event.step for event in accumulator.Scalars("train/loss")] == [0, 1, 2, 3, 4, 5]
-    assert {event.step for event in accumulator.Scalars("val/loss")} == {3, 6}
+    assert [event.step for event in accumulator.Scalars("train/loss")] == [1, 2, 3, 4, 5, 6]
+    assert {event.step for event in accumulator.Scalars("val/loss")} == {4, 6}
     last = {tag: accumulator.Scalars(tag)[-1].value for tag in expected}
     assert last["train/loss"] == pytest.approx(
         last["train/content_loss"] + last["train/style_loss"] + last["train/total_variation_loss"],
         rel=1e-4,
     )
+    assert 0 <= last["perf/data_share"] <= 1
+    assert last["train/gradient_norm"] > 0
     rates = [event.value for event in accumulator.Scalars("train/learning_rate")]
     assert max(rates) <= 1.0e-3
     assert rates[-1] < max(rates)
@@ -261,6 +264,54 @@ def test_a_killed_run_leaves_nothing_half_written(
     assert run(monkeypatch, folder, photographs, "ckpt_path=last") == 0
     resumed = weights(folder)
     assert all(torch.equal(resumed[key], value) for key, value in weights(finished).items())
+
+
+def scalar(folder: Path, tag: str) -> list[float]:
+    return [event.value for event in events(folder).Scalars(tag)]
+
+
+def test_two_processes_train_as_one(photographs: Path, tmp_path: Path) -> None:
+    """Two processes of two photographs a step, gloo on the CPU, against one of four."""
+    shared = [*TINY, f"data.root={photographs}", "trainer.precision=32-true"]
+    two = ["data.batch_size=2", "trainer.devices=2", "trainer.strategy=ddp"]
+
+    def start(name: str, *extra: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "fast_style.train", *shared, *extra]
+        return subprocess.Popen(
+            [*command, f"hydra.run.dir={tmp_path / name}"],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(process: subprocess.Popen[str]) -> str:
+        output, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        assert "Traceback" not in errors
+        return output
+
+    finish(start("one", "data.batch_size=4"))
+    output = finish(start("two", *two))
+    for tag in ("train/loss", "train/style_error/relu2_2", "val/loss"):
+        alone, together = scalar(tmp_path / "one", tag), scalar(tmp_path / "two", tag)
+        assert len(alone) == len(together)
+        assert together == pytest.approx(alone, rel=1e-4)
+    # Logs and files are written once.
+    assert output.count("step 6/6") == 1
+    assert [path.name for path in tmp_path.glob("two/*.log")] == ["train.log"]
+    # Killed after a checkpoint, it goes on to the same weights.
+    process = start("killed", *two)
+    last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    finish(start("killed", *two, "ckpt_path=last"))
+    resumed = weights(tmp_path / "killed")
+    for key, value in weights(tmp_path / "two").items():
+        assert torch.equal(resumed[key], value), key
 
 
 def test_sigterm_to_the_whole_group_stops_cleanly(photographs: Path, tmp_path: Path) -> None:
