@@ -24,7 +24,7 @@ def sheet(
     Args:
         rows: Pictures ``(1, 3, H, W)`` in [0, 1], of any sizes; none leaves its cell empty.
         column_labels: Above the columns; none, or one for each.
-        row_labels: Left of the rows; none, or one for each.
+        row_labels: Left of the rows, in one line or more; none, or one for each.
         font_px: Height of the letters.
 
     Returns:
@@ -44,7 +44,8 @@ def sheet(
     text = font_px + GAP  # px that a line of letters takes
     widths = [max(_size(row[c])[0] for row in rows) for c in range(columns)]
     heights = [max(_size(picture)[1] for picture in row) for row in rows]
-    left = max((round(font.getlength(label)) + 2 * GAP for label in row_labels), default=0)
+    lines = [line for label in row_labels for line in label.splitlines()]
+    left = max((round(font.getlength(line)) + 2 * GAP for line in lines), default=0)
     top = text if column_labels else 0
     canvas = Image.new(
         "RGB",
@@ -65,7 +66,7 @@ def sheet(
         x += width + GAP
     y = top
     for label, height in zip(row_labels, heights, strict=False):
-        draw.text((GAP, y + height / 2), label, INK, font, anchor="lm")
+        draw.multiline_text((GAP, y + height / 2), label, INK, font, anchor="lm")
         y += height + GAP
     return from_pil(canvas).rgb
 

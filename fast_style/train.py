@@ -259,7 +259,16 @@ def _fail(error: Exception) -> int:
 
 
 def _train(config: DictConfig) -> int:
-    """Do one job of Hydra's and return its exit code."""
+    """Do one job of Hydra's, perhaps in a process of its launcher's, and return its exit code."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for message in NOT_OUR_CASE:
+            warnings.filterwarnings("ignore", message=message)
+        return _quiet_train(config)
+
+
+def _quiet_train(config: DictConfig) -> int:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         training = prepare(plain(config), folder)
@@ -308,8 +317,6 @@ def silence() -> None:
 def main() -> int:
     """Run the command; return its exit code."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come here instead of being printed
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     if process_rank() > 0:
         silence()
     begun: list[bool] = []
@@ -321,10 +328,7 @@ def main() -> int:
         codes.append(_train(config))
 
     try:
-        with warnings.catch_warnings():
-            for message in NOT_OUR_CASE:
-                warnings.filterwarnings("ignore", message=message)
-            job()
+        job()
     except KeyboardInterrupt:  # before the first step, or for the second time
         print("fast_style.train: interrupted", file=sys.stderr)
         return 130
