@@ -89,8 +89,11 @@ class DoublingConv(nn.Conv2d):
         # (O, I, place, tap, place, tap) to (O * 4, I, tap, tap), as pixel_shuffle wants them.
         w = w.permute(0, 2, 4, 1, 3, 5).reshape(o * 4, i, 2, 2)
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        # The doubled picture's reflection at its border is the pixel itself, once more.
-        y = F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), w, bias), 2)
+        # The doubled picture's reflection at its border is the pixel itself, once more. (Not by
+        # padding in mode "replicate": torch.compile has a wrong layout for its backward pass.)
+        x = torch.cat((x[..., :1, :], x, x[..., -1:, :]), dim=-2)
+        x = torch.cat((x[..., :1], x, x[..., -1:]), dim=-1)
+        y = F.pixel_shuffle(F.conv2d(x, w, bias), 2)
         return y[..., 1:-1, 1:-1]
 
 

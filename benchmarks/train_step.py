@@ -1,0 +1,265 @@
+"""The training step against the classical one: same network, loss, photographs and batch.
+
+    python benchmarks/train_step.py
+
+The classical step is that of pytorch/examples' fast_neural_style: eager float32, VGG16 to relu4_3
+for both pictures, doubling before the last convolutions, gradients through autograd's own Gram
+matrix. Ours is what `python -m fast_style.train` does here with `trainer.precision=auto`. Both
+start from the same weights and alternate step by step, so that they meet the same machine. Printed:
+the median step, images/s, GFLOP/s and their share of the rate of a large matrix product measured in
+the same run, peak memory, and the loss of both on photographs held back after the same steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import psutil
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fast_style.hardware import resolve_device
+from fast_style.image import read_crop, read_style
+from fast_style.losses import PerceptualLoss, total_variation
+from fast_style.network import DoublingConv, TransformerNetwork, build_network
+from fast_style.photographs import centre_box, find_photographs
+from fast_style.presets import load_preset
+from fast_style.resources import asset, config_folder
+from fast_style.trainer import resolve_precision, vgg_dtype
+from fast_style.vgg import BLOCKS
+
+LEARNING_RATE = 1e-3
+MATRIX = 2048  # side of the matrix product that stands for the machine's peak
+GPU_MATRIX = 8192
+
+
+class Upsampled(nn.Module):
+    """The classical form of a doubling convolution, with its weights."""
+
+    def __init__(self, doubling: DoublingConv) -> None:
+        super().__init__()
+        self.weight, self.bias = doubling.weight, doubling.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Double, pad, convolve."""
+        doubled = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return F.conv2d(F.pad(doubled, (1, 1, 1, 1), mode="reflect"), self.weight, self.bias)
+
+
+def classical_network(network: TransformerNetwork) -> TransformerNetwork:
+    """Return a copy that doubles before it convolves."""
+    copy = deepcopy(network)
+    for upsample in copy.decoder:
+        assert isinstance(upsample, nn.Sequential)
+        assert isinstance(upsample[0], DoublingConv)
+        upsample[0] = Upsampled(upsample[0])
+    return copy
+
+
+def classical_loss(loss: PerceptualLoss, stylized: Tensor, content: Tensor) -> Tensor:
+    """Return the total of ``loss`` computed the classical way: all layers for both pictures."""
+    found = vgg(loss, stylized)
+    with torch.no_grad():
+        expected = vgg(loss, content)
+    total = loss.total_variation_weight * total_variation(stylized)
+    for layer, weight in loss.content_weights.items():
+        total = total + weight * relative(found[layer], expected[layer])
+    for layer, weight in loss.style_weights.items():
+        n, c, h, w = found[layer].shape
+        f = found[layer].view(n, c, h * w)
+        gram = f.bmm(f.transpose(1, 2)) / (c * h * w)
+        total = total + weight * relative(gram, loss.style_gram(layer).expand_as(gram))
+    return total
+
+
+def vgg(loss: PerceptualLoss, image: Tensor) -> dict[str, Tensor]:
+    """Return VGG16's activations to the deepest layer, in float32, channels first."""
+    x = image * loss.vgg.factor + loss.vgg.offset
+    features: dict[str, Tensor] = {}
+    for block, (convolutions, _) in enumerate(BLOCKS, 1):
+        x = F.max_pool2d(x, 2) if block > 1 else x
+        for index in range(1, convolutions + 1):
+            name = f"conv{block}_{index}"
+            weight, bias = getattr(loss.vgg, f"{name}_weight"), getattr(loss.vgg, f"{name}_bias")
+            x = F.relu(F.conv2d(x, weight.contiguous(), bias, padding=1))
+            features[f"relu{block}_{index}"] = x
+            if f"relu{block}_{index}" == loss.vgg.layers[-1]:
+                return features
+    return features
+
+
+def relative(found: Tensor, expected: Tensor) -> Tensor:
+    """Return the relative squared error per photograph, batch mean."""
+    difference = (found - expected).flatten(1).square().sum(1)
+    return (difference / expected.flatten(1).square().sum(1)).mean()
+
+
+def step_gmac(network: nn.Module, loss: PerceptualLoss, size: int) -> float:
+    """Return the multiplications of a step on one photograph, in thousand millions.
+
+    The network's and VGG16's to the deepest layer forward and backward (its first convolution's
+    weights need none backward, its picture does), and the content pass to its own layer; the
+    doubling convolutions are counted at nine taps, as the classical step does them.
+    """
+    counts: list[float] = []
+
+    def count(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        assert isinstance(module, nn.Conv2d)
+        counts.append(output[0].numel() * module.weight[0].numel() / 1e9)
+
+    handles = [
+        m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d)
+    ]
+    with torch.no_grad():
+        network(torch.zeros(1, 3, size, size, device=next(network.parameters()).device))
+    for handle in handles:
+        handle.remove()
+    forward = {}
+    done, channels, side = 0.0, 3, size
+    for block, (convolutions, width) in enumerate(BLOCKS, 1):
+        side = side // 2 if block > 1 else side
+        for index in range(1, convolutions + 1):
+            done += side * side * width * channels * 9 / 1e9
+            channels = width
+            forward[f"relu{block}_{index}"] = done
+    content = max((forward[layer] for layer in loss.content_weights), default=0.0)
+    # Backward: the network's twice (input and weights), VGG16's once (input only).
+    return 3 * sum(counts) + 2 * forward[loss.vgg.layers[-1]] + content
+
+
+def peak_gflops(dtype: torch.dtype, device: torch.device) -> float:
+    """Return the rate of a large matrix product, the best of several."""
+    side = MATRIX if device.type == "cpu" else GPU_MATRIX
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    best = 0.0
+    for _ in range(8):
+        wait(device)
+        started_s = time.perf_counter()
+        a @ b
+        wait(device)
+        best = max(best, 2 * side**3 / (time.perf_counter() - started_s) / 1e9)
+    return best
+
+
+def wait(device: torch.device) -> None:
+    """Wait until a GPU has finished."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def main() -> None:
+    """Run the comparison and print it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--steps", type=int, default=50, help="of each (%(default)s)")
+    parser.add_argument("--batch", type=int, default=2, help="photographs (%(default)s)")
+    parser.add_argument("--size", type=int, default=256, help="px (%(default)s)")
+    parser.add_argument("--network", default="johnson", help="johnson or slim (%(default)s)")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto", help="of ours (%(default)s)")
+    parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
+    parser.add_argument("--tf32", action="store_true", help="classical step with TF32 (GPU)")
+    options = parser.parse_args()
+    device = resolve_device(options.device)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
+    from omegaconf import OmegaConf
+
+    description = OmegaConf.to_container(
+        OmegaConf.load(config_folder() / "network" / f"{options.network}.yaml")
+    )
+    painting = read_style(asset("styles/starry.jpg"), 384)
+    photographs = {
+        part: torch.stack(
+            [
+                read_crop(path, options.size, centre_box)
+                for path in find_photographs(asset("photos") / part)
+            ]
+        ).to(device)
+        for part in ("train", "val")
+    }
+    precision = resolve_precision(options.precision, device.type)
+    preset = load_preset("balanced")
+    exact = PerceptualLoss(painting, **preset).to(device)
+    ours_loss = PerceptualLoss(painting, **preset, dtype=vgg_dtype(precision)).to(device)
+    torch.manual_seed(0)
+    ours = build_network(description).to(device)
+    classical = classical_network(ours)
+    gmac = step_gmac(ours, exact, options.size)
+    if options.compile:
+        ours.compile()
+
+    def classical_step(batch: Tensor) -> Tensor:
+        return classical_loss(exact, classical(batch), batch)
+
+    def our_step(batch: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            total: Tensor = ours_loss(ours(batch), batch).total
+        return total
+
+    steps: dict[str, tuple[Callable[[Tensor], Tensor], nn.Module]] = {
+        "classical": (classical_step, classical),
+        "ours": (our_step, ours),
+    }
+    optimizers = {
+        name: torch.optim.Adam(network.parameters(), LEARNING_RATE)
+        for name, (_, network) in steps.items()
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    memory = dict.fromkeys(steps, 0.0)
+    order = torch.randperm(len(photographs["train"]))
+    for number in range(options.steps):
+        chosen = order[torch.arange(options.batch).add(number * options.batch) % len(order)]
+        batch = photographs["train"][chosen]
+        for name, (forward, _) in steps.items():
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            wait(device)
+            started_s = time.perf_counter()
+            optimizers[name].zero_grad()
+            forward(batch).backward()  # type: ignore[no-untyped-call]
+            optimizers[name].step()
+            wait(device)
+            seconds[name].append(time.perf_counter() - started_s)
+            used = (
+                torch.cuda.max_memory_allocated()
+                if device.type == "cuda"
+                else psutil.Process().memory_info().rss
+            )
+            memory[name] = max(memory[name], used / 1e9)
+    peaks = {
+        "classical": peak_gflops(torch.float32, device),
+        "ours": peak_gflops(torch.bfloat16 if "bf16" in precision else torch.float32, device),
+    }
+    print(
+        f"{options.network}, {options.steps} steps of {options.batch} photographs at "
+        f"{options.size} px on {device}, {torch.get_num_threads()} threads, torch "
+        f"{torch.__version__}; a step: {2 * gmac:.0f} GFLOP a photograph; ours in {precision}"
+        f"{', compiled' * options.compile}"
+    )
+    columns = ("step s", "images/s", "GFLOP/s", "of peak", "GB", "val loss")
+    print(f"{'':12}" + "".join(f"{column:>11}" for column in columns))
+    for name, (_, network) in steps.items():
+        median_s = statistics.median(seconds[name][len(seconds[name]) // 5 :])
+        rate = 2 * gmac * options.batch / median_s
+        with torch.no_grad():
+            losses = [
+                float(exact(network(photo).clamp(0, 1), photo).total)
+                for photo in torch.split(photographs["val"], 1)
+            ]
+        print(
+            f"{name:12}{median_s:11.3f}{options.batch / median_s:11.2f}{rate:11.0f}"
+            f"{rate / peaks[name]:11.0%}{memory[name]:11.2f}{statistics.mean(losses):11.3f}"
+        )
+    skipped = options.steps // 5
+    ratios = [a / b for a, b in zip(*seconds.values(), strict=True)][skipped:]
+    print(f"ours is {statistics.median(ratios):.2f} times as fast (median of {len(ratios)} pairs)")
+    print(f"matrix product: float32 {peaks['classical']:.0f}, ours {peaks['ours']:.0f} GFLOP/s")
+
+
+if __name__ == "__main__":
+    main()
