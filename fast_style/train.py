@@ -186,7 +186,7 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
         network.load_state_dict(model.network.state_dict())
     data = PhotographData(**config["data"], seed=seed)
     loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))
-    data.setup()  # after the cheap checks: a large folder takes a while
+    data.setup()
     assert data.train_set is not None
     description = describe(config, len(data.train_set), precision)
     resume_from = checkpoint_to_resume(config["ckpt_path"], folder, description)
