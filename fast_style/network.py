@@ -199,11 +199,20 @@ class TransformerNetwork(nn.Module):
         """
         check_image(image, SMALLEST_SIDE)
         height, width = image.shape[-2:]
-        mean = image.new_tensor(MEAN).view(1, 3, 1, 1)
-        x = (image - mean) / SPREAD
+        x = normalized(image)
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings, exactly
         y: Tensor = self.output(self.decoder(self.residual(self.encoder(x))))
-        return y[..., :height, :width] * SPREAD + mean
+        return denormalized(y[..., :height, :width])
+
+
+def normalized(image: Tensor) -> Tensor:
+    """Return an image ``(N, 3, H, W)`` in [0, 1] as the networks' convolutions take it."""
+    return (image - image.new_tensor(MEAN).view(1, 3, 1, 1)) / SPREAD
+
+
+def denormalized(output: Tensor) -> Tensor:
+    """Return the last convolution's output as an image: the reverse of ``normalized``."""
+    return output * SPREAD + output.new_tensor(MEAN).view(1, 3, 1, 1)
 
 
 def build_network(description: Any) -> TransformerNetwork:

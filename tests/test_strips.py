@@ -1,0 +1,150 @@
+"""Strips against the whole: the same picture, whatever the sizes, and in bounded memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fast_style.network import DESIGNS, TransformerNetwork
+from fast_style.strips import Scratch, Statistics, StripPainter, strips
+
+
+@pytest.fixture(scope="module", params=list(DESIGNS))
+def network(request: pytest.FixtureRequest) -> TransformerNetwork:
+    """Return a network whose output depends on its input as much as a trained one's."""
+    torch.manual_seed(0)
+    network = TransformerNetwork(request.param, (8, 8, 16), residual_blocks=2).eval()
+    nn.init.normal_(network.output[1].get_parameter("weight"), std=0.05)
+    return network
+
+
+def picture(height: int, width: int) -> Tensor:
+    """Return a picture that differs from end to end, so that statistics of a part are wrong."""
+    generator = torch.Generator().manual_seed(height)
+    noise = torch.rand(1, 3, height, width, generator=generator)
+    return noise * torch.linspace(0.1, 1, height).view(1, 1, -1, 1)
+
+
+def in_strips(network: TransformerNetwork, image: Tensor, strip: int, on_disk: bool) -> Tensor:
+    height, width = image.shape[-2:]
+    result = torch.full_like(image, float("nan"))
+    asked: list[int] = []
+
+    def rows(first: int, end: int) -> Tensor:
+        asked.append(end - first)
+        return image[..., first:end, :]
+
+    def put(top: int, piece: Tensor) -> None:
+        result[..., top : top + piece.shape[-2], :] = piece
+
+    StripPainter(network, height, width, strip, on_disk).paint(rows, put)
+    assert max(asked) <= max(4, strip) + 2 * 8
+    return result
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (131, 66), (200, 35)])
+@pytest.mark.parametrize(("strip", "on_disk"), [(1, False), (20, True), (64, False), (999, True)])
+def test_strips_and_whole_agree(
+    network: TransformerNetwork, size: tuple[int, int], strip: int, on_disk: bool
+) -> None:
+    image = picture(*size)
+    with torch.no_grad():
+        whole = network(image).clamp(0, 1)
+    difference = (in_strips(network, image, strip, on_disk) - whole).abs() * 255
+    # What float16 between the layers does; one level on average would be visible nowhere.
+    assert float(difference.mean()) < 0.2
+    assert float(difference.max()) < 3
+    assert float(whole.std()) > 0.02
+
+
+def test_there_is_no_seam(network: TransformerNetwork) -> None:
+    """The difference along the borders of strips is that of everywhere."""
+    image = picture(160, 64)
+    with torch.no_grad():
+        whole = network(image).clamp(0, 1)
+    difference = (in_strips(network, image, 40, on_disk=False) - whole).abs().mean((0, 1, 3))
+    borders = torch.zeros(160, dtype=torch.bool)
+    for row in (40, 80, 120):
+        borders[row - 1 : row + 1] = True
+    assert difference[borders].mean() < 2 * difference[~borders].mean() + 1e-4
+
+
+def test_pieces_by_themselves_would_show(network: TransformerNetwork) -> None:
+    """What the strips are for: normalised alone, the halves of a picture differ from the whole."""
+    image = picture(160, 64)
+    with torch.no_grad():
+        whole = network(image)
+        halves = torch.cat([network(half) for half in image.chunk(2, dim=-2)], dim=-2)
+    assert (halves - whole).abs().mean() > 10 / 255
+
+
+def test_statistics_of_strips_are_those_of_the_whole() -> None:
+    x = picture(50, 20).repeat(1, 2, 1, 1) * 1000 + 5000
+    gathered = Statistics()
+    for strip in x.split([7, 1, 30, 12], dim=-2):
+        gathered.add(strip)
+    norm = nn.InstanceNorm2d(6, affine=True)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    with torch.no_grad():
+        torch.testing.assert_close(gathered.normalize(x, norm), norm(x), atol=1e-4, rtol=1e-4)
+
+
+def test_scratch_keeps_rows(tmp_path: Path) -> None:
+    rows = torch.arange(2 * 3 * 5 * 7, dtype=torch.float32).view(2, 3, 5, 7)[:1]
+    for on_disk in (False, True):
+        scratch = Scratch(3, 9, 7, on_disk)
+        scratch.write(2, rows)
+        assert torch.equal(scratch.read((2, 7)), rows)
+        assert torch.equal(scratch.read((4, 6)), rows[..., 2:4, :])
+        scratch.close()
+
+
+def test_strips_cover_the_picture_once() -> None:
+    found = list(strips(10, 4, 2))
+    assert [strip.inner for strip in found] == [(0, 4), (4, 8), (8, 10)]
+    assert [strip.outer for strip in found] == [(0, 6), (2, 10), (6, 10)]
+    x = torch.arange(10.0).view(1, 1, 10, 1)
+    cut = [strip.cut(x[..., strip.outer[0] : strip.outer[1], :]) for strip in found]
+    assert torch.equal(torch.cat(cut, dim=-2), x)
+
+
+def test_the_temporary_file_is_given_back(
+    network: TransformerNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def fail(top: int, piece: Tensor) -> None:
+        raise KeyboardInterrupt
+
+    image = picture(64, 64)
+    painter = StripPainter(network, 64, 64, 16, on_disk=True)
+    with pytest.raises(KeyboardInterrupt):
+        painter.paint(lambda first, end: image[..., first:end, :], fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_memory_does_not_grow_with_the_height() -> None:
+    """Peak memory of half and of four megapixels in strips, rows made up on the way."""
+    code = """
+import resource, sys, torch
+from fast_style.network import TransformerNetwork
+from fast_style.strips import StripPainter
+height = int(sys.argv[1])
+network = TransformerNetwork("johnson", (4, 4, 8), 1).eval()
+painter = StripPainter(network, height, 1000, 64, on_disk=True)
+rows = lambda first, end: torch.rand(1, 3, end - first, 1000)
+painter.paint(rows, lambda top, piece: None)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    kilobytes = [
+        int(subprocess.check_output([sys.executable, "-c", code, str(height)], text=True))
+        for height in (500, 4000)
+    ]
+    assert kilobytes[1] < kilobytes[0] + 20_000
