@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fast_style.files import is_file, is_folder, user_path, write_atomically
-from fast_style.network import build_network
+from fast_style.network import MEAN, SPREAD, build_network
 from fast_style.resources import shipped_styles
 
 FORMAT_VERSION = 1
@@ -91,6 +91,9 @@ def find_style_model(name_or_path: str | Path) -> Path:
 def load_style_model(name_or_path: str | Path) -> StyleModel:
     """Load a released style, a ``.safetensors`` style model or a Lightning ``.ckpt`` of ours.
 
+    Also the ``.pth`` (or ``.model``) files of pytorch/examples' fast_neural_style, whose network is
+    Johnson's, too; their 0-255 range is folded into the first and last convolution.
+
     Returns:
         The network, float32, on the CPU, in eval mode, without gradients.
 
@@ -98,8 +101,8 @@ def load_style_model(name_or_path: str | Path) -> StyleModel:
         ModelFileError: Missing, damaged, from a later version of the format, or not ours.
     """
     path = find_style_model(name_or_path)
-    read = _read_ckpt if path.suffix == ".ckpt" else _read_safetensors
-    description, state = read(path)
+    readers = {".ckpt": _read_ckpt, ".pth": _read_pth, ".model": _read_pth}
+    description, state = readers.get(path.suffix, _read_safetensors)(path)
     version = description.get("format_version")
     if not isinstance(version, int) or version < 1:
         raise ModelFileError(f"{path} is not a style model of fast_style: no format version")
@@ -139,13 +142,70 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ModelFileError(f"{path}: its header is not valid JSON: {error}") from error
 
 
-def _read_ckpt(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _load_plain(path: Path) -> object:
+    """Return what ``torch.save`` wrote, if it is plain data: nothing in the file is executed."""
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelFileError(f"{path} is damaged, or holds more than plain data") from error
     except Exception as error:  # a damaged file raises half a dozen kinds
         raise ModelFileError(f"{path} is not a readable checkpoint: {error}") from error
+
+
+def _read_pth(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read pytorch/examples' TransformerNet: ``conv1.conv2d.weight``, ``in1.weight``, ..."""
+    loaded = _load_plain(path)
+    state: dict[str, Tensor] = {}
+    if isinstance(loaded, dict):
+        for theirs, ours in EXAMPLES_LAYERS.items():
+            for part in ("weight", "bias"):
+                if isinstance(value := loaded.get(f"{theirs}.{part}"), Tensor):
+                    state[f"{ours}.{part}"] = value.float()
+    network = {"name": "johnson", "channels": [32, 64, 128], "residual_blocks": 5}
+    with torch.device("meta"):
+        expected = build_network(network)
+    if not state:
+        raise ModelFileError(f"{path} is not a network of pytorch/examples' fast_neural_style")
+    _check_state(expected, state, path)  # before anything is computed with it
+    # Theirs takes and gives 0-255; ours (image - MEAN) / SPREAD of [0, 1].
+    mean = torch.tensor(MEAN).view(3, 1, 1)
+    first, last = state["encoder.0.1.weight"], state["output.1.weight"]
+    state["encoder.0.1.bias"] = state["encoder.0.1.bias"] + 255 * (first * mean).sum((1, 2, 3))
+    state["encoder.0.1.weight"] = first * (255 * SPREAD)
+    state["output.1.weight"] = last / (255 * SPREAD)
+    state["output.1.bias"] = (state["output.1.bias"] / 255 - mean.flatten()) / SPREAD
+    name = re.sub(r"[^\w.+-]", "_", path.stem).lstrip(".+-") or "style"
+    description = {
+        "format_version": FORMAT_VERSION,
+        "network": network,
+        "style": {"name": name},
+        "source": "pytorch/examples fast_neural_style",
+    }
+    return description, state
+
+
+def _examples_layers() -> dict[str, str]:
+    """Return where each layer of pytorch/examples' network stands in ours."""
+    layers = {"deconv3.conv2d": "output.1"}
+    for number in range(3):
+        layers[f"conv{number + 1}.conv2d"] = f"encoder.{number}.1"
+        layers[f"in{number + 1}"] = f"encoder.{number}.2"
+    for block in range(5):
+        for number in range(2):
+            ours = f"residual.{block}.convolutions.{number}"
+            layers[f"res{block + 1}.conv{number + 1}.conv2d"] = f"{ours}.1"
+            layers[f"res{block + 1}.in{number + 1}"] = f"{ours}.2"
+    for number in range(2):
+        layers[f"deconv{number + 1}.conv2d"] = f"decoder.{number}.0"
+        layers[f"in{number + 4}"] = f"decoder.{number}.1"
+    return layers
+
+
+EXAMPLES_LAYERS = _examples_layers()
+
+
+def _read_ckpt(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    loaded = _load_plain(path)
     description = loaded.get(CKPT_KEY) if isinstance(loaded, dict) else None
     state = loaded.get("state_dict") if isinstance(loaded, dict) else None
     if not isinstance(description, dict) or not isinstance(state, dict):

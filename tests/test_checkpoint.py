@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from fast_style import checkpoint
 from fast_style.checkpoint import (
@@ -206,3 +206,89 @@ def test_loading_executes_nothing(tmp_path: Path, legacy: bool) -> None:
     assert not trace.exists()
     pickle.loads(pickle.dumps(Evil(trace)))  # the trap itself works
     assert trace.exists()
+
+
+# The networks of pytorch/examples
+
+
+class ExamplesNetwork(nn.Module):
+    """What pytorch/examples' fast_neural_style trains, written anew from its description."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def conv(inputs: int, outputs: int, kernel: int) -> nn.Module:
+            module = nn.Module()
+            module.conv2d = nn.Conv2d(inputs, outputs, kernel)
+            return module
+
+        self.conv1, self.conv2, self.conv3 = conv(3, 32, 9), conv(32, 64, 3), conv(64, 128, 3)
+        for number in range(1, 6):
+            block = nn.Module()
+            block.conv1, block.conv2 = conv(128, 128, 3), conv(128, 128, 3)
+            block.in1 = nn.InstanceNorm2d(128, affine=True)
+            block.in2 = nn.InstanceNorm2d(128, affine=True)
+            setattr(self, f"res{number}", block)
+        self.deconv1, self.deconv2, self.deconv3 = conv(128, 64, 3), conv(64, 32, 3), conv(32, 3, 9)
+        for number, width in enumerate((32, 64, 128, 64, 32), 1):
+            setattr(self, f"in{number}", nn.InstanceNorm2d(width, affine=True))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Take and give 0-255."""
+
+        def convolve(module: nn.Module, x: Tensor, stride: int = 1) -> Tensor:
+            half = module.conv2d.weight.shape[-1] // 2
+            x = nn.functional.pad(x, (half,) * 4, mode="reflect")
+            return nn.functional.conv2d(x, module.conv2d.weight, module.conv2d.bias, stride)
+
+        y = torch.relu(self.in1(convolve(self.conv1, image)))
+        y = torch.relu(self.in2(convolve(self.conv2, y, 2)))
+        y = torch.relu(self.in3(convolve(self.conv3, y, 2)))
+        for number in range(1, 6):
+            block = getattr(self, f"res{number}")
+            inner = torch.relu(block.in1(convolve(block.conv1, y)))
+            y = y + block.in2(convolve(block.conv2, inner))
+        for number in (1, 2):
+            y = nn.functional.interpolate(y, scale_factor=2, mode="nearest")
+            norm = getattr(self, f"in{number + 3}")
+            y = torch.relu(norm(convolve(getattr(self, f"deconv{number}"), y)))
+        return convolve(self.deconv3, y)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".model"])
+def test_a_network_of_pytorch_examples_paints_as_it_did(tmp_path: Path, suffix: str) -> None:
+    torch.manual_seed(0)
+    theirs = ExamplesNetwork()
+    with torch.no_grad():
+        for name, parameter in theirs.named_parameters():
+            if ".conv2d" not in name:  # as training leaves the norms
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+        theirs.deconv3.conv2d.weight.mul_(100)
+        theirs.deconv3.conv2d.bias.add_(120)
+    state = theirs.state_dict()
+    state["in1.running_mean"] = torch.zeros(32)  # as files of older PyTorch have
+    path = tmp_path / f"my mosaic{suffix}"
+    torch.save(state, path)
+    model = load_style_model(path)
+    assert model.name == "my_mosaic"
+    image = torch.rand(1, 3, 64, 48)
+    with torch.no_grad():
+        expected, found = theirs(image * 255) / 255, model.network(image)
+    assert float(expected.std()) > 0.1
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    # It can be kept as a model of ours.
+    kept = tmp_path / "mosaic.safetensors"
+    save_style_model(kept, model.network, model.description)
+    assert load_style_model(kept).name == "my_mosaic"
+
+
+def test_a_pth_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.pth"
+    torch.save({"weight": torch.zeros(3)}, path)
+    with pytest.raises(ModelFileError, match="not a network of pytorch/examples"):
+        load_style_model(path)
+    state = ExamplesNetwork().state_dict()
+    del state["in5.bias"]
+    torch.save(state, path)
+    with pytest.raises(ModelFileError, match="lacks the network's decoder.1.1.bias"):
+        load_style_model(path)
