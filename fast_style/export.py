@@ -1,0 +1,237 @@
+"""python -m fast_style.export CKPT OUT.onnx: a style model for other runtimes, checked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
+from fast_style.commands import end
+from fast_style.files import write_atomically
+from fast_style.network import SMALLEST_SIDE
+
+PROGRAM = "export"
+# By the ending of the file's name.
+FORMATS = {".onnx": "onnx", ".xml": "openvino", ".pt": "torchscript"}
+LARGEST_SIDE = 100_000  # px, for the exporter; the graph itself has no limit
+MOST_PICTURES = 1024
+CHECKED_SIZES = ((1, 64, 64), (2, 75, 98))  # batch, height, width
+TOLERANCE = 2 / 255  # mean difference of a result, in [0, 1]
+Runner = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+
+
+class Portable(nn.Module):
+    """The network with the range of its pictures inside, clamped.
+
+    Args:
+        network: Of a style model.
+        value_range: What white is: 1 or 255.
+    """
+
+    def __init__(self, network: nn.Module, value_range: int) -> None:
+        super().__init__()
+        self.network = network
+        self.value_range = float(value_range)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the stylised pictures, ``(N, 3, H, W)``, same range as given."""
+        stylized: Tensor = self.network(image / self.value_range)
+        return stylized.clamp(0, 1) * self.value_range
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's arguments."""
+    result = argparse.ArgumentParser(
+        prog=f"python -m fast_style.{PROGRAM}",
+        description="Write a style model for another runtime: RGB (N, 3, H, W), any batch, height "
+        "and width from 32 px. The file is kept if its results agree with PyTorch's.",
+    )
+    result.add_argument("model", metavar="CKPT", help="a style model, or a released style")
+    endings = ", ".join(f"{ending} ({name})" for ending, name in FORMATS.items())
+    result.add_argument("output", metavar="OUT", type=Path, help=f"ends in {endings}")
+    result.add_argument(
+        "--range",
+        type=int,
+        choices=(1, 255),
+        default=1,
+        help="of the pictures, in and out: 0 to 1 or 0 to 255 (%(default)s)",
+    )
+    result.add_argument(
+        "--half", action="store_true", help="weights in float16: half the size (onnx, openvino)"
+    )
+    result.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, 2 for wrong use or a failed check, or 130 if interrupted."""
+    options = parser().parse_args(argv)
+    return end(PROGRAM, lambda: _run(options))
+
+
+def export(model: StyleModel, output: Path, value_range: int = 1, half: bool = False) -> None:
+    """Write a style model in the format that ``output``'s ending names.
+
+    Args:
+        model: As ``load_style_model`` returns it.
+        output: Ends in one of ``FORMATS``; OpenVINO writes a ``.bin`` beside it.
+        value_range: What white is in the pictures it takes and gives: 1 or 255.
+        half: Keep the weights in float16.
+
+    Raises:
+        ValueError: Another ending, ``half`` where it can't be, or a package that is missing.
+        ModelFileError: The exported model's results are not PyTorch's.
+        OSError: The file can't be written.
+    """
+    form = FORMATS.get(output.suffix)
+    if form is None:
+        raise ValueError(f"{output} must end in {', '.join(FORMATS)}")
+    if half and form == "torchscript":
+        raise ValueError(f"--half is for .onnx and .xml, found {output}")
+    portable = Portable(model.network, value_range).eval()
+    metadata = _metadata(model, value_range)
+    writers: dict[str, Callable[..., Runner]] = {
+        "onnx": _write_onnx,
+        "openvino": _write_openvino,
+        "torchscript": _write_torchscript,
+    }
+    # In a folder of its own: some formats are two files, and none is kept before it is checked.
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporters, about themselves
+        draft = Path(folder) / output.name
+        runner = writers[form](portable, draft, metadata, half)
+        _check(portable, runner, value_range, str(output))
+        for written in sorted(Path(folder).iterdir()):  # .bin before .xml
+            with write_atomically(output.with_name(written.name)) as temporary:
+                shutil.copyfile(written, temporary)
+
+
+def _run(options: argparse.Namespace) -> int:
+    output: Path = options.output
+    if output.exists() and not options.overwrite:
+        raise ValueError(f"{output} exists; --overwrite replaces it")
+    export(load_style_model(options.model), output, options.range, options.half)
+    print(output)
+    return 0
+
+
+def _metadata(model: StyleModel, value_range: int) -> dict[str, str]:
+    return {
+        "name": model.name,
+        "range": f"0-{value_range}",
+        "layout": "RGB, (N, 3, H, W), H and W at least 32",
+        "licence": str(model.description.get("licence") or "not stated"),
+        "fast_style": json.dumps(model.description, sort_keys=True),
+    }
+
+
+def _example(shape: tuple[int, int, int], value_range: int) -> Tensor:
+    """Return pictures of smooth noise, as photographs are smooth."""
+    generator = torch.Generator().manual_seed(0)
+    batch, height, width = shape
+    coarse = torch.rand(batch, 3, 9, 9, generator=generator)
+    return value_range * nn.functional.interpolate(coarse, (height, width), mode="bilinear")
+
+
+def _check(portable: Portable, runner: Runner, value_range: int, name: str) -> None:
+    for shape in CHECKED_SIZES:
+        image = _example(shape, value_range)
+        with torch.no_grad():
+            expected = portable(image).numpy()
+        found = runner(image.numpy())
+        if found.shape != expected.shape:
+            raise ModelFileError(
+                f"{name} is not kept: for {tuple(image.shape)} it gives {found.shape}"
+            )
+        difference = float(np.abs(found - expected).mean()) / value_range
+        if not difference <= TOLERANCE:
+            raise ModelFileError(
+                f"{name} is not kept: it differs from PyTorch by {difference * 255:.2f} levels of "
+                f"255 on average, {TOLERANCE * 255:.0f} at most were expected"
+            )
+
+
+def _dimensions() -> dict[int, Any]:
+    from torch.export import Dim
+
+    return {
+        0: Dim("batch", min=1, max=MOST_PICTURES),
+        2: Dim("height", min=SMALLEST_SIDE, max=LARGEST_SIDE),
+        3: Dim("width", min=SMALLEST_SIDE, max=LARGEST_SIDE),
+    }
+
+
+def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401, what torch.onnx needs
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+    except ImportError as error:
+        raise ValueError(
+            f"ONNX needs {error.name}: pip install 'fast-style-trainer[onnx]'"
+        ) from error
+    onnxruntime.set_default_logger_severity(3)  # errors only
+    program = torch.onnx.export(
+        portable,
+        (_example(CHECKED_SIZES[1], int(portable.value_range)),),
+        input_names=["image"],
+        output_names=["stylized"],
+        dynamic_shapes={"image": _dimensions()},
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    proto = program.model_proto
+    if half:
+        proto = convert_float_to_float16(proto, keep_io_types=True)
+    onnx.helper.set_model_props(proto, metadata)
+    onnx.save(proto, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda image: session.run(None, {"image": image})[0]
+
+
+def _write_openvino(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
+    try:
+        import openvino
+    except ImportError as error:
+        raise ValueError(
+            "OpenVINO's files need openvino: pip install 'fast-style-trainer[openvino]'"
+        ) from error
+    with tempfile.TemporaryDirectory() as folder:
+        intermediate = Path(folder) / "model.onnx"
+        _write_onnx(portable, intermediate, metadata, half=False)
+        converted = openvino.convert_model(intermediate)
+    for key, value in metadata.items():
+        converted.set_rt_info(value, ["fast_style", key])
+    openvino.save_model(converted, path, compress_to_fp16=half)
+    compiled = openvino.Core().compile_model(path, "CPU")
+    return lambda image: np.asarray(compiled(image)[0])
+
+
+def _write_torchscript(
+    portable: Portable, path: Path, metadata: dict[str, str], half: bool
+) -> Runner:
+    example = _example(CHECKED_SIZES[1], int(portable.value_range))
+    traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+        portable, example, check_trace=False
+    )
+    torch.jit.save(traced, path, _extra_files=metadata)
+    loaded = torch.jit.load(path)  # type: ignore[no-untyped-call]
+    return lambda image: loaded(torch.from_numpy(image)).detach().numpy()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

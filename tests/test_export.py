@@ -1,0 +1,160 @@
+"""Exported models: their own runtime's results against ours, any size, metadata, refusals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fast_style import export
+from fast_style.checkpoint import StyleModel, load_style_model
+from fast_style.export import CHECKED_SIZES
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+pytestmark = pytest.mark.filterwarnings("ignore")  # the exporters' own
+
+
+def run_onnx(path: Path) -> Callable[[Any], Any]:
+    session = onnxruntime.InferenceSession(path)
+    return lambda image: session.run(None, {"image": image})[0]
+
+
+def run_openvino(path: Path) -> Callable[[Any], Any]:
+    compiled = pytest.importorskip("openvino").Core().compile_model(path, "CPU")
+    return lambda image: compiled(image)[0]
+
+
+def run_torchscript(path: Path) -> Callable[[Any], Any]:
+    module = torch.jit.load(path)
+    return lambda image: module(torch.from_numpy(image)).detach().numpy()
+
+
+RUNNERS = {".onnx": run_onnx, ".xml": run_openvino, ".pt": run_torchscript}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "value_range"), [(".onnx", 255), (".xml", 1), (".pt", 1), (".pt", 255)]
+)
+def test_results_are_those_of_pytorch_at_any_size(
+    suffix: str, value_range: int, tiny_model: Path, tmp_path: Path
+) -> None:
+    if suffix == ".xml":
+        pytest.importorskip("openvino")
+    output = tmp_path / f"model{suffix}"
+    options = [str(tiny_model), str(output), "--range", str(value_range)]
+    assert export.main(options) == 0
+    runner = RUNNERS[suffix](output)
+    network = load_style_model(tiny_model).network
+    for shape in ((1, 3, 32, 32), (3, 3, 33, 70), (1, 3, 101, 66)):
+        assert (shape[0], *shape[2:]) not in CHECKED_SIZES
+        image = np.random.default_rng(0).random(shape, dtype=np.float32)
+        with torch.no_grad():
+            expected = network(torch.from_numpy(image)).clamp(0, 1).numpy()
+        found = runner(image * value_range) / value_range
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).mean() < 0.5 / 255
+
+
+def test_half_the_size(tiny_model: Path, tmp_path: Path) -> None:
+    output = tmp_path / "half.onnx"
+    assert export.main([str(tiny_model), str(output), "--half"]) == 0
+    image = np.random.default_rng(0).random((1, 3, 64, 64), dtype=np.float32)
+    found = run_onnx(output)(image)
+    with torch.no_grad():
+        expected = load_style_model(tiny_model).network(torch.from_numpy(image)).clamp(0, 1).numpy()
+    assert found.dtype == np.float32
+    assert np.abs(found - expected).mean() < 1 / 255
+    onnx = pytest.importorskip("onnx")
+    tensors = onnx.load(output).graph.initializer
+    weights = [tensor for tensor in tensors if len(tensor.dims) == 4]
+    assert weights
+    assert all(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in weights)
+
+
+def test_the_model_says_what_it_takes(tiny_model: Path, tmp_path: Path) -> None:
+    output = tmp_path / "model.onnx"
+    assert export.main([str(tiny_model), str(output), "--range", "255"]) == 0
+    session = onnxruntime.InferenceSession(output)
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata["range"] == "0-255"
+    assert metadata["name"] == "tiny"
+    assert json.loads(metadata["fast_style"])["network"]["name"] == "johnson"
+    (given,), (made,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, made.name) == ("image", "stylized")
+    assert [size for size in given.shape if isinstance(size, int)] == [3]
+
+
+def test_a_file_that_disagrees_is_not_kept(
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Were the exporter wrong about the network, nothing would be written."""
+    write = export._write_onnx
+
+    def wrong(portable: export.Portable, *rest: Any) -> Any:
+        runner = write(portable, *rest)
+        return lambda image: runner(image) + 0.1
+
+    monkeypatch.setattr(export, "_write_onnx", wrong)
+    output = tmp_path / "out" / "model.onnx"
+    assert export.main([str(tiny_model), str(output)]) == 2
+    assert "is not kept: it differs from PyTorch by 25.50 levels" in capsys.readouterr().err
+    assert not output.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{model}", "model.onx"], "model.onx must end in .onnx, .xml, .pt"),
+        (["{model}", "model.pt", "--half"], "--half is for .onnx and .xml"),
+        (["nowhere", "model.onnx"], "no style model nowhere"),
+    ],
+)
+def test_wrong_use(
+    arguments: list[str], message: str, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export.main([text.replace("{model}", str(tiny_model)) for text in arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_existing_file_is_kept(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "model.pt"
+    output.write_text("precious")
+    assert export.main([str(tiny_model), str(output)]) == 2
+    assert "--overwrite replaces it" in capsys.readouterr().err
+    assert output.read_text() == "precious"
+
+
+def test_a_missing_package_is_named(
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    assert export.main([str(tiny_model), str(tmp_path / "model.onnx")]) == 2
+    assert "pip install 'fast-style-trainer[onnx]'" in capsys.readouterr().err
+
+
+def test_any_network_can_be_exported(tmp_path: Path) -> None:
+    """The function behind the command, with a network that only scales."""
+
+    class Half(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image * 0.5
+
+    model = StyleModel(Half(), {"style": {"name": "half"}})
+    export.export(model, tmp_path / "half.onnx")
+    image = np.ones((1, 3, 40, 50), np.float32)
+    assert run_onnx(tmp_path / "half.onnx")(image).max() == 0.5
