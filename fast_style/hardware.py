@@ -56,6 +56,13 @@ def free_memory(device: torch.device) -> int:
     return free
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 by itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and cpu_has_bfloat16()
+
+
 def cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
     return any(getattr(torch.cpu, probe, bool)() for probe in BFLOAT16_PROBES)

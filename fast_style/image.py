@@ -54,8 +54,27 @@ class PictureError(ValueError):
 class Picture(NamedTuple):
     """A picture as read: its colours and, if the file has any, its transparency."""
 
-    rgb: Tensor  # (1, 3, H, W), float32, [0, 1], sRGB
+    levels: Tensor  # (1, 3, H, W), sRGB: uint8, or float32 in [0, 1] where that loses something
     alpha: Tensor | None  # (1, 1, H, W), float32, [0, 1]; 0 is transparent
+
+    @property
+    def rgb(self) -> Tensor:
+        """The colours, ``(1, 3, H, W)``, float32 in [0, 1]."""
+        return as_float(self.levels)
+
+
+def as_float(levels: Tensor) -> Tensor:
+    """Return levels, uint8 or float already, as float in [0, 1]."""
+    if levels.dtype != torch.uint8:
+        return levels
+    return levels.to(torch.float32, memory_format=torch.contiguous_format) / 255
+
+
+def as_bytes(rgb: Tensor) -> Tensor:
+    """Return colours, float clamped to [0, 1] or uint8 already, as uint8."""
+    if rgb.dtype == torch.uint8:
+        return rgb
+    return (rgb.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def read_picture(path: str | Path) -> Picture:
@@ -153,15 +172,20 @@ def from_pil(image: Image.Image) -> Picture:
 
 
 def to_pil(rgb: Tensor, alpha: Tensor | None = None) -> Image.Image:
-    """Return ``rgb``, ``(1, 3, H, W)`` clamped to [0, 1], as an 8-bit image; RGBA with ``alpha``.
+    """Return ``rgb``, ``(1, 3, H, W)``, as an 8-bit image; RGBA with ``alpha``.
+
+    Args:
+        rgb: uint8, or float clamped to [0, 1].
+        alpha: ``(1, 1, H, W)``, likewise, or none.
 
     Raises:
         PictureError: ``rgb`` has values that are not finite numbers.
     """
-    if not torch.isfinite(rgb).all():
+    if rgb.dtype != torch.uint8 and not torch.isfinite(rgb).all():
         raise PictureError("the picture has values that are not finite numbers")
-    planes = rgb if alpha is None else torch.cat((rgb, alpha.to(rgb)), dim=1)
-    levels = (planes.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    levels = as_bytes(rgb)
+    if alpha is not None:
+        levels = torch.cat((levels, as_bytes(alpha).to(levels.device)), dim=1)
     return Image.fromarray(levels[0].permute(1, 2, 0).cpu().numpy())
 
 
@@ -201,7 +225,7 @@ def write_picture(
 
     Args:
         path: Ends in one of ``WRITABLE``; folders are created.
-        rgb: ``(1, 3, H, W)``, clamped to [0, 1].
+        rgb: ``(1, 3, H, W)``, uint8, or float clamped to [0, 1].
         alpha: ``(1, 1, H, W)`` in [0, 1], or none.
         quality: Of JPEG and WebP, 1 to 100.
 
@@ -211,7 +235,7 @@ def write_picture(
     path = Path(path)
     check_writable(path)
     if path.suffix.lower() in (".jpg", ".jpeg") and alpha is not None:
-        rgb, alpha = rgb.clamp(0, 1) * alpha + (1 - alpha), None
+        rgb, alpha = as_float(rgb).clamp(0, 1) * alpha + (1 - alpha), None
     try:
         image = to_pil(rgb, alpha)
         with write_atomically(path) as temporary:
@@ -239,14 +263,14 @@ def _picture(image: Image.Image) -> Picture:
     if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
         return Picture(_deep_grey(upright).repeat(1, 3, 1, 1), None)
     if not upright.has_transparency_data:
-        return Picture(_tensor(_to_srgb(upright)), None)
+        return Picture(_levels(_to_srgb(upright)), None)
     if upright.mode == "La":
         upright = upright.convert("LA")  # Pillow has no direct way to RGBA
     rgba = upright.convert("RGBA")
     opaque = rgba.convert("L" if upright.mode in ("L", "LA") else "RGB")
     if profile := image.info.get("icc_profile"):
         opaque.info["icc_profile"] = profile
-    return Picture(_tensor(_to_srgb(opaque)), _tensor(rgba.getchannel("A")))
+    return Picture(_levels(_to_srgb(opaque)), _tensor(rgba.getchannel("A")))
 
 
 def _deep_grey(image: Image.Image) -> Tensor:
@@ -299,7 +323,7 @@ def _flat_rgb(image: Image.Image) -> Image.Image:
         return image
     picture = _picture(image)
     if picture.alpha is None:
-        return to_pil(picture.rgb)
+        return to_pil(picture.levels)
     return to_pil(picture.rgb * picture.alpha + (1 - picture.alpha))
 
 
@@ -319,8 +343,12 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _levels(image: Image.Image) -> Tensor:
+    """Return an 8-bit image as ``(1, C, H, W)``, uint8."""
+    levels = torch.from_numpy(np.array(image))
+    return levels.view(*levels.shape[:2], -1).permute(2, 0, 1)[None]
+
+
 def _tensor(image: Image.Image) -> Tensor:
     """Return an 8-bit image as ``(1, C, H, W)``, float32, [0, 1]."""
-    levels = torch.from_numpy(np.array(image))
-    levels = levels.view(*levels.shape[:2], -1).permute(2, 0, 1)[None]
-    return levels.to(torch.float32, memory_format=torch.contiguous_format) / 255
+    return _levels(image).to(torch.float32, memory_format=torch.contiguous_format) / 255

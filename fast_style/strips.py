@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fast_style.hardware import free_memory
 from fast_style.network import (
     ConvNorm,
     Residual,
@@ -29,6 +30,7 @@ from fast_style.network import (
 QUARTER = 4  # px of the picture to a pixel at quarter resolution
 ENCODER_HALO = 2  # rows at quarter resolution: 8 px, the encoder looks 7 px far
 DECODER_HALO = 4  # the decoder and the output look 11 px far, at most 13
+SCRATCH_SHARE = 0.25  # of the free memory, that intermediate results may take
 Rows = tuple[int, int]  # first, and one past the last
 
 
@@ -134,9 +136,10 @@ class StripPainter:
         height: Of the picture, px, at least 32.
         width: Of the picture, px, at least 32.
         strip: Rows of the picture in a strip, px.
-        on_disk: Keep intermediate results in a temporary file, not in memory.
         device: Where to compute.
         dtype: bfloat16 or float16 to autocast to, or float32.
+        on_disk: Keep intermediate results in a temporary file, not in memory; none to decide by
+            the memory that is free.
     """
 
     def __init__(
@@ -145,9 +148,9 @@ class StripPainter:
         height: int,
         width: int,
         strip: int,
-        on_disk: bool = False,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        on_disk: bool | None = None,
     ) -> None:
         self.network = network
         self.height, self.width = height, width
@@ -174,7 +177,11 @@ class StripPainter:
             for module in part.modules()
             if isinstance(module, nn.Conv2d)
         )
-        sizes = (channels, self.quarter_height, self.quarter_width, self.on_disk)
+        on_disk = self.on_disk
+        if on_disk is None:
+            needed = 2 * 2 * channels * self.quarter_height * self.quarter_width  # two of float16
+            on_disk = needed > SCRATCH_SHARE * free_memory(torch.device("cpu"))
+        sizes = (channels, self.quarter_height, self.quarter_width, on_disk)
         self._rows = rows
         self._trunk = Scratch(*sizes)  # what the residuals are added to
         self._branch = Scratch(*sizes)  # the last convolution, not normalised

@@ -11,11 +11,28 @@ import torch
 from torch import Tensor
 
 from fast_style.checkpoint import StyleModel, load_style_model
-from fast_style.checks import check_range
-from fast_style.hardware import resolve_device
-from fast_style.image import Picture, PillowImage, array_like, from_array, from_pil, to_pil
+from fast_style.checks import check_image, check_range
+from fast_style.hardware import free_memory, has_bfloat16, resolve_device
+from fast_style.image import (
+    Picture,
+    PillowImage,
+    array_like,
+    as_bytes,
+    as_float,
+    from_array,
+    from_pil,
+    to_pil,
+)
+from fast_style.network import SMALLEST_SIDE, TransformerNetwork
+from fast_style.strips import QUARTER, StripPainter
 
 AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])
+
+
+WHOLE_BYTES_PER_PIXEL = 500  # peak memory of a picture done at once, measured
+MOST_OF_MEMORY = 0.5  # of what is free, that a picture done at once may take
+STRIP_BYTES = 2**28  # that a strip may take
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class Style:
@@ -24,70 +41,133 @@ class Style:
     Args:
         model: As ``load_style_model`` returns it.
         device: ``auto`` (the GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ...
+        precision: ``auto`` (bfloat16 where the hardware computes in it), ``float32`` or
+            ``bfloat16``. Results differ by a third of a level of 255 on average.
 
     Raises:
-        ValueError: There is no such device.
+        ValueError: There is no such device or precision.
     """
 
-    def __init__(self, model: StyleModel, device: str = "auto") -> None:
+    def __init__(self, model: StyleModel, device: str = "auto", precision: str = "auto") -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, found {precision!r}")
         self.device = resolve_device(device)
         self.network = model.network.to(self.device)
+        if precision == "auto":
+            precision = "bfloat16" if has_bfloat16(self.device) else "float32"
+        self.dtype = getattr(torch, precision)
         self.name = model.name
         self.description = model.description
 
-    def __call__(self, image: AnyImage) -> AnyImage:
+    def __call__(self, image: AnyImage, tile: str | int = "auto") -> AnyImage:
         """Return the picture in this style: same kind, same size.
 
         Args:
             image: A Pillow image of any mode (transparency is kept), an array ``(H, W)``,
                 ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float in [0, 1] (three or four channels
                 come back), or a tensor ``(3, H, W)`` or ``(N, 3, H, W)``, float in [0, 1].
+            tile: As in ``paint``.
 
         Raises:
-            ValueError: Another shape or type, or a side of less than 32 px.
+            ValueError: Another shape or type, values outside [0, 1], or a side below 32 px.
         """
         if isinstance(image, Tensor):
             if image.ndim == 3:
-                return self.paint(image[None])[0].to(image)
-            return self.paint(image).to(image)
+                return self.paint(image[None], tile)[0].to(image)
+            return self.paint(image, tile).to(image)
         if isinstance(image, np.ndarray):
             picture = from_array(image)
-            return array_like(image, self.paint(picture.rgb), picture.alpha)
+            return array_like(image, self.paint(picture.rgb, tile), picture.alpha)
         if isinstance(image, PillowImage):
-            picture = from_pil(image)
-            return to_pil(self.paint(picture.rgb), picture.alpha)
+            painted = self.paint_picture(from_pil(image), tile)
+            return to_pil(painted.levels, painted.alpha)
         raise ValueError(f"expected a Pillow image, an array or a tensor, found {type(image)}")
 
-    def paint(self, rgb: Tensor) -> Tensor:
+    def paint(self, rgb: Tensor, tile: str | int = "auto") -> Tensor:
         """Return the stylised pictures, ``(N, 3, H, W)`` float32 in [0, 1], on the CPU or as given.
 
         Args:
             rgb: ``(N, 3, H, W)``, float in [0, 1].
+            tile: ``auto`` (in strips, if the memory is too small for the whole), ``off``, or the
+                rows of a strip, px. The result is the same.
 
         Raises:
-            ValueError: Another shape or type, values outside [0, 1], or a side of less than 32 px.
+            ValueError: Another shape or type, values outside [0, 1], or a side below 32 px.
         """
-        if rgb.is_floating_point() and rgb.numel():
-            check_range(rgb)
-        with torch.no_grad():
-            inputs = rgb.to(self.device, torch.float32) if rgb.is_floating_point() else rgb
-            stylized: Tensor = self.network(inputs)
-            return stylized.clamp_(0, 1).to(rgb.device)
+        check_image(rgb, SMALLEST_SIDE)
+        check_range(rgb)
+        if rgb.shape[0] > 1:
+            return torch.cat([self.paint(one, tile) for one in rgb.split(1)])  # type: ignore[no-untyped-call]
+        result = torch.empty_like(rgb, dtype=torch.float32)
+        self._paint(rgb, result, tile)
+        return result
 
-    def paint_picture(self, picture: Picture) -> Picture:
-        """Return a picture as read from a file, stylised, its transparency kept."""
-        return Picture(self.paint(picture.rgb), picture.alpha)
+    def paint_picture(self, picture: Picture, tile: str | int = "auto") -> Picture:
+        """Return a picture as read from a file, stylised, its transparency kept.
+
+        Args:
+            picture: Of at least 32 px a side; 8 bits stay 8 bits.
+            tile: As in ``paint``.
+
+        Raises:
+            ValueError: A side below 32 px.
+        """
+        result = torch.empty_like(picture.levels)
+        self._paint(picture.levels, result, tile)
+        return Picture(result, picture.alpha)
+
+    @torch.no_grad()
+    def _paint(self, levels: Tensor, result: Tensor, tile: str | int) -> None:
+        """Stylise one picture, ``(1, 3, H, W)``, uint8 or float, into ``result``."""
+        height, width = levels.shape[-2:]
+
+        def rows(first: int, end: int) -> Tensor:
+            return as_float(levels[..., first:end, :]).to(self.device, torch.float32)
+
+        def put(top: int, piece: Tensor) -> None:
+            if result.dtype == torch.uint8:
+                piece = as_bytes(piece)
+            result[..., top : top + piece.shape[-2], :] = piece
+
+        strip = self._strip(height, width, tile)
+        if strip is None:
+            reduced = self.dtype != torch.float32
+            with torch.autocast(self.device.type, self.dtype, enabled=reduced):
+                whole = self.network(rows(0, height))
+            put(0, whole.float().clamp_(0, 1))
+            return
+        assert isinstance(self.network, TransformerNetwork)
+        painter = StripPainter(self.network, height, width, strip, self.device, self.dtype)
+        painter.paint(rows, put)
+
+    def _strip(self, height: int, width: int, tile: str | int) -> int | None:
+        """Return the rows of a strip, none for the whole picture."""
+        if tile == "off":
+            return None
+        if tile == "auto":
+            free = free_memory(self.device) * MOST_OF_MEMORY
+            if WHOLE_BYTES_PER_PIXEL * height * width < free:
+                return None
+            return max(QUARTER, STRIP_BYTES // (WHOLE_BYTES_PER_PIXEL * width))
+        if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
+            raise ValueError(f"tile is auto, off or a number of rows, found {tile!r}")
+        return tile
 
     def __repr__(self) -> str:
         """Name the style and the device."""
         return f"Style({self.name!r}, device={str(self.device)!r})"
 
 
-def load(name_or_path: str | Path, device: str = "auto") -> Style:
+def load(name_or_path: str | Path, device: str = "auto", precision: str = "auto") -> Style:
     """Load a released style by name, or a style model or checkpoint by path.
+
+    Args:
+        name_or_path: As ``load_style_model`` takes it.
+        device: As ``Style``'s.
+        precision: As ``Style``'s.
 
     Raises:
         ModelFileError: Missing, damaged, from a later version, or not ours.
-        ValueError: There is no such device.
+        ValueError: There is no such device or precision.
     """
-    return Style(load_style_model(name_or_path), device)
+    return Style(load_style_model(name_or_path), device, precision)

@@ -32,6 +32,13 @@ def parser() -> argparse.ArgumentParser:
         help="the file to write, or a folder for several; PNG, JPEG or WebP by its extension "
         "(default: IMG_STYLE beside each picture)",
     )
+    result.add_argument(
+        "--tile",
+        default="auto",
+        metavar="ROWS",
+        help="in strips of so many rows: less memory, the same picture; off, or auto: if the "
+        "memory is too small for the whole (auto)",
+    )
     result.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
     result.add_argument("--overwrite", action="store_true", help="replace files that exist")
     return result
@@ -71,7 +78,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
     images: list[Path] = arguments.images
     output: Path | None = arguments.output
+    tile = int(arguments.tile) if arguments.tile.isdecimal() else arguments.tile
     try:
+        if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
+            raise ValueError(f"--tile is auto, off or a number of rows, found {tile}")
         to_folder = output is not None and (len(images) > 1 or not output.suffix or output.is_dir())
         if output is not None and not to_folder:
             check_writable(output)
@@ -94,8 +104,8 @@ def _run(arguments: argparse.Namespace) -> int:
                 raise PictureError(f"{target} would replace another picture of this run")
             if target.exists() and not arguments.overwrite:
                 raise PictureError(f"{target} exists; --overwrite replaces it")
-            picture = style.paint_picture(read_picture(image))
-            write_picture(target, picture.rgb, picture.alpha)
+            picture = style.paint_picture(read_picture(image), tile)
+            write_picture(target, picture.levels, picture.alpha)
         except PictureError as error:
             _fail(error)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:

@@ -43,7 +43,7 @@ def in_strips(network: TransformerNetwork, image: Tensor, strip: int, on_disk: b
     def put(top: int, piece: Tensor) -> None:
         result[..., top : top + piece.shape[-2], :] = piece
 
-    StripPainter(network, height, width, strip, on_disk).paint(rows, put)
+    StripPainter(network, height, width, strip, on_disk=on_disk).paint(rows, put)
     assert max(asked) <= max(4, strip) + 2 * 8
     return result
 

@@ -15,7 +15,8 @@ from torch import nn
 
 import fast_style
 from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
-from fast_style.image import Picture, from_pil, to_pil
+from fast_style.image import Picture, as_bytes, from_pil, to_pil
+from fast_style.strips import StripPainter
 from fast_style.style import Style, load
 
 HEIGHT, WIDTH = 33, 47
@@ -23,7 +24,7 @@ HEIGHT, WIDTH = 33, 47
 
 @pytest.fixture(scope="module")
 def style(tiny_model: Path) -> Style:
-    return load(tiny_model, "cpu")
+    return load(tiny_model, "cpu", precision="float32")
 
 
 def per_pixel(scale: float, shift: float) -> Style:
@@ -32,7 +33,8 @@ def per_pixel(scale: float, shift: float) -> Style:
     with torch.no_grad():
         network.weight.copy_(scale * torch.eye(3).view(3, 3, 1, 1))
         network.bias.fill_(shift)
-    return Style(StyleModel(network.requires_grad_(False), {"style": {"name": "plain"}}), "cpu")
+    model = StyleModel(network.requires_grad_(False), {"style": {"name": "plain"}})
+    return Style(model, "cpu", precision="float32")
 
 
 def pixels(*shape: int) -> npt.NDArray[np.uint8]:
@@ -263,8 +265,62 @@ def test_a_picture_keeps_its_alpha(style: Style) -> None:
     assert isinstance(stylized, Picture)
     assert stylized.alpha is not None
     assert torch.equal(stylized.alpha, picture.alpha)
-    assert torch.equal(stylized.rgb, style.paint(picture.rgb))
+    assert torch.equal(stylized.levels, as_bytes(style.paint(picture.rgb)))
     assert style.paint_picture(Picture(picture.rgb, None)).alpha is None
+
+
+# Sizes and precision
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_strips_give_the_same_picture(style: Style, kind: str) -> None:
+    array = pixels(150, 70, 3)
+    image = array if kind == "uint8" else (array / np.float32(255))
+    whole, in_strips = style(image, tile="off"), style(image, tile=32)
+    scale = 1 if kind == "uint8" else 255
+    difference = np.abs(whole.astype(float) - in_strips.astype(float)) * scale
+    assert difference.mean() < 0.2
+    assert difference.max() <= 2
+
+
+def test_a_picture_too_large_for_the_memory_is_done_in_strips(
+    style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+    paint = StripPainter.paint
+
+    def spy(self: StripPainter, *arguments: Any) -> None:
+        used.append(self.rows)
+        paint(self, *arguments)
+
+    monkeypatch.setattr(StripPainter, "paint", spy)
+    image = pixels(150, 70, 3)
+    style(image)
+    assert not used
+    monkeypatch.setattr("fast_style.style.free_memory", lambda device: 150 * 70 * 900)
+    style(image)
+    assert len(used) == 1
+    style(image, tile="off")
+    assert len(used) == 1
+
+
+@pytest.mark.parametrize("tile", [0, -4, "yes", True, 1.5])
+def test_other_tiles_are_refused(style: Style, tile: Any) -> None:
+    with pytest.raises(ValueError, match="tile is auto, off or a number of rows, found"):
+        style(pixels(HEIGHT, WIDTH, 3), tile=tile)
+
+
+def test_bfloat16_is_as_good(tiny_model: Path) -> None:
+    """Results agree within 2 levels of 255 on average."""
+    image = pixels(96, 64, 3)
+    exact = load(tiny_model, "cpu", precision="float32")(image).astype(float)
+    reduced = load(tiny_model, "cpu", precision="bfloat16")(image).astype(float)
+    assert 0 < np.abs(exact - reduced).mean() < 2
+
+
+def test_another_precision_is_refused(tiny_model: Path) -> None:
+    with pytest.raises(ValueError, match="one of auto, float32, bfloat16, found 'float8'"):
+        load(tiny_model, "cpu", precision="float8")
 
 
 def test_four_threads_get_what_one_gets(style: Style) -> None:

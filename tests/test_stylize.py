@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 import fast_style
 from fast_style.checkpoint import save_style_model
-from fast_style.image import read_picture, to_pil
+from fast_style.image import Picture, read_picture, to_pil
 from fast_style.network import build_network
 from fast_style.resources import shipped_styles
 from fast_style.style import Style, load
@@ -347,14 +347,14 @@ def test_memory_that_runs_out_at_one_picture(
 ) -> None:
     large = photograph(tmp_path / "large.png", 60, 40)
     small = photograph(tmp_path / "small.png", 40, 40)
-    paint = Style.paint
+    paint = Style.paint_picture
 
-    def paint_small(style: Style, rgb: torch.Tensor) -> torch.Tensor:
-        if rgb.shape[-1] == 60:
+    def paint_small(style: Style, picture: Picture, tile: str | int) -> Picture:
+        if picture.levels.shape[-1] == 60:
             raise error
-        return paint(style, rgb)
+        return paint(style, picture, tile)
 
-    monkeypatch.setattr(Style, "paint", paint_small)
+    monkeypatch.setattr(Style, "paint_picture", paint_small)
     code, out, err = run(capsys, tiny_model, large, small)
     assert (code, out) == (1, f"{tmp_path / 'small_tiny.png'}\n")
     assert_one_line(err, "cannot stylise", str(large), "llocate 20 GiB")
