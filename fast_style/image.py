@@ -77,8 +77,11 @@ def as_bytes(rgb: Tensor) -> Tensor:
     return (rgb.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def read_picture(path: str | Path) -> Picture:
+def read_picture(path: str | Path | io.BytesIO) -> Picture:
     """Read a picture file: upright (EXIF), in sRGB (ICC), any of Pillow's modes, 8 to 32 bits.
+
+    Args:
+        path: Of the file; or its bytes.
 
     Raises:
         PictureError: The file is missing, not a picture, damaged or too large.
@@ -234,18 +237,39 @@ def write_picture(
     """
     path = Path(path)
     check_writable(path)
-    if path.suffix.lower() in (".jpg", ".jpeg") and alpha is not None:
-        rgb, alpha = as_float(rgb).clamp(0, 1) * alpha + (1 - alpha), None
     try:
-        image = to_pil(rgb, alpha)
+        image, options = _to_save(rgb, alpha, path.suffix, quality)
         with write_atomically(path) as temporary:
-            if path.suffix.lower() == ".png":
-                image.save(temporary)
-            else:
-                image.save(temporary, quality=quality, subsampling=0)
+            image.save(temporary, **options)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot write {path}: {reason}") from error
+
+
+def encode_picture(
+    rgb: Tensor, alpha: Tensor | None = None, suffix: str = ".png", quality: int = QUALITY
+) -> bytes:
+    """Return the bytes of the file that ``write_picture`` would write.
+
+    Raises:
+        PictureError: ``rgb`` has values that are not finite numbers.
+    """
+    image, options = _to_save(rgb, alpha, suffix, quality)
+    buffer = io.BytesIO()
+    image.save(buffer, format=Image.registered_extensions()[suffix.lower()], **options)
+    return buffer.getvalue()
+
+
+def _to_save(
+    rgb: Tensor, alpha: Tensor | None, suffix: str, quality: int
+) -> tuple[Image.Image, dict[str, Any]]:
+    """Return the image as a file of this type holds it, and Pillow's options for it."""
+    if suffix.lower() in (".jpg", ".jpeg") and alpha is not None:
+        rgb, alpha = as_float(rgb).clamp(0, 1) * alpha + (1 - alpha), None
+    options: dict[str, Any] = (
+        {} if suffix.lower() == ".png" else {"quality": quality, "subsampling": 0}
+    )
+    return to_pil(rgb, alpha), options
 
 
 def check_writable(path: Path) -> None:
@@ -285,11 +309,12 @@ def _deep_grey(image: Image.Image) -> Tensor:
 
 
 @contextmanager
-def _open(path: str | Path) -> Iterator[Image.Image]:
+def _open(path: str | Path | io.BytesIO) -> Iterator[Image.Image]:
     """Open a picture file; every way in which that and the body fail is a ``PictureError``."""
-    path = Path(path)
-    with _pictures_errors(str(path)):
-        if path.is_dir():
+    if isinstance(path, str):
+        path = Path(path)
+    with _pictures_errors("the stream" if isinstance(path, io.BytesIO) else str(path)):
+        if isinstance(path, Path) and path.is_dir():
             raise PictureError(f"cannot read {path}: it is a folder, expected a picture file")
         with _OPENING, warnings.catch_warnings():
             # Between Pillow's limit and twice that it warns; beyond it raises, handled below.

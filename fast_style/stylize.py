@@ -4,26 +4,54 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fast_style.resources import shipped_styles
+
+if TYPE_CHECKING:
+    from fast_style.controls import Controls
+    from fast_style.image import Picture
+    from fast_style.inputs import Input
+    from fast_style.style import Style
+
+PROGRAM = "stylize"
+T = TypeVar("T")
+SHEET_SIZE = 512  # px, longer side of a picture on a sheet
+
+
+class Work(NamedTuple):
+    """What to do to each picture."""
+
+    styles: dict[str, Style]
+    blend: dict[str, float]  # weights of the styles, if one picture is made of all
+    controls: Controls
+    tile: str | int
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
     names = ", ".join(shipped_styles()) or "none"
     result = argparse.ArgumentParser(
-        prog="python -m fast_style.stylize",
+        prog=f"python -m fast_style.{PROGRAM}",
+        usage="%(prog)s [options] CKPT IMG...\n       %(prog)s [options] --style A,B IMG...",
         description="Paint photographs in a trained style.",
     )
     result.add_argument(
-        "model",
-        metavar="CKPT",
-        help=f"a .safetensors style model, a .ckpt of a training, or a released style ({names})",
+        "names",
+        metavar="CKPT IMG",
+        nargs="*",
+        help=f"a .safetensors style model, a .ckpt of a training, or a released style ({names}); "
+        "then picture files, folders, patterns, or - for standard input",
     )
-    result.add_argument("images", metavar="IMG", nargs="+", type=Path, help="picture files")
     result.add_argument(
         "-o",
         "--output",
@@ -32,6 +60,34 @@ def parser() -> argparse.ArgumentParser:
         help="the file to write, or a folder for several; PNG, JPEG or WebP by its extension "
         "(default: IMG_STYLE beside each picture)",
     )
+    result.add_argument("--list", action="store_true", help="show the released styles, and end")
+    result.add_argument("--style", metavar="A,B", help="styles or models, a result for each")
+    result.add_argument(
+        "--blend", metavar="A:0.7,B:0.3", help="styles and weights: one result, their mean"
+    )
+    result.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="OUT",
+        help="instead, one labelled sheet of every style (all, without --style) on every picture",
+    )
+    look = result.add_argument_group("look")
+    look.add_argument("--size", type=int, metavar="PX", help="longer side of the result (own)")
+    look.add_argument(
+        "--stroke", type=float, default=1.0, metavar="F", help="strokes so many times as large (1)"
+    )
+    look.add_argument(
+        "--strength", type=float, default=1.0, metavar="S", help="0, the photograph, to 1 (1)"
+    )
+    look.add_argument(
+        "--preserve-color",
+        nargs="?",
+        const="luminance",
+        metavar="match",
+        help="keep the photograph's colours: paint the luminance only, or =match their mean and "
+        "covariance",
+    )
+    result.add_argument("--quality", type=int, metavar="Q", help="of JPEG and WebP, 1 to 100 (95)")
     result.add_argument(
         "--tile",
         default="auto",
@@ -41,86 +97,342 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
     result.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    result.add_argument(
+        "--json", action="store_true", help="a line of JSON for each picture, on standard output"
+    )
     return result
 
 
-def output_path(image: Path, output: Path | None, style: str, to_folder: bool) -> Path:
-    """Return where the stylised ``image`` goes; a type that can't be written becomes PNG."""
-    from fast_style.image import WRITABLE
-
-    if output is not None and not to_folder:
-        return output
-    suffix = image.suffix if image.suffix.lower() in WRITABLE else ".png"
-    name = f"{image.stem}_{style}{suffix}"
-    return (output or image.parent) / name
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return 0, 1 if some pictures failed, 2 if none could be done, or 130."""
+    """Run the command; return 0, 1 if some pictures failed, 2 for wrong use, or 130."""
+    # --preserve-color takes a value only after =, or it would swallow the model's name.
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [f"{a}=luminance" if a == "--preserve-color" else a for a in arguments]
+    options = parser().parse_args(arguments)
+    previous = signal.getsignal(signal.SIGTERM)
     try:
-        return _run(parser().parse_args(argv))
+        signal.signal(signal.SIGTERM, _interrupt)
+    except ValueError:  # not in the main thread: the signals stay as they are
+        previous = None
+    try:
+        return _run(options)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold any bytes
+    if options.list:
+        for name, path in shipped_styles().items():
+            print(f"{name}\t{_credit(path)}")
+        return 0
     # Imported here so that --help does not wait for torch.
-    from fast_style.image import (
-        WRITABLE,
-        PictureError,
-        check_writable,
-        read_picture,
-        write_picture,
-    )
-    from fast_style.style import load
+    from fast_style.files import is_folder, user_path
+    from fast_style.image import check_writable
+    from fast_style.inputs import STREAM, Input, expand
 
-    images: list[Path] = arguments.images
-    output: Path | None = arguments.output
-    tile = int(arguments.tile) if arguments.tile.isdecimal() else arguments.tile
+    output: Path | None = options.output
     try:
-        if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
-            raise ValueError(f"--tile is auto, off or a number of rows, found {tile}")
-        to_folder = output is not None and (len(images) > 1 or not output.suffix or output.is_dir())
-        if output is not None and not to_folder:
-            check_writable(output)
-        if (
+        models, images = _models_and_images(options)
+        if options.sheet is not None:
+            check_writable(options.sheet)
+            if options.sheet.exists() and not options.overwrite:
+                raise ValueError(f"{options.sheet} exists; --overwrite replaces it")
+        streams = STREAM in images or str(output) == STREAM
+        if streams and (len(images) > 1 or (len(models) > 1 and not options.blend)):
+            raise ValueError("standard input and output are for one picture in one style")
+        pictures = [Input(Path(STREAM), Path())] if images == [STREAM] else expand(images, output)
+        several = len(pictures) > 1 or (len(models) > 1 and not options.blend)
+        folders = any(is_folder(user_path(image)) for image in images)
+        to_folder = (
             output is not None
-            and to_folder
-            and output.suffix.lower() in WRITABLE
-            and not output.is_dir()
-        ):
-            raise ValueError(f"{output} names a file; -o must be a folder for several pictures")
-        style = load(arguments.model, arguments.device)
+            and not streams
+            and (several or folders or not output.suffix or output.is_dir())
+        )
+        _check_output(output, to_folder, streams)
+        work = _work(models, options)
     except (ValueError, OSError) as error:
         return _fail(error, 2)
-    done = 0
-    written: set[Path] = set()
-    for image in images:
-        target = output_path(image, output, style.name, to_folder)
+    if options.sheet is not None:
+        return _sheet(pictures, work, options)
+    if str(output) == STREAM or (images == [STREAM] and output is None):
+        return _stream(pictures[0], work, options)
+    return _files(pictures, work, options, to_folder, folders)
+
+
+def _models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Return which models were named, and which pictures."""
+    names: list[str] = options.names
+    if options.style and options.blend:
+        raise ValueError("give --style or --blend, not both")
+    if options.blend:
+        models = list(_blend_weights(options.blend))
+    elif options.style:
+        models = [name for name in options.style.split(",") if name]
+    elif options.sheet is not None:
+        models = list(shipped_styles())
+    else:
+        models, names = names[:1], names[1:]
+    if not models:
+        raise ValueError("no style: name a released style or a model file first")
+    if not names:
+        raise ValueError(f"no picture: name files or folders after {models[0]}")
+    return models, names
+
+
+def _blend_weights(text: str) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for part in text.split(","):
+        name, colon, weight = part.rpartition(":")
         try:
-            if target in written:
-                raise PictureError(f"{target} would replace another picture of this run")
-            if target.exists() and not arguments.overwrite:
-                raise PictureError(f"{target} exists; --overwrite replaces it")
-            picture = style.paint_picture(read_picture(image), tile)
-            write_picture(target, picture.levels, picture.alpha)
-        except PictureError as error:
-            _fail(error)
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            _fail(f"cannot stylise {image}: {error}")
+            weights[name if colon else part] = float(weight) if colon else 1.0
+        except ValueError as error:
+            raise ValueError(f"--blend is NAME:WEIGHT,NAME:WEIGHT; found {part!r}") from error
+    return weights
+
+
+def _check_output(output: Path | None, to_folder: bool, streams: bool) -> None:
+    from fast_style.image import WRITABLE, check_writable
+    from fast_style.inputs import STREAM
+
+    if output is None or str(output) == STREAM:
+        return
+    if not to_folder:
+        check_writable(output)
+    elif output.suffix.lower() in WRITABLE and not output.is_dir():
+        raise ValueError(f"{output} names a file; -o must be a folder for several pictures")
+
+
+def _work(models: list[str], options: argparse.Namespace) -> Work:
+    """Load the models and check the controls."""
+    from fast_style.controls import Controls
+    from fast_style.style import load
+
+    tile = int(options.tile) if options.tile.isdecimal() else options.tile
+    if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
+        raise ValueError(f"--tile is auto, off or a number of rows, found {tile}")
+    if options.quality is not None and not 1 <= options.quality <= 100:
+        raise ValueError(f"--quality must be 1 to 100, found {options.quality}")
+    controls = Controls(options.size, options.stroke, options.strength, options.preserve_color)
+    controls.check()
+    styles: dict[str, Style] = {}
+    for model in models:
+        style = load(model, options.device)
+        if style.name in styles:
+            raise ValueError(f"two models are named {style.name}: their results would collide")
+        styles[style.name] = style
+    blend = _blend_weights(options.blend) if options.blend else {}
+    weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
+    if blend and (min(weights.values()) < 0 or not sum(weights.values()) > 0):
+        raise ValueError("the weights of a blend must be 0 or more, and not all 0")
+    return Work(styles, weights, controls, tile)
+
+
+def _results(picture: Picture, work: Work) -> Iterator[tuple[str, Picture]]:
+    """Yield the name of each style and the picture in it."""
+    from fast_style.controls import apply, blend
+
+    def painted(style: Style) -> Picture:
+        return apply(lambda one: style.paint_picture(one, work.tile), picture, work.controls)
+
+    if work.blend:
+        parts = [(painted(work.styles[name]), weight) for name, weight in work.blend.items()]
+        yield "blend", blend(parts)
+        return
+    for name, style in work.styles.items():
+        yield name, painted(style)
+
+
+def _files(
+    pictures: list[Input], work: Work, options: argparse.Namespace, to_folder: bool, folders: bool
+) -> int:
+    """Stylise files; the next is read and the last one written while one is painted."""
+    from tqdm import tqdm
+
+    from fast_style.image import QUALITY, PictureError, read_picture, write_picture
+    from fast_style.inputs import result_path
+
+    names = ["blend"] if work.blend else list(work.styles)
+    quality = options.quality or QUALITY
+    failed = kept = 0
+    taken: set[Path] = set()
+    bar = tqdm(
+        total=len(pictures),
+        unit="picture",
+        dynamic_ncols=True,
+        disable=len(pictures) < 2 or not sys.stderr.isatty(),
+    )
+
+    def report(error: Exception, path: Path) -> None:
+        nonlocal failed
+        failed += 1
+        text = error if isinstance(error, PictureError) else f"cannot stylise {path}: {error}"
+        bar.clear()
+        _fail(text)
+
+    def todo() -> Iterator[tuple[Input, dict[str, Path]]]:
+        """Yield the pictures that are not done yet, and the results they lack."""
+        nonlocal kept
+        for source in pictures:
+            targets = {}
+            for name in names:
+                target = result_path(source, options.output, name, to_folder)
+                if target in taken:
+                    replaced = f"{target} would replace another picture of this run"
+                    report(PictureError(replaced), source.path)
+                elif os.path.exists(target) and not options.overwrite:  # noqa: PTH110
+                    if folders:  # an interrupted run goes on
+                        kept += 1
+                    else:
+                        report(PictureError(f"{target} exists; --overwrite replaces it"), target)
+                else:
+                    targets[name] = target
+                    taken.add(target)
+            if targets:
+                yield source, targets
+            else:
+                bar.update()
+
+    def write(source: Path, target: Path, name: str, picture: Picture, seconds: float) -> None:
+        write_picture(target, picture.levels, picture.alpha, quality)
+        height, width = picture.levels.shape[-2:]
+        bar.clear()
+        if options.json:
+            device = str(next(iter(work.styles.values())).device)
+            record = {
+                "input": str(source),
+                "output": str(target),
+                "width": width,
+                "height": height,
+                "style": name,
+                "device": device,
+                "seconds": round(seconds, 3),
+            }
+            print(json.dumps(record), flush=True)
         else:
-            done += 1
-            written.add(target)
-            print(target)
-    if done == len(images):
-        return 0
-    return 1 if done else 2
+            print(target, flush=True)
+
+    writing: list[tuple[Path, Future[None]]] = []
+
+    def finish(most: int) -> None:
+        while len(writing) > most:
+            path, future = writing.pop(0)
+            _attempt(future.result, report, path)
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer, bar:
+        queue = todo()
+        ahead: tuple[Input, dict[str, Path], Future[Picture]] | None = None
+
+        def read_ahead() -> tuple[Input, dict[str, Path], Future[Picture]] | None:
+            for source, targets in queue:
+                return source, targets, reader.submit(read_picture, source.path)
+            return None
+
+        ahead = read_ahead()
+        while ahead is not None:
+            source, targets, future = ahead
+            ahead = read_ahead()
+            picture = _attempt(future.result, report, source.path)
+            if picture is not None:
+                wanted = work._replace(
+                    styles={n: s for n, s in work.styles.items() if work.blend or n in targets}
+                )
+                results = _results(picture, wanted)
+                for _ in targets:
+                    started_s = time.perf_counter()
+                    result = _attempt(lambda: next(results), report, source.path)  # noqa: B023
+                    if result is None:
+                        break
+                    name, painted = result
+                    seconds = time.perf_counter() - started_s
+                    finish(most=1)
+                    job = (source.path, targets[name], name, painted, seconds)
+                    writing.append((source.path, writer.submit(write, *job)))
+            bar.update()
+        finish(most=0)
+    if kept:
+        _fail(f"{kept} results were there already and are kept; --overwrite replaces them")
+    return 1 if failed else 0
 
 
-def _fail(error: object, code: int = 2) -> int:
-    print(f"fast_style.stylize: {' '.join(str(error).split())}", file=sys.stderr)
+def _attempt(
+    job: Callable[[], T], report: Callable[[Exception, Path], None], path: Path
+) -> T | None:
+    """Return what a job gives; report what may go wrong with a picture, and return none."""
+    try:
+        return job()
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        report(error, path)
+        return None
+
+
+def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
+    """Stylise one picture to standard output, from a file or from standard input."""
+    from fast_style.image import QUALITY, encode_picture, read_picture
+    from fast_style.inputs import STREAM
+
+    try:
+        stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
+        picture = read_picture(stream)
+        _, painted = next(_results(picture, work))
+        data = encode_picture(painted.levels, painted.alpha, ".png", options.quality or QUALITY)
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        return _fail(error, 1)
+    return 0
+
+
+def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> int:
+    """Write one sheet of all pictures in all styles."""
+    from fast_style.controls import Controls, apply
+    from fast_style.image import QUALITY, read_picture, write_picture
+    from fast_style.sheet import sheet
+
+    rows: list[list[Any]] = []
+    labels: list[str] = []
+    failed = 0
+    small = Controls(size=options.size or SHEET_SIZE)
+    wanted = work._replace(controls=work.controls._replace(size=None))
+    for source in pictures:
+        try:
+            photograph = apply(lambda one: one, read_picture(source.path), small)
+            results = list(_results(photograph, wanted))
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            failed += 1
+            _fail(error)
+            continue
+        rows.append([photograph.rgb, *(picture.rgb for _, picture in results)])
+        labels = ["photograph", *(name for name, _ in results)]
+    try:
+        if rows:
+            picture = sheet(rows, labels)
+            write_picture(options.sheet, picture, quality=options.quality or QUALITY)
+            print(options.sheet)
+    except (ValueError, OSError) as error:
+        failed += 1
+        _fail(error)
+    return 1 if failed else 0
+
+
+def _credit(path: Path) -> str:
+    """Return the painting of a released style, as its file says, without loading torch."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(json.loads(file.read(size))["__metadata__"]["fast_style"])
+    return str(header["style"].get("credit") or "")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(error: object, code: int = 1) -> int:
+    print(f"fast_style.{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
     return code
 
 

@@ -18,10 +18,11 @@ from safetensors.torch import save_file
 import fast_style
 from fast_style.checkpoint import save_style_model
 from fast_style.image import Picture, read_picture, to_pil
+from fast_style.inputs import Input, result_path
 from fast_style.network import build_network
 from fast_style.resources import shipped_styles
 from fast_style.style import Style, load
-from fast_style.stylize import main, output_path, parser
+from fast_style.stylize import main, parser
 
 TINY: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 Capture = pytest.CaptureFixture[str]
@@ -162,11 +163,11 @@ def test_pictures_of_the_same_name_do_not_replace_each_other(
         assert_one_line(err, "photo")
 
 
-def test_output_path() -> None:
-    photo = Path("in/photo.tif")
-    assert output_path(photo, None, "tiny", False) == Path("in/photo_tiny.png")
-    assert output_path(photo, Path("out"), "tiny", True) == Path("out/photo_tiny.png")
-    assert output_path(photo, Path("out.jpg"), "tiny", False) == Path("out.jpg")
+def test_result_path() -> None:
+    photo = Input(Path("in/a/photo.tif"), Path("a"))
+    assert result_path(photo, None, "tiny", False) == Path("in/a/photo_tiny.png")
+    assert result_path(photo, Path("out"), "tiny", True) == Path("out/a/photo_tiny.png")
+    assert result_path(photo, Path("out.jpg"), "tiny", False) == Path("out.jpg")
 
 
 @pytest.mark.parametrize("name", ["a/b", "/../../evil", "../evil", "..", "/", "a\\b", "a\nb"])
@@ -247,11 +248,11 @@ def test_a_file_that_exists_is_kept(tmp_path: Path, tiny_model: Path, capsys: Ca
     target = tmp_path / "photo_tiny.png"
     target.write_bytes(b"dear to me")
     code, out, err = run(capsys, tiny_model, image)
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert_one_line(err, str(target), "--overwrite")
     assert target.read_bytes() == b"dear to me"
     code, out, err = run(capsys, tiny_model, image, "-o", target)
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert_one_line(err, str(target), "--overwrite")
     assert target.read_bytes() == b"dear to me"
 
@@ -271,7 +272,7 @@ def test_a_photograph_is_not_overwritten_by_itself(
     image = photograph(tmp_path / "photo.png")
     before = image.read_bytes()
     code, _, err = run(capsys, tiny_model, image, "-o", image)
-    assert code == 2
+    assert code == 1
     assert_one_line(err, "--overwrite")
     assert image.read_bytes() == before
 
@@ -306,7 +307,8 @@ def test_a_picture_that_cannot_be_done(
     path = broken(tmp_path, kind)
     before = files_below(tmp_path)
     code, out, err = run(capsys, tiny_model, path)
-    assert (code, out) == (2, "")
+    # A folder without -o is wrong use: its results would lie between its pictures.
+    assert (code, out) == (2 if kind == "folder" else 1, "")
     assert_one_line(err, str(path))
     assert files_below(tmp_path) == before
 
@@ -322,9 +324,9 @@ def test_one_failure_does_not_stop_the_others(
 
 
 def test_all_failures_are_told(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
-    paths = [broken(tmp_path, kind) for kind in KINDS]
+    paths = [broken(tmp_path, kind) for kind in KINDS if kind != "folder"]
     code, out, err = run(capsys, tiny_model, *paths)
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert len(err) == len(paths)
     for path, line in zip(paths, err, strict=True):
         assert line.startswith("fast_style.stylize: ")
@@ -371,7 +373,7 @@ def test_a_full_disk(
 
     monkeypatch.setattr(Image.Image, "save", full_disk)
     code, out, err = run(capsys, tiny_model, image)
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert_one_line(err, "photo_tiny.png", "No space left on device")
     assert files_below(tmp_path) == {Path("photo.png")}
 
@@ -381,7 +383,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, tiny_model: Path, capsy
     (tmp_path / "file").write_bytes(b"kept")
     for target in ("file/out.png", "file/folder"):
         code, out, err = run(capsys, tiny_model, image, "-o", tmp_path / target)
-        assert (code, out) == (2, "")
+        assert (code, out) == (1, "")
         assert_one_line(err, "cannot write", str(tmp_path / target))
     assert files_below(tmp_path) == {Path("photo.png"), Path("file")}
 
@@ -424,7 +426,7 @@ def test_unusual_names(tmp_path: Path, tiny_model: Path, capsys: Capture, name: 
     assert run(capsys, tiny_model, image) == (0, f"{expected}\n", [])
     assert read_picture(expected).rgb.shape == (1, 3, 33, 47)
     code, _, err = run(capsys, tiny_model, image)
-    assert code == 2
+    assert code == 1
     assert_one_line(err, " ".join(str(expected).split()))
 
 
@@ -435,7 +437,7 @@ def test_a_name_with_a_newline(tmp_path: Path, tiny_model: Path, capsys: Capture
     assert (code, out, err) == (0, f"{tmp_path}/two\nlines_tiny.png\n", [])
     assert (tmp_path / "two\nlines_tiny.png").is_file()
     code, out, err = run(capsys, tiny_model, tmp_path / "not\nthere\r\n.png")
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert_one_line(err, "not there")
 
 
@@ -471,7 +473,7 @@ def test_a_name_longer_than_the_file_system_allows(
         "result": [tiny_model, photograph(tmp_path / f"{'x' * 251}.png")],
     }
     code, out, err = run(capsys, *arguments[what])
-    assert (code, out) == (2, "")
+    assert (code, out) == (1 if what in ("image", "result") else 2, "")
     assert_one_line(err, "xxx")
 
 
@@ -560,13 +562,39 @@ def test_a_device_that_is_not_here(
 # The command line
 
 
-@pytest.mark.parametrize("arguments", [[], ["model"], ["model", "photo.png", "--nonsense"]])
-def test_arguments_that_do_not_fit(capsys: Capture, arguments: list[str]) -> None:
+def test_an_unknown_option(capsys: Capture) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(arguments)
+        main(["model", "photo.png", "--nonsense"])
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("usage: python -m fast_style.stylize")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no style: name a released style or a model file first"),
+        (["model"], "no picture: name files or folders after model"),
+        (["a.png", "--style", "model", "--blend", "model"], "--style or --blend, not both"),
+        (["a.png", "--blend", "model:x"], "--blend is NAME:WEIGHT,NAME:WEIGHT; found 'model:x'"),
+        (["model", "a.png", "--tile", "0"], "--tile is auto, off or a number of rows, found 0"),
+        (["model", "a.png", "--quality", "101"], "--quality must be 1 to 100, found 101"),
+        (["model", "a.png", "--strength", "2"], "strength must be 0 to 1, found 2"),
+        (["model", "a.png", "--stroke", "0"], "stroke must be 0.1 to 10, found 0"),
+        (["model", "a.png", "--size", "0"], "size must be at least 1 px, found 0"),
+        (["model", "a.png", "--preserve-color=hue"], "preserve_color is luminance or match"),
+        (["model", "-", "a.png"], "standard input and output are for one picture"),
+        (["model", "a.png", "--sheet", "sheet.xyz"], "its name must end in"),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_2(
+    capsys: Capture, arguments: list[str], message: str
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert len(err.splitlines()) == 1
 
 
 def test_help(capsys: Capture) -> None:
@@ -640,7 +668,7 @@ def test_the_programs_exit_code(tmp_path: Path) -> None:
 
 def test_parser_defaults() -> None:
     arguments = parser().parse_args(["model", "a.png", "b.png"])
-    assert arguments.images == [Path("a.png"), Path("b.png")]
+    assert arguments.names == ["model", "a.png", "b.png"]
     assert arguments.output is None
     assert arguments.device == "auto"
     assert not arguments.overwrite
@@ -656,3 +684,152 @@ def test_several_pictures_need_a_folder(
     assert main([str(tiny_model), *pictures, "-o", str(output)]) == 2
     assert "out.png names a file; -o must be a folder" in capsys.readouterr().err
     assert not output.exists()
+
+
+# Folders, several styles, streams, sheets
+
+
+@pytest.fixture
+def second_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model of another name."""
+    path = tmp_path_factory.mktemp("second") / "second.safetensors"
+    torch.manual_seed(1)
+    save_style_model(path, build_network(TINY), {"network": TINY, "style": {"name": "second"}})
+    return path
+
+
+def test_a_folder_keeps_its_structure(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
+    photos = tmp_path / "photos"
+    for name in ("a.png", "deep/er/b.jpg", ".hidden/c.png", "deep/.d.png"):
+        photograph(photos / name)
+    (photos / "notes.txt").write_text("no picture")
+    (photos / "deep" / "loop").symlink_to(photos, target_is_directory=True)
+    results = photos / "results"  # inside: a second run must not paint the first one's results
+    for _ in range(2):
+        code, _, err = run(capsys, tiny_model, photos, "-o", results)
+        assert code == 0
+        found = {path.relative_to(results) for path in results.rglob("*") if path.is_file()}
+        assert found == {Path("a_tiny.png"), Path("deep/er/b_tiny.jpg")}
+    assert_one_line(err, "2 results were there already and are kept")
+
+
+def test_an_interrupted_folder_goes_on(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        photograph(tmp_path / "photos" / f"{number}.png")
+    paint = Style.paint_picture
+    painted: list[int] = []
+
+    def interrupted(style: Style, *arguments: Any) -> Picture:
+        painted.append(1)
+        if len(painted) == 3:
+            raise KeyboardInterrupt
+        return paint(style, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Style, "paint_picture", interrupted)
+        assert run(capsys, tiny_model, tmp_path / "photos", "-o", tmp_path / "out")[0] == 130
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    assert len(before) == 2
+    assert run(capsys, tiny_model, tmp_path / "photos", "-o", tmp_path / "out")[0] == 0
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    assert len(after) == 4
+    assert before.items() <= after.items()
+
+
+def test_a_pattern_that_the_shell_left_alone(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    for name in ("a.png", "b.png", "c.jpg", "odd[1].png"):
+        photograph(tmp_path / name)
+    code, out, _ = run(capsys, tiny_model, tmp_path / "[ab].png")
+    assert (code, len(out.splitlines())) == (0, 2)
+    # A name with brackets that is a file is that file.
+    code, out, _ = run(capsys, tiny_model, tmp_path / "odd[1].png")
+    assert (code, out.strip()) == (0, str(tmp_path / "odd[1]_tiny.png"))
+    code, _, err = run(capsys, tiny_model, tmp_path / "*.tif")
+    assert code == 2
+    assert_one_line(err, "no file matches")
+
+
+def test_every_style_gives_a_result(
+    tmp_path: Path, tiny_model: Path, second_model: Path, capsys: Capture
+) -> None:
+    image = photograph(tmp_path / "photo.png")
+    styles = f"{tiny_model},{second_model}"
+    code, out, _ = run(capsys, "--style", styles, image, "-o", tmp_path / "out", "--json")
+    assert code == 0
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["style"] for record in records] == ["tiny", "second"]
+    for record in records:
+        assert record["input"] == str(image)
+        assert Path(record["output"]).name == f"photo_{record['style']}.png"
+        assert read_picture(record["output"]).rgb.shape == (1, 3, 33, 47)
+        assert (record["width"], record["height"], record["device"]) == (47, 33, "cpu")
+        assert record["seconds"] > 0
+    one, two = (Path(record["output"]).read_bytes() for record in records)
+    assert one != two
+
+
+def test_a_blend_lies_between(
+    tmp_path: Path, tiny_model: Path, second_model: Path, capsys: Capture
+) -> None:
+    image = photograph(tmp_path / "photo.png")
+    pictures = {}
+    for name, weights in (("first", (1, 0)), ("second", (0, 2)), ("both", (3, 1))):
+        blend = f"{tiny_model}:{weights[0]},{second_model}:{weights[1]}"
+        target = tmp_path / f"{name}.png"
+        assert run(capsys, "--blend", blend, image, "-o", target)[0] == 0
+        pictures[name] = read_picture(target).rgb
+    expected = 0.75 * pictures["first"] + 0.25 * pictures["second"]
+    assert (pictures["both"] - expected).abs().max() < 1.01 / 255
+
+
+def test_controls_reach_the_picture(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
+    image = photograph(tmp_path / "photo.png", 80, 60)
+    target = tmp_path / "out.png"
+    arguments = (tiny_model, image, "-o", target, "--overwrite")
+    assert run(capsys, *arguments, "--strength", "0")[0] == 0
+    assert torch.equal(read_picture(target).levels, read_picture(image).levels)
+    assert run(capsys, *arguments, "--size", "40", "--stroke", "0.5")[0] == 0
+    assert read_picture(target).levels.shape == (1, 3, 30, 40)
+    assert run(capsys, "--preserve-color", *arguments)[0] == 0
+    assert run(capsys, "--preserve-color=match", *arguments)[0] == 0
+
+
+def test_standard_input_and_output(tmp_path: Path, tiny_model: Path) -> None:
+    image = photograph(tmp_path / "photo.png")
+    command = [sys.executable, "-m", "fast_style.stylize", str(tiny_model), "-"]
+    result = subprocess.run(
+        command, input=image.read_bytes(), capture_output=True, env=ENVIRONMENT, check=True
+    )
+    (tmp_path / "out.png").write_bytes(result.stdout)
+    assert read_picture(tmp_path / "out.png").rgb.shape == (1, 3, 33, 47)
+    broken = subprocess.run(
+        command, input=b"no picture", capture_output=True, env=ENVIRONMENT, check=False
+    )
+    assert (broken.returncode, broken.stdout) == (1, b"")
+    assert b"cannot read the stream: not a picture" in broken.stderr
+
+
+def test_a_sheet_of_all_styles(
+    tmp_path: Path, tiny_model: Path, second_model: Path, capsys: Capture
+) -> None:
+    images = [photograph(tmp_path / "a.png"), photograph(tmp_path / "b.png", 40, 50)]
+    sheet = tmp_path / "sheet.png"
+    styles = f"{tiny_model},{second_model}"
+    arguments = ("--sheet", sheet, "--style", styles, *images, "--size", "64")
+    assert run(capsys, *arguments) == (0, f"{sheet}\n", [])
+    assert read_picture(sheet).rgb.shape == (1, 3, 24 + 45 + 8 + 64, 3 * 64 + 2 * 8)
+    assert run(capsys, *arguments)[0] == 2  # it exists
+    released = tmp_path / "released.png"
+    assert run(capsys, "--sheet", released, images[0], "--size", "64")[0] == 0
+    assert read_picture(released).rgb.shape[-1] == 64 + len(shipped_styles()) * (64 + 8)
+
+
+def test_the_released_styles_are_listed(capsys: Capture) -> None:
+    code, out, _ = run(capsys, "--list")
+    assert code == 0
+    assert [line.split("\t")[0] for line in out.splitlines()] == list(shipped_styles())
+    assert "Starry Night" in out

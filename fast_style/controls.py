@@ -1,0 +1,109 @@
+"""What a person may want changed about a stylised picture: size, strokes, strength, colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+from fast_style.color import keep_color, match_color
+from fast_style.image import Picture, as_bytes, as_float, long_side_size, resize
+
+PRESERVE_COLOR = ("luminance", "match")
+SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
+
+
+class Controls(NamedTuple):
+    """How to stylise; the defaults change nothing.
+
+    ``size``: longer side of the result, px. ``stroke``: strokes so many times as large, 0.1 to 10:
+    the picture is painted at another size and brought back. ``strength``: from 0, the photograph,
+    to 1. ``preserve_color``: ``luminance`` paints the brightness only, ``match`` gives the result
+    the photograph's mean and covariance of colours (Gatys et al. 2016, arXiv:1606.05897).
+    """
+
+    size: int | None = None
+    stroke: float = 1.0
+    strength: float = 1.0
+    preserve_color: str | None = None
+
+    def check(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: One is out of its range.
+        """
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"size must be at least 1 px, found {self.size}")
+        if not SMALLEST_STROKE <= self.stroke <= LARGEST_STROKE:
+            raise ValueError(
+                f"stroke must be {SMALLEST_STROKE:g} to {LARGEST_STROKE:g}, found {self.stroke}"
+            )
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"strength must be 0 to 1, found {self.strength}")
+        if self.preserve_color not in (None, *PRESERVE_COLOR):
+            raise ValueError(
+                f"preserve_color is {' or '.join(PRESERVE_COLOR)}, found {self.preserve_color!r}"
+            )
+
+
+UNCHANGED = Controls()
+
+
+def apply(
+    paint: Callable[[Picture], Picture], picture: Picture, controls: Controls = UNCHANGED
+) -> Picture:
+    """Return ``picture`` painted, the way ``controls`` say.
+
+    Args:
+        paint: Stylises a picture, same size.
+        picture: The photograph.
+        controls: What to change.
+
+    Raises:
+        ValueError: A control is out of its range, or as ``paint``.
+    """
+    controls.check()
+    if controls.size is not None:
+        picture = _resized(picture, *long_side_size(picture.levels, controls.size))
+    height, width = picture.levels.shape[-2:]
+    work = picture
+    if controls.stroke != 1:
+        work = _resized(picture, round(height / controls.stroke), round(width / controls.stroke))
+    painted = paint(work).levels
+    if controls.preserve_color == "match":
+        painted = _like(picture, match_color(as_float(painted), work.rgb))
+    if painted.shape != picture.levels.shape:
+        painted = _like(picture, resize(as_float(painted), height, width))
+    if controls.preserve_color == "luminance":
+        painted = _like(picture, keep_color(as_float(painted), picture.rgb))
+    if controls.strength < 1:
+        painted = _like(picture, picture.rgb.lerp(as_float(painted), controls.strength))
+    return Picture(painted, picture.alpha)
+
+
+def blend(parts: list[tuple[Picture, float]]) -> Picture:
+    """Return the mean of pictures of one size, by their weights.
+
+    Raises:
+        ValueError: Weights that are negative, or all 0.
+    """
+    total = sum(weight for _, weight in parts)
+    if min(weight for _, weight in parts) < 0 or not total > 0:
+        raise ValueError("the weights of a blend must be 0 or more, and not all 0")
+    mixed = sum(as_float(picture.levels) * (weight / total) for picture, weight in parts)
+    assert isinstance(mixed, Tensor)
+    first = parts[0][0]
+    return Picture(_like(first, mixed), first.alpha)
+
+
+def _resized(picture: Picture, height: int, width: int) -> Picture:
+    height, width = max(1, height), max(1, width)
+    alpha = None if picture.alpha is None else resize(picture.alpha, height, width)
+    return Picture(_like(picture, resize(picture.rgb, height, width)), alpha)
+
+
+def _like(picture: Picture, rgb: Tensor) -> Tensor:
+    """Return colours in the kind of levels that ``picture`` has."""
+    return as_bytes(rgb) if picture.levels.dtype != rgb.dtype else rgb

@@ -1,0 +1,88 @@
+"""From what a person names to picture files: files, folders, patterns; and where results go."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fast_style.files import is_folder, user_path
+from fast_style.image import READABLE, WRITABLE
+
+STREAM = "-"  # standard input, or output
+
+
+class Input(NamedTuple):
+    """A picture to stylise."""
+
+    path: Path
+    below: Path  # the folder it lies in, below the one that was named
+
+
+def expand(named: Sequence[str], output: Path | None) -> list[Input]:
+    """Return the pictures that were named, each once, in the order in which they were named.
+
+    In a folder all picture files, also those in folders below it, by name; hidden ones, links
+    to folders and what lies in ``output`` are left out. A name that is no file may be a pattern.
+
+    Raises:
+        ValueError: A folder without an output folder, a folder without pictures, or a pattern that
+            nothing matches.
+    """
+    found: dict[Path, Input] = {}
+    for name in named:
+        path = user_path(name)
+        if is_folder(path):
+            if output is None:
+                raise ValueError(f"{path} is a folder: say by -o DIR where its results go")
+            inside = _folder(path, output)
+            if not inside:
+                raise ValueError(f"no picture in {path}; looked for {', '.join(READABLE)}")
+            for one in inside:
+                found.setdefault(one.path, one)
+        elif not os.path.exists(path) and glob.has_magic(name):  # noqa: PTH110, never raises
+            matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207, takes ** and ~
+            if not matches:
+                raise ValueError(f"no file matches {name}")
+            for match in matches:
+                if not is_folder(Path(match)):
+                    found.setdefault(Path(match), Input(Path(match), Path()))
+        else:
+            found.setdefault(path, Input(path, Path()))
+    return list(found.values())
+
+
+def result_path(source: Input, output: Path | None, style: str, to_folder: bool) -> Path:
+    """Return where a stylised picture goes; a type that can't be written becomes PNG.
+
+    Args:
+        source: The photograph.
+        output: What ``-o`` says.
+        style: Name of the style.
+        to_folder: Whether ``output`` is a folder.
+    """
+    if output is not None and not to_folder:
+        return output
+    suffix = source.path.suffix if source.path.suffix.lower() in WRITABLE else ".png"
+    name = f"{source.path.stem}_{style}{suffix}"
+    return source.path.parent / name if output is None else output / source.below / name
+
+
+def _folder(folder: Path, output: Path) -> list[Input]:
+    results = output.resolve()
+    found = []
+    for parent, folders, files in os.walk(folder):  # follows no links: they may go round
+        here = Path(parent)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and (here / name).resolve() != results
+        )
+        found += [
+            Input(here / name, here.relative_to(folder))
+            for name in sorted(files)
+            if not name.startswith(".") and Path(name).suffix.lower() in READABLE
+        ]
+    return found

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from fast_style.color import luminance
+from fast_style.controls import Controls, apply, blend
+from fast_style.image import Picture
+
+
+def photograph(dtype: torch.dtype = torch.uint8) -> Picture:
+    rgb = torch.rand(1, 3, 40, 60, generator=torch.Generator().manual_seed(0))
+    return Picture((rgb * 255).to(torch.uint8) if dtype == torch.uint8 else rgb, None)
+
+
+def invert(picture: Picture) -> Picture:
+    """Stand for a network: what was painted can be told."""
+    top = 255 if picture.levels.dtype == torch.uint8 else 1
+    return Picture(top - picture.levels, picture.alpha)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_without_controls_it_is_what_the_network_paints(dtype: torch.dtype) -> None:
+    picture = photograph(dtype)
+    painted = apply(invert, picture)
+    assert painted.levels.dtype == dtype
+    assert torch.equal(painted.levels, invert(picture).levels)
+
+
+def test_size_is_that_of_the_longer_side() -> None:
+    alpha = torch.ones(1, 1, 40, 60)
+    painted = apply(invert, Picture(photograph().levels, alpha), Controls(size=30))
+    assert painted.levels.shape == (1, 3, 20, 30)
+    assert painted.alpha is not None
+    assert painted.alpha.shape == (1, 1, 20, 30)
+
+
+@pytest.mark.parametrize(("stroke", "size"), [(2.0, (20, 30)), (0.5, (80, 120)), (1.7, (24, 35))])
+def test_strokes_change_the_size_of_painting_not_of_the_result(
+    stroke: float, size: tuple[int, int]
+) -> None:
+    seen: list[torch.Size] = []
+
+    def paint(picture: Picture) -> Picture:
+        seen.append(picture.levels.shape[-2:])
+        return invert(picture)
+
+    painted = apply(paint, photograph(), Controls(stroke=stroke))
+    assert seen == [torch.Size(size)]
+    assert painted.levels.shape == (1, 3, 40, 60)
+
+
+def test_strength_goes_from_the_photograph_to_the_painting() -> None:
+    picture = photograph(torch.float32)
+    for strength in (0.0, 0.3, 1.0):
+        painted = apply(invert, picture, Controls(strength=strength))
+        expected = (1 - strength) * picture.rgb + strength * (1 - picture.rgb)
+        torch.testing.assert_close(painted.rgb, expected)
+
+
+def test_colours_can_be_kept() -> None:
+    picture = Picture(photograph(torch.float32).rgb * 0.2 + 0.4, None)
+    kept = apply(invert, picture, Controls(preserve_color="luminance"))
+    torch.testing.assert_close(luminance(kept.rgb), luminance(1 - picture.rgb))
+    chroma = picture.rgb - luminance(picture.rgb)
+    torch.testing.assert_close(kept.rgb - luminance(kept.rgb), chroma)
+    matched = apply(invert, picture, Controls(preserve_color="match"))
+    for statistic in (lambda x: x.mean(1), torch.cov):
+        found, expected = (statistic(p.rgb[0].flatten(1)) for p in (matched, picture))
+        torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+
+
+def test_a_blend_is_the_mean() -> None:
+    first, second = photograph(torch.float32), invert(photograph(torch.float32))
+    mixed = blend([(first, 3.0), (second, 1.0)])
+    torch.testing.assert_close(mixed.rgb, 0.75 * first.rgb + 0.25 * second.rgb)
+    assert torch.equal(blend([(photograph(), 2.0)]).levels, photograph().levels)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size": 0}, "size must be at least 1 px, found 0"),
+        ({"stroke": 0.01}, "stroke must be 0.1 to 10, found 0.01"),
+        ({"stroke": float("nan")}, "stroke must be"),
+        ({"strength": 1.5}, "strength must be 0 to 1, found 1.5"),
+        ({"preserve_color": "hue"}, "preserve_color is luminance or match, found 'hue'"),
+    ],
+)
+def test_values_out_of_range(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        apply(invert, photograph(), Controls(**values))
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 2.0)])
+def test_weights_of_a_blend(weights: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="must be 0 or more, and not all 0"):
+        blend([(photograph(), weight) for weight in weights])
