@@ -262,3 +262,60 @@ def test_bad_arguments(changes: dict[str, object], message: str) -> None:
 def test_stylized_and_content_must_match() -> None:
     with pytest.raises(ValueError, match="must have the same shape"):
         loss()(image(1, 3, 32, 32), image(1, 3, 32, 33))
+
+
+# Several paintings, and targets computed once
+
+
+def test_targets_computed_once_give_the_same_loss() -> None:
+    objective = loss(total_variation_weight=1e-4)
+    content, stylized = image(2, 3, 32, 40), image(2, 3, 32, 40, seed=1)
+    expected = objective(stylized, content).scalars()
+    found = objective.compare(stylized, objective.content_targets(content)).scalars()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert objective.content_targets(content)["relu2_2"].grad_fn is None
+
+
+def test_a_loss_of_style_alone_needs_no_content() -> None:
+    objective = loss(content_layers=[], content_layer_weights=[])
+    assert objective.content_targets(image(1, 3, 32, 40)) == {}
+    picture = image(1, 3, 24, 24)  # of any size, then
+    assert float(objective.compare(picture, {}).total) > 0
+
+
+def test_several_paintings_share_one_target() -> None:
+    first, second = image(1, 3, 40, 48, seed=9), image(1, 3, 50, 36, seed=10) ** 3
+    mixed = loss(style=[first, second], style_shares=[3, 1])
+    one, two = loss(style=first), loss(style=second)
+    for layer in LAYERS:
+        expected = 0.75 * one.style_gram(layer) + 0.25 * two.style_gram(layer)
+        torch.testing.assert_close(mixed.style_gram(layer), expected)
+
+
+def test_the_shared_target_has_the_minimum_of_the_weighted_sum() -> None:
+    """For mean errors the two differ by a constant: the same for every picture."""
+    first, second = image(1, 3, 40, 48, seed=9), image(1, 3, 50, 36, seed=10) ** 3
+    losses = [loss(style=[first, second], style_shares=[3, 1], normalization="mean")]
+    losses += [loss(style=style, normalization="mean") for style in (first, second)]
+    gaps = []
+    for seed in (1, 2, 3):
+        picture = image(1, 3, 32, 40, seed=seed)
+        shared, one, two = (objective(picture, picture).style for objective in losses)
+        gaps.append([float(0.75 * one[k] + 0.25 * two[k] - shared[k]) for k in LAYERS])
+    assert gaps[1] == pytest.approx(gaps[0], rel=1e-3)
+    assert gaps[2] == pytest.approx(gaps[0], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"style_shares": [1, 2]}, "1 styles need as many shares, found 2"),
+        ({"style_shares": [-1]}, "must be a number of 0 or more, found -1"),
+        ({"style_shares": [0]}, "must not all be 0"),
+        ({"style_shares": [True]}, "must be a number of 0 or more, found True"),
+        ({"style": [torch.zeros(3, 40, 40)]}, r"expected one style \(1, 3, H, W\)"),
+    ],
+)
+def test_paintings_and_shares_that_do_not_fit(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        loss(**changes)
