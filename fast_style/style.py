@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fast_style.checkpoint import StyleModel, load_style_model
 from fast_style.checks import check_image, check_range
+from fast_style.controls import Controls, apply
 from fast_style.hardware import free_memory, has_bfloat16, resolve_device
 from fast_style.image import (
     Picture,
@@ -59,28 +60,50 @@ class Style:
         self.name = model.name
         self.description = model.description
 
-    def __call__(self, image: AnyImage, tile: str | int = "auto") -> AnyImage:
-        """Return the picture in this style: same kind, same size.
+    def __call__(
+        self,
+        image: AnyImage,
+        *,
+        size: int | None = None,
+        stroke: float = 1.0,
+        strength: float = 1.0,
+        preserve_color: str | None = None,
+        tile: str | int = "auto",
+    ) -> AnyImage:
+        """Return the picture in this style: same kind, and same size if ``size`` is none.
 
         Args:
             image: A Pillow image of any mode (transparency is kept), an array ``(H, W)``,
                 ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float in [0, 1] (three or four channels
                 come back), or a tensor ``(3, H, W)`` or ``(N, 3, H, W)``, float in [0, 1].
+            size: Longer side of the result, px.
+            stroke: Strokes so many times as large, 0.1 to 10.
+            strength: From 0, the photograph, to 1.
+            preserve_color: ``luminance`` or ``match``; see ``Controls``.
             tile: As in ``paint``.
 
         Raises:
-            ValueError: Another shape or type, values outside [0, 1], or a side below 32 px.
+            ValueError: Another shape or type, values outside [0, 1], a side below 32 px where it
+                is painted, or a control out of its range.
         """
+        controls = Controls(size, stroke, strength, preserve_color)
+
+        def painted(picture: Picture) -> Picture:
+            return apply(lambda one: self.paint_picture(one, tile), picture, controls)
+
         if isinstance(image, Tensor):
-            if image.ndim == 3:
-                return self.paint(image[None], tile)[0].to(image)
-            return self.paint(image, tile).to(image)
+            batch = image[None] if image.ndim == 3 else image
+            check_image(batch, 1)
+            check_range(batch)
+            ones = torch.split(batch.float(), 1)
+            result = torch.cat([painted(Picture(one, None)).levels for one in ones])
+            return (result[0] if image.ndim == 3 else result).to(image)
         if isinstance(image, np.ndarray):
-            picture = from_array(image)
-            return array_like(image, self.paint(picture.rgb, tile), picture.alpha)
+            picture = painted(from_array(image))
+            return array_like(image, picture.rgb, picture.alpha)
         if isinstance(image, PillowImage):
-            painted = self.paint_picture(from_pil(image), tile)
-            return to_pil(painted.levels, painted.alpha)
+            picture = painted(from_pil(image))
+            return to_pil(picture.levels, picture.alpha)
         raise ValueError(f"expected a Pillow image, an array or a tensor, found {type(image)}")
 
     def paint(self, rgb: Tensor, tile: str | int = "auto") -> Tensor:
@@ -110,8 +133,11 @@ class Style:
             tile: As in ``paint``.
 
         Raises:
-            ValueError: A side below 32 px.
+            ValueError: A side below 32 px, or float values outside [0, 1].
         """
+        if picture.levels.dtype != torch.uint8:
+            check_image(picture.levels, SMALLEST_SIDE)
+            check_range(picture.levels)
         result = torch.empty_like(picture.levels)
         self._paint(picture.levels, result, tile)
         return Picture(result, picture.alpha)

@@ -269,6 +269,38 @@ def test_a_picture_keeps_its_alpha(style: Style) -> None:
     assert style.paint_picture(Picture(picture.rgb, None)).alpha is None
 
 
+# Controls
+
+
+@pytest.mark.parametrize("kind", ["array", "floats", "image", "tensor", "batch"])
+def test_controls_work_for_every_kind(style: Style, kind: str) -> None:
+    array = pixels(60, 80, 3)
+    given: Any = {
+        "array": lambda: array,
+        "floats": lambda: array / np.float64(255),
+        "image": lambda: Image.fromarray(array),
+        "tensor": lambda: torch.from_numpy(array / np.float32(255)).permute(2, 0, 1),
+        "batch": lambda: torch.rand(2, 3, 60, 80),
+    }[kind]()
+    shrunk: Any = style(given, size=40, stroke=0.5)
+    untouched: Any = style(given, strength=0)
+    if kind == "image":
+        assert shrunk.size == (40, 30)
+        assert np.array_equal(np.asarray(untouched), array)
+        return
+    shape = {"array": (30, 40, 3), "floats": (30, 40, 3), "tensor": (3, 30, 40)}
+    assert tuple(shrunk.shape) == shape.get(kind, (2, 3, 30, 40))
+    assert shrunk.dtype == given.dtype
+    assert np.allclose(np.asarray(untouched), np.asarray(given), atol=1e-6)
+    kept = style(given, preserve_color="luminance")
+    assert not np.allclose(np.asarray(kept), np.asarray(style(given)), atol=0.02)
+
+
+def test_a_control_out_of_range(style: Style) -> None:
+    with pytest.raises(ValueError, match="strength must be 0 to 1, found 2"):
+        style(pixels(HEIGHT, WIDTH, 3), strength=2)
+
+
 # Sizes and precision
 
 
