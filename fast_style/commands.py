@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from fast_style.files import is_folder
 from fast_style.image import PictureError, check_writable
 from fast_style.pixels import ALGORITHMS
 
@@ -116,11 +118,17 @@ def check_output(path: Path, overwrite: bool) -> None:
     """Check that a picture can be written to ``path`` before hours are spent on it.
 
     Raises:
-        PictureError: Its type can't be written, or it exists and may not be replaced.
+        PictureError: Its type can't be written, it exists and may not be replaced, or its folder
+            can't be written.
     """
     check_writable(path)
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:  # noqa: PTH110, never raises
         raise PictureError(f"{path} exists; --overwrite replaces it")
+    folder = path.absolute().parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not is_folder(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise PictureError(f"cannot write {path}: {folder} is no folder that can be written")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

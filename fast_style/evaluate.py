@@ -19,8 +19,9 @@ from torch import Tensor
 from fast_style.commands import Bar, add_common_options, end, say
 from fast_style.files import is_file, user_path, write_atomically
 from fast_style.hardware import resolve_device
-from fast_style.image import read_crop, read_style
+from fast_style.image import PictureError, read_crop, read_style
 from fast_style.losses import PerceptualLoss
+from fast_style.network import SMALLEST_SIDE
 from fast_style.optimize import check_memory, start_picture
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.pixels import Evaluation, optimize_pixels
@@ -33,6 +34,7 @@ STARTS = ("noise", "content")  # of the optimiser
 MARKS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # evaluations that the table shows
 SHOWN = ("content_loss", "style_loss", "total_variation_loss", "loss")
 TIMED_RUNS = 3
+LABEL = 48  # letters of a label in the table
 
 
 class _ReachedError(Exception):
@@ -208,16 +210,16 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
     """Return the table of one size as text, from the records of its photographs."""
     size, count = records[0]["size"], len(records)
     head = f"{size} x {size} px, {count} photograph{'s' * (count > 1)}"
-    lines = [f"{head:42}{'content':>9}{'style':>9}{'variation':>11}{'total':>9}{'seconds':>10}"]
+    titles = f"{'content':>9}{'style':>9}{'variation':>11}{'total':>9}{'seconds':>10}"
+    lines = [f"{head:{LABEL}} {titles}"]
 
     def line(label: str, scalars: Sequence[dict[str, float]], seconds: float | None) -> None:
         content, style, variation, total = (
             statistics.mean(one[name] for one in scalars) for name in SHOWN
         )
         time_s = "" if seconds is None else f"{seconds:10.3g}"
-        lines.append(
-            f"{label[:41]:42}{content:9.4g}{style:9.4g}{variation:11.3g}{total:9.4g}{time_s}"
-        )
+        values = f"{content:9.4g}{style:9.4g}{variation:11.3g}{total:9.4g}{time_s}"
+        lines.append(f"{label[-LABEL:]:{LABEL}} {values}")
 
     line("the photograph itself", [r["unstylised"] for r in records], None)
     for model in models:
@@ -242,7 +244,7 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
             ]
             lines.append(
                 f"{model} = {spread(counts, evaluations)} evaluations from {start}, "
-                f"{statistics.mean(ratios):.0f} times faster"
+                f"{'over ' * (None in counts)}{statistics.mean(ratios):.0f} times faster"
             )
     return "\n".join(lines)
 
@@ -291,17 +293,20 @@ def _run(options: argparse.Namespace) -> int:
     output: Path = options.output
     if output.suffix != ".json":
         raise ValueError(f"-o names the JSON file, NAME.json; found {output}")
-    if output.exists() and not options.overwrite:
-        raise ValueError(f"{output} exists; --overwrite replaces it")
+    for path in (output, output.with_suffix(".png")):
+        if path.exists() and not options.overwrite:
+            raise ValueError(f"{path} exists; --overwrite replaces it")
     if options.photographs < 1 or options.evaluations < 1:
         raise ValueError("--photographs and --evaluations must be at least 1")
     device = resolve_device(options.device)
     styles = {str(model): load(model, options.device) for model in options.models}
     judge = yardstick(styles, options)
     painting = read_style(judge["image"], judge["size"])
-    files = find_photographs(options.content)[: options.photographs]
+    if not options.content.is_dir():
+        raise ValueError(f"there is no folder {options.content}; --content names photographs")
+    files = _readable(find_photographs(options.content), options.photographs)
     if len(files) < options.photographs:
-        say(PROGRAM, f"{options.content} holds {len(files)} photographs only")
+        say(PROGRAM, f"{options.content} holds {len(files)} readable photographs only")
     loss = PerceptualLoss(painting, **judge["loss"]).to(device)
     for size in options.size:
         check_memory(size, size, device)
@@ -325,6 +330,23 @@ def _run(options: argparse.Namespace) -> int:
     except ImportError:
         say(PROGRAM, "no plot: it needs matplotlib, pip install 'fast-style-trainer[plot]'")
     return code
+
+
+def _readable(files: Sequence[Path], most: int) -> list[Path]:
+    """Return the first photographs that can be read; say which can't."""
+    found: list[Path] = []
+    for file in files:
+        if len(found) == most:
+            break
+        try:
+            read_crop(file, SMALLEST_SIDE, centre_box)
+        except PictureError as error:
+            say(PROGRAM, f"left out: {error}")
+        else:
+            found.append(file)
+    if not found:
+        raise ValueError("not one photograph can be read")
+    return found
 
 
 def _measure(

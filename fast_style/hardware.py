@@ -49,11 +49,22 @@ def free_memory(device: torch.device) -> int:
     free = int(psutil.virtual_memory().available)
     for limit, usage in CGROUPS:
         try:
-            allowed = int(Path(limit).read_text()) - int(Path(usage).read_text())
+            used = int(Path(usage).read_text()) - _reclaimable(Path(usage).with_name("memory.stat"))
+            allowed = int(Path(limit).read_text()) - used
         except (OSError, ValueError):  # no such file, or "max"
             continue
         free = min(free, max(allowed, 0))
     return free
+
+
+def _reclaimable(statistics: Path) -> int:
+    """Return the bytes of files that a container holds in memory and can give back."""
+    try:
+        lines = [line.split() for line in statistics.read_text().splitlines()]
+    except OSError:
+        return 0
+    found = {name: int(value) for name, value in lines}
+    return found.get("total_inactive_file", found.get("inactive_file", 0))
 
 
 def has_bfloat16(device: torch.device) -> bool:

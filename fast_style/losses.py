@@ -148,8 +148,8 @@ class PerceptualLoss(nn.Module):
         vgg_weights: As ``VGG16Features``'s ``weights``.
         dtype: In which VGG16 runs; Gram matrices and sums are float32 or better.
         style_shares: Of each of several paintings. The target is the mean of their Gram matrices
-            by these shares: the nearest point to all of them, so it has the same minimum as the
-            weighted sum of their errors.
+            by these shares (``relative``: divided by each one's energy), which has the same
+            minimum as the sum of their errors by these shares.
 
     Raises:
         ValueError: No layer at all, an unknown one, one named twice, not one weight per layer, a
@@ -212,12 +212,21 @@ class PerceptualLoss(nn.Module):
             raise ValueError(f"the shares of the styles must not all be 0, found {shares}")
         if not self.style_weights:
             return {}
-        means: dict[str, Tensor] = {}
-        for style, share in zip(styles, shares, strict=True):
+        grams: dict[str, list[Tensor]] = {layer: [] for layer in self.style_weights}
+        for style in styles:
             for layer, features in self.vgg(style, self.style_weights).items():
-                gram = gram_matrix(features) * (share / sum(shares))
-                means[layer] = means[layer] + gram if layer in means else gram
-        return means
+                grams[layer].append(gram_matrix(features))
+        return {layer: self._mean_gram(each, shares) for layer, each in grams.items()}
+
+    def _mean_gram(self, grams: list[Tensor], shares: Sequence[float]) -> Tensor:
+        """Return the Gram matrix with the least sum of errors to several, by their shares."""
+        weights = list(shares)
+        if self.normalization == "relative" and len(grams) > 1:
+            energies = [max(float(gram.square().sum()), 1e-30) for gram in grams]
+            weights = [share / energy for share, energy in zip(shares, energies, strict=True)]
+        total = sum(weights)
+        parts = [gram * (weight / total) for gram, weight in zip(grams, weights, strict=True)]
+        return torch.stack(parts).sum(0)
 
     @torch.no_grad()
     def content_targets(self, content: Tensor) -> dict[str, Tensor]:

@@ -86,8 +86,8 @@ class StyleModule(pl.LightningModule):
         terms: LossTerms = self.loss(stylized, content)
         scalars = {f"train/{name}": value for name, value in terms.scalars().items()}
         low, high = stylized.detach().aminmax()
-        scalars |= {"train/output_min": low, "train/output_max": high}
         self.log_dict(self._mean_over_devices(scalars))
+        self.log_dict({"train/output_min": low, "train/output_max": high})  # of this device
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return terms.total
 

@@ -128,7 +128,7 @@ class Design(NamedTuple):
 DESIGNS = {
     # Johnson et al. 2016 and its supplement.
     "johnson": Design(9, basic_block),
-    # A twelfth of Johnson's operations a pixel, for phones, browsers and CPUs.
+    # A tenth of Johnson's operations a pixel, for phones, browsers and CPUs.
     "slim": Design(5, bottleneck_block),
 }
 
@@ -152,7 +152,7 @@ class TransformerNetwork(nn.Module):
 
     def __init__(self, name: str, channels: Sequence[int], residual_blocks: int) -> None:
         super().__init__()
-        if name not in DESIGNS:
+        if not isinstance(name, str) or name not in DESIGNS:
             raise ValueError(f"network.name must be {' or '.join(DESIGNS)}, found {name!r}")
         numbers = [*channels, residual_blocks] if isinstance(channels, list | tuple) else [None]
         if not all(type(number) is int for number in numbers):

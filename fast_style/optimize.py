@@ -35,6 +35,7 @@ NOISE_MEAN, NOISE_STD = 0.5, 0.1
 SMALLEST_SIZE = 32  # px, longer side
 # Peak memory of an evaluation with the layers of all presets, float32, L-BFGS: measured.
 BYTES_PER_PIXEL = 4000
+STYLE_BYTES_PER_PIXEL = 550  # of a painting, whose features are computed once
 
 
 class Job(NamedTuple):
@@ -94,7 +95,10 @@ def parser() -> argparse.ArgumentParser:
         "colours are matched to the photograph's",
     )
     result.add_argument(
-        "--save-every", type=int, metavar="N", help="also write OUT_00000N after every N steps"
+        "--save-every",
+        type=int,
+        metavar="N",
+        help="also write OUT_00050 and so on, after every N steps",
     )
     add_common_options(result)
     add_loss_options(result)
@@ -160,12 +164,27 @@ def start_picture(init: str, content: Tensor, styles: Sequence[Tensor], seed: in
     return noise.to(content).clamp(0, 1)
 
 
-def check_memory(height: int, width: int, device: torch.device) -> None:
+def check_memory(
+    height: int, width: int, device: torch.device, styles: Sequence[Tensor] = ()
+) -> None:
     """Check that a picture of this size can be optimised in the memory that is free.
+
+    Args:
+        height: Of the picture, px.
+        width: Of the picture, px.
+        device: Where it is optimised.
+        styles: The paintings, ``(1, 3, H, W)``; their features are computed on the CPU.
 
     Raises:
         TooLittleMemoryError: It can't; the message says what size can.
     """
+    largest = max((style.shape[-2] * style.shape[-1] for style in styles), default=0)
+    needed, free = STYLE_BYTES_PER_PIXEL * largest, free_memory(torch.device("cpu"))
+    if needed > free:
+        raise TooLittleMemoryError(
+            f"a painting of {largest / 1e6:.1f} megapixels needs about {needed / 1e9:.1f} GB of "
+            f"memory, {free / 1e9:.1f} GB are free; use a smaller --style-scale"
+        )
     needed, free = BYTES_PER_PIXEL * height * width, free_memory(device)
     if needed > free:
         fits = int(max(height, width) * (free / needed) ** 0.5)
@@ -179,6 +198,9 @@ def _run(options: argparse.Namespace) -> int:
     output: Path = options.output
     check_output(output, options.overwrite)
     job, device = read_job(options), resolve_device(options.device)
+    for number in range(options.save_every or 1, options.steps * len(job.sizes) + 1):
+        if options.save_every and number % options.save_every == 0:
+            check_output(_numbered(output, number), options.overwrite)
     for size in job.sizes:
         check_memory(*long_side_size(job.content, size), device)
     best: Tensor | None = None
@@ -192,8 +214,7 @@ def _run(options: argparse.Namespace) -> int:
         number = done + evaluation.number
         bar.show(number, evaluation.best_scalars)
         if options.save_every and number % options.save_every == 0:
-            name = f"{output.stem}_{number:05d}{output.suffix}"
-            _write(output.with_name(name), best, job, options.preserve_color)
+            _write(_numbered(output, number), best, job, options.preserve_color)
 
     with closing(bar):
         try:
@@ -201,6 +222,8 @@ def _run(options: argparse.Namespace) -> int:
                 content = resize(job.content, *long_side_size(job.content, size)).to(device)
                 side = max(SMALLEST_SIZE, round(min(content.shape[-2:]) * options.style_scale))
                 styles = [read_style(path, side).to(device) for path in job.styles]
+                height, width = content.shape[-2:]
+                check_memory(height, width, device, styles)
                 if options.preserve_color == "match":
                     styles = [match_color(style, content) for style in styles]
                 loss = PerceptualLoss(
@@ -235,6 +258,10 @@ def _run(options: argparse.Namespace) -> int:
     _write(output, best, job, options.preserve_color)
     print(output)
     return code
+
+
+def _numbered(output: Path, number: int) -> Path:
+    return output.with_name(f"{output.stem}_{number:05d}{output.suffix}")
 
 
 def _write(path: Path, rgb: Tensor, job: Job, preserve_color: str | None) -> None:

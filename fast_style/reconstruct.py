@@ -140,10 +140,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return end(PROGRAM, lambda: _run(options))
 
 
+def _single(figure: Path, column: Column) -> Path:
+    """Return where a reconstruction by itself goes."""
+    name = f"{figure.stem}_{column.label[0]}_{column.label.split()[-1]}{figure.suffix}"
+    return figure.with_name(name)
+
+
 def _run(options: argparse.Namespace) -> int:
     figure: Path = options.output
     check_output(figure, options.overwrite)
     todo = columns(options.kind, options.layers)
+    singles = [_single(figure, column) for column in todo]
+    for single in singles:
+        check_output(single, options.overwrite)
+    if not 0 <= options.seed < 2**63:
+        raise ValueError(f"--seed must be 0 to 2**63 - 1, found {options.seed}")
     device = resolve_device(options.device)
     read = read_picture(options.image).rgb
     size = long_side_size(read, options.size)
@@ -164,7 +175,7 @@ def _run(options: argparse.Namespace) -> int:
         targets = loss.content_targets(targets_on_device)
         first: dict[str, float] = {}
         last: dict[str, float] = {}
-        bar = Bar(f"{options.kind} {column.label}", options.steps)
+        bar = Bar(f"{PROGRAM} {options.kind} {column.label}", options.steps)
 
         def report(evaluation: Evaluation) -> None:
             first.update(first or evaluation.scalars)  # noqa: B023, called within this turn
@@ -180,8 +191,7 @@ def _run(options: argparse.Namespace) -> int:
                 report,
             ).cpu()
         done.append(best)
-        name = f"{figure.stem}_{column.label[0]}_{column.label.split()[-1]}{figure.suffix}"
-        write_picture(figure.with_name(name), best)
+        write_picture(_single(figure, column), best)
         share = last["loss"] / first["loss"]
         print(f"{column.label}: {share:.2g} of noise's loss, PSNR {psnr(best, image):.1f} dB")
     labels = [*(column.label for column in todo), "the picture"]

@@ -272,7 +272,8 @@ def _quiet_train(config: DictConfig) -> int:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         training = prepare(plain(config), folder)
-    except (ValueError, OSError, MisconfigurationException) as error:
+    except (ValueError, TypeError, OSError, MisconfigurationException) as error:
+        # Lightning answers an odd number of devices with a TypeError.
         return _fail(error)
     try:
         result = fit(training, folder)
@@ -300,8 +301,11 @@ def _quiet_train(config: DictConfig) -> int:
 
 def process_rank() -> int:
     """Return which of the processes of a training this is, as torchrun, SLURM or Lightning say."""
-    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
-    return next((int(os.environ[name]) for name in names if name in os.environ), 0)
+    for name in ("RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return int(os.environ[name])
+    # Lightning's own launcher: any number but 0 for any process but the first.
+    return int(os.environ.get("NODE_RANK", 0)) + int(os.environ.get("LOCAL_RANK", 0))
 
 
 def silence() -> None:

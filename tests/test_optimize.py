@@ -222,6 +222,8 @@ def test_a_containers_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     paths = ((str(tmp_path / "max"), str(tmp_path / "current")),)
     monkeypatch.setattr(hardware, "CGROUPS", paths)
     assert hardware.free_memory(torch.device("cpu")) == 2_000_000
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 400000\n")  # can be given back
+    assert hardware.free_memory(torch.device("cpu")) == 2_400_000
     (tmp_path / "max").write_text("max\n")
     assert hardware.free_memory(torch.device("cpu")) > 2_000_000
 
