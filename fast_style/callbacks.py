@@ -70,24 +70,26 @@ class Preview(Callback):
 class Throughput(Callback):
     """Measures photographs per second over all devices, and where a step's time goes.
 
-    ``perf/data_s`` is what a step waits for its photographs, ``perf/compute_s`` the rest of it.
-    A GPU works behind the program's back: there the waiting for it shows as either.
+    ``perf/data_s`` is what a step waits for its photographs, ``perf/compute_s`` its computation;
+    pictures and checkpoints count in ``perf/images_per_s`` only, validation nowhere. A GPU works
+    behind the program's back: there the waiting for it shows as either.
     """
 
     def __init__(self) -> None:
         self.images_per_s = 0.0
-        self._start_s = 0.0
-        self._data_s = 0.0
+        self._start_s = 0.0  # of the step and what came before it
+        self._wait_s = 0.0  # of the waiting for a batch
+        self._compute_s = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        self._start_s = time.perf_counter()
+        self._start_s = self._wait_s = time.perf_counter()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Tensor, batch_idx: int
     ) -> None:
-        """Take the time that the batch was waited for."""
-        self._data_s = time.perf_counter() - self._start_s
+        """The batch has come."""
+        self._compute_s = time.perf_counter()
 
     def on_train_batch_end(
         self,
@@ -102,21 +104,43 @@ class Throughput(Callback):
         speed = len(batch) * trainer.world_size / (now_s - self._start_s)
         # The mean of about the last twenty steps: single steps vary with the machine's other load.
         self.images_per_s += (speed - self.images_per_s) * (0.05 if self.images_per_s else 1.0)
-        compute_s = now_s - self._start_s - self._data_s
+        data_s, compute_s = self._compute_s - self._wait_s, now_s - self._compute_s
         scalars = {
             "perf/images_per_s": self.images_per_s,
-            "perf/data_s": self._data_s,
+            "perf/data_s": data_s,
             "perf/compute_s": compute_s,
-            "perf/data_share": self._data_s / (self._data_s + compute_s),
+            "perf/data_share": data_s / (data_s + compute_s),
         }
         if pl_module.device.type == "cuda":
             scalars["perf/gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
         pl_module.log_dict(scalars, rank_zero_only=True)
-        self._start_s = now_s
+        self._start_s = self._wait_s = now_s
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave validation out of the time."""
-        self._start_s = time.perf_counter()
+        self._start_s = self._wait_s = time.perf_counter()
+
+    def wait_for_data(self) -> None:
+        """From now on the next batch is waited for."""
+        self._wait_s = time.perf_counter()
+
+
+class Waiting(Callback):
+    """The last callback of all: what comes after it is the wait for the next photographs."""
+
+    def __init__(self, throughput: Throughput) -> None:
+        self.throughput = throughput
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Tensor,
+        batch_idx: int,
+    ) -> None:
+        """Pictures are made and checkpoints written."""
+        self.throughput.wait_for_data()
 
 
 class Progress(ProgressBar):

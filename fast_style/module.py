@@ -97,8 +97,12 @@ class StyleModule(pl.LightningModule):
         self.log("train/gradient_norm", torch.nn.utils.get_total_norm(gradients))
 
     def _mean_over_devices(self, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the scalars as one batch over all devices would have them."""
-        if self.trainer.world_size == 1:
+        """Return the scalars as one batch over all devices would have them, where they are shown.
+
+        To ask the other devices holds up a step.
+        """
+        steps = self.global_step + 1
+        if self.trainer.world_size == 1 or steps % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return scalars
         means = self.trainer.strategy.reduce(torch.stack(list(scalars.values())))
         return dict(zip(scalars, means, strict=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from hydra.experimental.callback import Callback
@@ -32,15 +32,26 @@ QUALITY = 90
 class ContactSheet(Callback):
     """Writes ``contact_sheet.jpg`` into the sweep's folder when all its runs have ended."""
 
+    unfinished: ClassVar[list[Path]] = []  # runs of the last sweep, wherever they ran
+
     def on_multirun_end(self, config: DictConfig, **options: Any) -> None:
-        """Stylise the photographs with every model; a run without one is left out."""
+        """Stylise the photographs with every model; a run without one is left out and named."""
         folder = Path(config.hydra.sweep.dir)
+        self.unfinished[:] = unfinished(folder)
+        for run in self.unfinished:
+            log.warning("no style model in %s", run)
         runs = results(folder)
         if not runs:
             log.warning("no contact sheet: no run in %s has left a style model", folder)
             return
         write_picture(folder / SHEET, contact_sheet(runs), quality=QUALITY)
         log.info("%d results side by side: %s", len(runs), folder / SHEET)
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Return the runs of a sweep that have left no style model."""
+    runs = [path.parent.parent for path in folder.glob("*/.hydra/overrides.yaml")]
+    return sorted(run for run in runs if not any(run.glob("*.safetensors")))
 
 
 def results(folder: Path) -> list[tuple[str, Path]]:

@@ -19,10 +19,12 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from fast_style import __version__
 from fast_style.callbacks import Preview
@@ -42,7 +44,9 @@ from fast_style.module import StyleModule
 from fast_style.network import build_network
 from fast_style.photographs import DataError
 from fast_style.resources import asset, config_folder
+from fast_style.sweep import ContactSheet
 from fast_style.trainer import (
+    LOGS,
     LastCheckpoint,
     NonFiniteLossError,
     build_trainer,
@@ -53,8 +57,12 @@ from fast_style.trainer import (
 log = logging.getLogger(__name__)
 
 PREVIEW_PHOTOGRAPHS = 8
+INTERRUPTED = 130  # exit code, as of Ctrl-C
 # Of a model's description: what must be the same for a run to go on.
 RESUMED_SECTIONS = ("network", "style", "loss", "optimizer", "data", "seed")
+# What may differ, though then the result is another than an unbroken run's.
+RESUMED_TRAINER = ("precision", "compile", "processes")
+LAST = Path("checkpoints", "last.ckpt")  # in a run's folder
 FINAL_METRICS = ("loss", "content_error", "style_error")  # by which TensorBoard compares runs
 # Lightning's advice that does not hold here: StepSampler resumes at the step by itself, one
 # process decodes fast enough for a CPU, and the seconds of a last validation are no bottleneck.
@@ -82,7 +90,9 @@ def style_image(image: str) -> Path:
     return shipped if "/" not in image and is_file(shipped) else user_path(image)
 
 
-def describe(config: dict[str, Any], photographs: int, precision: str) -> dict[str, Any]:
+def describe(
+    config: dict[str, Any], photographs: int, precision: str, processes: int
+) -> dict[str, Any]:
     """Return plain data that says what a model is and how it was made; no path of a machine."""
     style, data, loss = dict(config["style"]), dict(config["data"]), dict(config["loss"])
     known = json.loads(asset("styles/credits.json").read_text(encoding="utf-8"))
@@ -101,7 +111,7 @@ def describe(config: dict[str, Any], photographs: int, precision: str) -> dict[s
         "loss": loss,
         "optimizer": config["optimizer"],
         "data": data | {"photographs": photographs},
-        "trainer": config["trainer"] | {"precision": precision},
+        "trainer": config["trainer"] | {"precision": precision, "processes": processes},
     }
 
 
@@ -117,9 +127,11 @@ def checkpoint_to_resume(
     """
     if ckpt_path is None:
         return None
-    last = folder / "checkpoints" / "last.ckpt"
-    path = last if ckpt_path == "last" else user_path(ckpt_path)
+    path = folder / LAST if ckpt_path == "last" else user_path(ckpt_path)
     if not is_file(path):
+        if ckpt_path == "last" and (folder / LOGS).is_dir():
+            log.info("no checkpoint in %s yet: this run starts from its beginning", _shell(folder))
+            return None
         hint = "; give the run's folder as hydra.run.dir=..." if ckpt_path == "last" else ""
         raise ValueError(f"ckpt_path: there is no checkpoint {path}{hint}")
     if path.suffix != ".ckpt":
@@ -136,6 +148,11 @@ def checkpoint_to_resume(
                 f"{path} was trained with another {section} ({what}); resume with the options of "
                 f"the first run, or start a new one with init_from={path}"
             )
+    before = found.get("trainer", {})
+    for name in RESUMED_TRAINER:
+        if before.get(name) != description["trainer"][name]:
+            what = f"trainer.{name} was {before.get(name)}, now {description['trainer'][name]}"
+            log.warning("%s: this run goes on, but not exactly as an unbroken one would", what)
     return path
 
 
@@ -188,18 +205,22 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))
     data.setup()
     assert data.train_set is not None
-    description = describe(config, len(data.train_set), precision)
-    resume_from = checkpoint_to_resume(config["ckpt_path"], folder, description)
-    module = StyleModule(network, loss, **config["optimizer"], description=description)
     if options.pop("compile"):
         network.compile()
     preview = Preview(
         data.val_images[:PREVIEW_PHOTOGRAPHS], painting, options.pop("preview_every_n_steps")
     )
-    last = LastCheckpoint(
-        folder / "checkpoints" / "last.ckpt", config["checkpoint"]["every_n_steps"]
-    )
+    last = LastCheckpoint(folder / LAST, config["checkpoint"]["every_n_steps"])
     trainer = build_trainer(style["name"], folder, preview, last, precision=precision, **options)
+    if is_sweep() and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+        raise ValueError(
+            "a sweep (-m) cannot start trainings of several processes by itself: start it with "
+            "torchrun or SLURM, or train one after the other"
+        )
+    processes = trainer.num_devices * trainer.num_nodes
+    description = describe(config, len(data.train_set), precision, processes)
+    resume_from = checkpoint_to_resume(config["ckpt_path"], folder, description)
+    module = StyleModule(network, loss, **config["optimizer"], description=description)
     return Training(module, data, trainer, last, resume_from)
 
 
@@ -295,8 +316,13 @@ def _quiet_train(config: DictConfig) -> int:
             overrides,
             _shell(folder),
         )
-        return 130
+        return INTERRUPTED
     return 0
+
+
+def is_sweep() -> bool:
+    """Whether this run is one of several of Hydra's ``--multirun``."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def process_rank() -> int:
@@ -330,19 +356,21 @@ def main() -> int:
     def job(config: DictConfig) -> None:
         begun.append(True)
         codes.append(_train(config))
+        if codes[-1] == INTERRUPTED and is_sweep():
+            raise KeyboardInterrupt  # else Hydra starts the next run
 
     try:
         job()
     except KeyboardInterrupt:  # before the first step, or for the second time
         print("fast_style.train: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except (HydraException, OmegaConfBaseException) as error:
         return _fail(ConfigError(explain(error)))
     except ValueError as error:
         if begun:
             raise
         return _fail(ConfigError(f"{error} in: {' '.join(sys.argv[1:])}"))  # Hydra's own, bare
-    return max(codes, default=0)
+    return max([*codes, *(2 for _ in ContactSheet.unfinished)], default=0)
 
 
 if __name__ == "__main__":

@@ -13,17 +13,18 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
 from torch.nn.parallel import DistributedDataParallel
 
-from fast_style.callbacks import Preview, Progress, Throughput
+from fast_style.callbacks import Preview, Progress, Throughput, Waiting
 from fast_style.files import write_atomically
 from fast_style.hardware import cpu_has_bfloat16
 
 PRECISIONS = ("auto", "bf16-mixed", "16-mixed", "32-true")
+LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
 CHECK_EVERY_N_STEPS = 10  # where a check has to wait for a GPU or for other processes
 
 
@@ -48,7 +49,7 @@ class NonFiniteLossError(RuntimeError):
     """The loss became infinite or no number; the message says since when, and what to do."""
 
 
-class LastCheckpoint(Checkpoint):
+class LastCheckpoint(Callback):
     """Keeps the state of the training in one file; on SIGINT or SIGTERM saves it and stops.
 
     A state whose loss or weights are not finite numbers is never saved: it ends the training.
@@ -254,8 +255,9 @@ def build_trainer(
         Progress(title, throughput, line_every_n_steps=log_every_n_steps),
         preview,
         last_checkpoint,
+        Waiting(throughput),
     ]
-    logger = StepLogger(folder, name="tensorboard", version="", default_hp_metric=False)
+    logger = StepLogger(folder, name=LOGS, version="", default_hp_metric=False)
     trainer = pl.Trainer(
         accelerator=accelerator,
         devices=devices,
@@ -268,6 +270,7 @@ def build_trainer(
         log_every_n_steps=log_every_n_steps,
         num_sanity_val_steps=0,
         callbacks=callbacks,
+        enable_checkpointing=False,  # LastCheckpoint does it
         plugins=[AtomicCheckpointIO()],
         logger=logger,
         use_distributed_sampler=False,  # StepSampler shares out the photographs

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,64 @@ def test_a_sweep_ends_with_a_contact_sheet(
     height, width = read_picture(tmp_path / SHEET).rgb.shape[-2:]
     assert width > 4 * 250
     assert height > 3 * 250
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_run_that_fails_is_named_and_the_others_are_done(
+    launcher: str, photographs: Path, tmp_path: Path
+) -> None:
+    if launcher == "joblib":
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    changes = [*TINY, f"data.root={photographs}", f"hydra.sweep.dir={tmp_path}"]
+    changes += ["trainer.max_steps=1", "style.size=4,64", f"hydra/launcher={launcher}"]
+    result = subprocess.run(
+        [sys.executable, "-m", "fast_style.train", "-m", *changes],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "style.size" in result.stderr
+    assert f"no style model in {tmp_path / '0'}" in result.stdout
+    assert (tmp_path / SHEET).exists()
+
+
+def test_an_interruption_ends_the_whole_sweep(photographs: Path, tmp_path: Path) -> None:
+    changes = [*TINY, f"data.root={photographs}", f"hydra.sweep.dir={tmp_path}"]
+    changes += ["trainer.max_steps=2000", "seed=0,1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fast_style.train", "-m", *changes],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob("*.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "go on with: python -m fast_style.train" in output
+    assert not (tmp_path / "1").exists()
+
+
+def test_a_sweep_of_trainings_of_several_processes_is_refused(
+    photographs: Path, tmp_path: Path
+) -> None:
+    changes = [*TINY, f"data.root={photographs}", f"hydra.sweep.dir={tmp_path}", "seed=0,1"]
+    result = subprocess.run(
+        [sys.executable, "-m", "fast_style.train", "-m", *changes, "trainer.devices=2"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "a sweep (-m) cannot start trainings of several processes" in result.stderr
 
 
 def test_runs_are_named_by_what_they_changed_in_their_order(

@@ -230,6 +230,29 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
     ).read_bytes()
 
 
+def test_a_run_killed_before_its_first_state_starts_again(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished / "tensorboard", tmp_path / "tensorboard")
+    assert run(monkeypatch, tmp_path, photographs, "ckpt_path=last") == 0
+    assert "no checkpoint in" in (tmp_path / "train.log").read_text()
+    again = weights(tmp_path)
+    assert all(torch.equal(again[key], value) for key, value in weights(finished).items())
+
+
+def test_a_run_goes_on_at_another_precision_and_says_so(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "moved"
+    shutil.copytree(finished, folder)
+    was = load_style_model(finished / "starry.safetensors").description["trainer"]["precision"]
+    now = "32-true" if was == "bf16-mixed" else "bf16-mixed"
+    options = ["ckpt_path=last", "trainer.max_steps=7", f"trainer.precision={now}"]
+    assert run(monkeypatch, folder, photographs, *options) == 0
+    log = (folder / "train.log").read_text()
+    assert f"trainer.precision was {was}, now {now}: this run goes on, but not exactly" in log
+
+
 def test_a_finished_run_that_is_resumed_exports_again(
     finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
