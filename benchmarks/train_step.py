@@ -4,10 +4,12 @@
 
 The classical step is that of pytorch/examples' fast_neural_style: eager float32, VGG16 to relu4_3
 for both pictures, doubling before the last convolutions, gradients through autograd's own Gram
-matrix. Ours is what `python -m fast_style.train` does here with `trainer.precision=auto`. Both
-start from the same weights and alternate step by step, so that they meet the same machine. Printed:
-the median step, images/s, GFLOP/s and their share of the rate of a large matrix product measured in
-the same run, peak memory, and the loss of both on photographs held back after the same steps.
+matrix. Ours is the network, loss and precision of `python -m fast_style.train`; its photographs,
+logging and checkpoints are left out of both. Both start from the same weights and alternate step by
+step, so that they meet the same machine. Printed: the median step, images/s, GFLOP/s and their
+share of the rate of a large matrix product measured in the same run, peak memory (on a CPU of the
+process with both in it), and the loss of both, in float32, on photographs held back after the same
+steps.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from fast_style.network import DoublingConv, TransformerNetwork, build_network
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.presets import load_preset
 from fast_style.resources import asset, config_folder
-from fast_style.trainer import resolve_precision, vgg_dtype
+from fast_style.trainer import resolve_memory_format, resolve_precision, vgg_dtype
 from fast_style.vgg import BLOCKS
 
 LEARNING_RATE = 1e-3
@@ -161,7 +163,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="px (%(default)s)")
     parser.add_argument("--network", default="johnson", help="johnson or slim (%(default)s)")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto", help="of ours (%(default)s)")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "bf16-mixed", "32-true"),
+        help="of ours (%(default)s)",
+    )
+    parser.add_argument("--memory-format", default="auto", help="of ours (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
     parser.add_argument("--tf32", action="store_true", help="classical step with TF32 (GPU)")
     options = parser.parse_args()
@@ -190,6 +198,7 @@ def main() -> None:
     ours = build_network(description).to(device)
     classical = classical_network(ours)
     gmac = step_gmac(ours, exact, options.size)
+    ours.to(memory_format=resolve_memory_format(options.memory_format, device.type))
     if options.compile:
         ours.compile()
 

@@ -50,6 +50,7 @@ from fast_style.trainer import (
     LastCheckpoint,
     NonFiniteLossError,
     build_trainer,
+    resolve_memory_format,
     resolve_precision,
     vgg_dtype,
 )
@@ -196,11 +197,13 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
         raise ValueError(f"seed must be 0 or more, found {seed}")
     pl.seed_everything(seed, workers=True, verbose=False)
     precision = resolve_precision(options.pop("precision"), options["accelerator"])
+    memory_format = resolve_memory_format(options.pop("memory_format"), options["accelerator"])
     painting = read_style(style_image(style["image"]), style["size"])
     network = build_network(config["network"])
     if config["init_from"] is not None:
         model = checked_model(config["init_from"], config["network"])
         network.load_state_dict(model.network.state_dict())
+    network.to(memory_format=memory_format)
     data = PhotographData(**config["data"], seed=seed)
     loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))
     data.setup()

@@ -442,6 +442,17 @@ def test_bad_values_are_one_line_and_exit_code_2(
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+def test_channels_last_trains_and_goes_on(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["trainer.memory_format=channels_last", "trainer.precision=32-true"]
+    assert run(monkeypatch, tmp_path, photographs, *options) == 0
+    before = (tmp_path / "starry.safetensors").read_bytes()
+    (tmp_path / "starry.safetensors").unlink()
+    assert run(monkeypatch, tmp_path, photographs, *options, "ckpt_path=last") == 0
+    assert (tmp_path / "starry.safetensors").read_bytes() == before
+
+
 def test_a_new_style_starts_from_another_styles_network(
     finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

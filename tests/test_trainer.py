@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from fast_style import hardware, trainer
-from fast_style.trainer import AtomicCheckpointIO, resolve_precision, vgg_dtype
+from fast_style.trainer import (
+    AtomicCheckpointIO,
+    resolve_memory_format,
+    resolve_precision,
+    vgg_dtype,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,32 @@ def test_float16_is_for_gpus(accelerator: str, cuda: bool, monkeypatch: pytest.M
 def test_an_unknown_precision() -> None:
     with pytest.raises(ValueError, match="one of auto, bf16-mixed, 16-mixed, 32-true, found 'f16'"):
         resolve_precision("f16", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("given", "accelerator", "cuda", "expected"),
+    [
+        ("auto", "auto", True, torch.channels_last),
+        ("auto", "cpu", True, torch.contiguous_format),
+        ("auto", "auto", False, torch.contiguous_format),
+        ("channels_last", "cpu", False, torch.channels_last),
+        ("contiguous", "gpu", True, torch.contiguous_format),
+    ],
+)
+def test_memory_format(
+    given: str,
+    accelerator: str,
+    cuda: bool,
+    expected: torch.memory_format,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert resolve_memory_format(given, accelerator) == expected
+
+
+def test_an_unknown_memory_format() -> None:
+    with pytest.raises(ValueError, match="one of auto, contiguous, channels_last, found 'nhwc'"):
+        resolve_memory_format("nhwc", "cpu")
 
 
 def test_vgg_never_runs_in_float16() -> None:
