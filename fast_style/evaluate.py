@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor
 from fast_style.commands import Bar, add_common_options, end, say
 from fast_style.files import is_file, user_path, write_atomically
 from fast_style.hardware import resolve_device
-from fast_style.image import PictureError, read_crop, read_style
+from fast_style.image import PictureError, picture_size, read_crop, read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.network import SMALLEST_SIDE
 from fast_style.optimize import check_memory, start_picture
@@ -92,6 +93,9 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--style", metavar="IMAGE", type=Path, help="the painting, if not packaged")
     result.add_argument("--style-size", type=int, metavar="PX", help="its shorter side (own)")
+    result.add_argument(
+        "--vgg-weights", metavar="WEIGHTS", help="bundled, torchvision or a file (own)"
+    )
     result.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
     add_common_options(result)
     return result
@@ -135,6 +139,15 @@ def yardstick(styles: dict[str, Style], options: argparse.Namespace) -> dict[str
     found["image"] = path if options.style is None and is_file(path) else user_path(found["image"])
     if not is_file(found["image"]):
         raise ValueError(f"there is no painting {found['image']}; give it as --style PATH")
+    if options.vgg_weights is not None:
+        found["loss"] = {**found["loss"], "vgg_weights": options.vgg_weights}
+    fingerprint = sha256(Path(found["image"]).read_bytes()).hexdigest()
+    for name, header in headers.items():
+        if options.style is None and header["style"].get("sha256", fingerprint) != fingerprint:
+            raise ValueError(
+                f"{name} was trained on another picture than {found['image']}; say by --style "
+                "which to judge by"
+            )
     return found
 
 
@@ -307,6 +320,9 @@ def _run(options: argparse.Namespace) -> int:
     files = _readable(find_photographs(options.content), options.photographs)
     if len(files) < options.photographs:
         say(PROGRAM, f"{options.content} holds {len(files)} readable photographs only")
+    small = sum(min(picture_size(file)) < max(options.size) for file in files)
+    if small:
+        say(PROGRAM, f"smaller than {max(options.size)} px, so enlarged: {small} photographs")
     loss = PerceptualLoss(painting, **judge["loss"]).to(device)
     for size in options.size:
         check_memory(size, size, device)

@@ -115,7 +115,7 @@ def read_style(path: str | Path, size: int) -> Tensor:
         ValueError: ``size`` is below 32.
     """
     if size < 32:
-        raise ValueError(f"style.size must be at least 32 px, found {size}")
+        raise ValueError(f"the style size must be at least 32 px, found {size}")
     with _open(path) as image:
         upright = _flat_rgb(image)
         factor = size / min(upright.size)

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import warnings
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,6 +99,7 @@ def describe(
     style, data, loss = dict(config["style"]), dict(config["data"]), dict(config["loss"])
     known = json.loads(asset("styles/credits.json").read_text(encoding="utf-8"))
     style["credit"] = style["credit"] or known.get(style["image"])
+    style["sha256"] = sha256(style_image(style["image"]).read_bytes()).hexdigest()
     style["image"] = Path(style["image"]).name
     data["root"] = Path(data["root"]).name
     del data["num_workers"]  # makes no difference

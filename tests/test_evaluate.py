@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,36 @@ def test_different_paintings_need_a_word(
     assert run(photographs, tmp_path / "f.json", two) == 2
     assert "there is no painting mine.jpg; give it as --style PATH" in capsys.readouterr().err
     assert run(photographs, tmp_path / "f.json", one, two, "--style", photographs / "0.png") == 0
+
+
+def test_another_painting_of_the_same_name_is_noticed(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = sha256(asset("styles/starry.jpg").read_bytes()).hexdigest()
+    one = model(tmp_path / "one.safetensors", style={"sha256": own})
+    two = model(tmp_path / "two.safetensors", style={"sha256": "0" * 64})
+    assert run(photographs, tmp_path / "f.json", one) == 0
+    assert run(photographs, tmp_path / "g.json", one, two) == 2
+    assert f"{two} was trained on another picture than" in capsys.readouterr().err
+    painting = asset("styles/starry.jpg")
+    assert run(photographs, tmp_path / "g.json", one, two, "--style", painting) == 0
+
+
+def test_weights_of_vgg_that_were_given_as_a_file(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = model(tmp_path / "one.safetensors", vgg_weights="mine.pth")
+    assert run(photographs, tmp_path / "f.json", one) == 2
+    assert "no VGG16 weights at mine.pth" in capsys.readouterr().err
+    assert run(photographs, tmp_path / "f.json", one, "--vgg-weights", "bundled") == 0
+
+
+def test_small_photographs_are_named(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = model(tmp_path / "one.safetensors")
+    assert run(photographs, tmp_path / "f.json", one, "--size", 100, "--evaluations", 1) == 0
+    assert "smaller than 100 px, so enlarged: 2 photographs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -705,7 +705,7 @@ def test_a_turned_painting_is_upright(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [31, 0, -5])
 def test_a_paintings_size_has_a_lower_bound(tmp_path: Path, size: int) -> None:
     Image.fromarray(colours()).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=rf"style.size must be at least 32 px, found {size}"):
+    with pytest.raises(ValueError, match=rf"the style size must be at least 32 px, found {size}"):
         read_style(tmp_path / "a.png", size)
 
 

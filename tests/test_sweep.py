@@ -69,7 +69,7 @@ def test_a_run_that_fails_is_named_and_the_others_are_done(
     )
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
-    assert "style.size" in result.stderr
+    assert "the style size must be at least 32 px, found 4" in result.stderr
     assert f"no style model in {tmp_path / '0'}" in result.stdout
     assert (tmp_path / SHEET).exists()
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -377,7 +378,13 @@ def test_a_style_of_ones_own(
     extra = [f"style.image={painting}", "style.name=mine", "trainer.max_steps=2"]
     assert run(monkeypatch, tmp_path / "run", photographs, *extra) == 0
     description = load_style_model(tmp_path / "run" / "mine.safetensors").description
-    assert description["style"] == {"name": "mine", "image": "3.png", "size": 64, "credit": None}
+    assert description["style"] == {
+        "name": "mine",
+        "image": "3.png",
+        "size": 64,
+        "credit": None,
+        "sha256": sha256(painting.read_bytes()).hexdigest(),
+    }
 
 
 @pytest.mark.parametrize("loss", ["johnson", "gatys"])
@@ -398,7 +405,7 @@ def test_the_classical_losses_train_too(
     [
         ("style.image=nowhere.jpg", "cannot read nowhere.jpg: there is no such file"),
         ("style.name=a/b", "style.name names files"),
-        ("style.size=0", "style.size must be at least"),
+        ("style.size=0", "the style size must be at least 32 px, found 0"),
         ("data.root=nowhere", "there is no folder nowhere"),
         ("data.batch_size=0", "data.batch_size must be at least 1, found 0"),
         ("data.batch_size=many", "data.batch_size must be a whole number, found 'many'"),
