@@ -27,4 +27,5 @@ def config_folder() -> Path:
 
 def shipped_styles() -> dict[str, Path]:
     """Return the released style models, name to file, sorted by name."""
-    return {path.stem: path for path in sorted(_shipped("checkpoints").glob("*.safetensors"))}
+    found = {path.stem: path for path in _shipped("checkpoints").glob("*.safetensors")}
+    return dict(sorted(found.items()))

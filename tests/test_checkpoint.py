@@ -97,8 +97,9 @@ def test_released_styles_are_found_by_name() -> None:
     for name, path in shipped_styles().items():
         assert find_style_model(name) == path
         model = load_style_model(name)
-        assert model.name == name.removesuffix("-slim")
-        assert path.stat().st_size <= 3_500_000
+        assert model.name == name  # results of two are told apart by it
+        largest = {"johnson": 3_500_000, "slim": 500_000}[model.description["network"]["name"]]
+        assert path.stat().st_size <= largest
 
 
 def test_an_unknown_name() -> None:
