@@ -1,4 +1,4 @@
-"""Pictures on disk and in memory: the only file that knows Pillow, EXIF, ICC, alpha and uint8.
+"""Pictures on disk and in memory: Pillow, orientation, colour profiles, alpha and uint8.
 
 Everywhere else an image is float32 RGB in [0, 1], (N, 3, H, W), sRGB.
 """
@@ -19,14 +19,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
 from fast_style.files import write_atomically
+from fast_style.metadata import kept_exif, srgb_profile
 
 READABLE = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm")
-WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
-QUALITY = 95  # of JPEG and WebP, as the field's best tools write
+WRITABLE: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+if features.check("avif"):  # not in every build of Pillow
+    WRITABLE += (".avif",)
+QUALITY = 95  # of JPEG, WebP and AVIF, as the field's best tools write
 EXIF_ORIENTATION = 0x0112
 _OPENING = threading.Lock()  # the warning filters are the process's, not a thread's
 _SRGB = ImageCms.createProfile("sRGB")
@@ -56,11 +59,17 @@ class Picture(NamedTuple):
 
     levels: Tensor  # (1, 3, H, W), sRGB: uint8, or float32 in [0, 1] where that loses something
     alpha: Tensor | None  # (1, 1, H, W), float32, [0, 1]; 0 is transparent
+    exif: bytes | None = None  # what of it stays with a stylised version
 
     @property
     def rgb(self) -> Tensor:
         """The colours, ``(1, 3, H, W)``, float32 in [0, 1]."""
         return as_float(self.levels)
+
+
+def allow_megapixels(most: float) -> None:
+    """Set how many megapixels a picture may have; beyond that it is taken for an attack."""
+    Image.MAX_IMAGE_PIXELS = max(1, round(most * 1e6 / 2))  # Pillow raises at twice as many
 
 
 def as_float(levels: Tensor) -> Tensor:
@@ -87,7 +96,10 @@ def read_picture(path: str | Path | io.BytesIO) -> Picture:
         PictureError: The file is missing, not a picture, damaged or too large.
     """
     with _open(path) as image:
-        return _picture(image)
+        with _OPENING, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of damaged EXIF
+            exif = kept_exif(image)
+        return _picture(image)._replace(exif=exif)
 
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
@@ -220,17 +232,22 @@ def array_like(array: npt.NDArray[Any], rgb: Tensor, alpha: Tensor | None) -> np
 
 
 def write_picture(
-    path: str | Path, rgb: Tensor, alpha: Tensor | None = None, quality: int = QUALITY
+    path: str | Path,
+    rgb: Tensor,
+    alpha: Tensor | None = None,
+    quality: int = QUALITY,
+    exif: bytes | None = None,
 ) -> None:
-    """Write a picture as PNG, JPEG or WebP, by the extension, whole or not at all.
+    """Write a picture by its extension as PNG, JPEG, WebP, TIFF or AVIF, whole or not at all.
 
-    JPEG has no transparency: there ``alpha`` is laid on white.
+    It says that its colours are sRGB. JPEG has no transparency: there ``alpha`` is laid on white.
 
     Args:
         path: Ends in one of ``WRITABLE``; folders are created.
         rgb: ``(1, 3, H, W)``, uint8, or float clamped to [0, 1].
         alpha: ``(1, 1, H, W)`` in [0, 1], or none.
-        quality: Of JPEG and WebP, 1 to 100.
+        quality: Of JPEG, WebP and AVIF, 1 to 100.
+        exif: As ``Picture.exif``.
 
     Raises:
         PictureError: Another extension, a disk that is full, a folder that is not writable.
@@ -238,7 +255,7 @@ def write_picture(
     path = Path(path)
     check_writable(path)
     try:
-        image, options = _to_save(rgb, alpha, path.suffix, quality)
+        image, options = _to_save(rgb, alpha, path.suffix, quality, exif)
         with write_atomically(path) as temporary:
             image.save(temporary, **options)
     except (OSError, ValueError) as error:
@@ -247,28 +264,37 @@ def write_picture(
 
 
 def encode_picture(
-    rgb: Tensor, alpha: Tensor | None = None, suffix: str = ".png", quality: int = QUALITY
+    rgb: Tensor,
+    alpha: Tensor | None = None,
+    suffix: str = ".png",
+    quality: int = QUALITY,
+    exif: bytes | None = None,
 ) -> bytes:
     """Return the bytes of the file that ``write_picture`` would write.
 
     Raises:
         PictureError: ``rgb`` has values that are not finite numbers.
     """
-    image, options = _to_save(rgb, alpha, suffix, quality)
+    image, options = _to_save(rgb, alpha, suffix, quality, exif)
     buffer = io.BytesIO()
     image.save(buffer, format=Image.registered_extensions()[suffix.lower()], **options)
     return buffer.getvalue()
 
 
 def _to_save(
-    rgb: Tensor, alpha: Tensor | None, suffix: str, quality: int
+    rgb: Tensor, alpha: Tensor | None, suffix: str, quality: int, exif: bytes | None
 ) -> tuple[Image.Image, dict[str, Any]]:
     """Return the image as a file of this type holds it, and Pillow's options for it."""
-    if suffix.lower() in (".jpg", ".jpeg") and alpha is not None:
+    suffix = suffix.lower()
+    if suffix in (".jpg", ".jpeg") and alpha is not None:
         rgb, alpha = as_float(rgb).clamp(0, 1) * alpha + (1 - alpha), None
-    options: dict[str, Any] = (
-        {} if suffix.lower() == ".png" else {"quality": quality, "subsampling": 0}
-    )
+    options: dict[str, Any] = {"icc_profile": srgb_profile()}
+    if exif is not None:
+        options["exif"] = exif
+    if suffix == ".avif":
+        options |= {"quality": quality, "subsampling": "4:4:4"}
+    elif suffix in (".jpg", ".jpeg", ".webp"):  # TIFF is not compressed, or it could hold no EXIF
+        options |= {"quality": quality, "subsampling": 0}
     return to_pil(rgb, alpha), options
 
 
@@ -317,8 +343,8 @@ def _open(path: str | Path | io.BytesIO) -> Iterator[Image.Image]:
         if isinstance(path, Path) and path.is_dir():
             raise PictureError(f"cannot read {path}: it is a folder, expected a picture file")
         with _OPENING, warnings.catch_warnings():
-            # Between Pillow's limit and twice that it warns; beyond it raises, handled below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Of damaged EXIF; of sizes above Pillow's limit, until it raises at twice that.
+            warnings.simplefilter("ignore")
             image = Image.open(path)
         with image:
             yield image
@@ -335,7 +361,9 @@ def _pictures_errors(what: str) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise PictureError(f"cannot read {what}: not a picture in a known format") from error
     except Image.DecompressionBombError as error:
-        raise PictureError(f"cannot read {what}: too many pixels ({error})") from error
+        raise PictureError(
+            f"cannot read {what}: too many pixels; stylize's --max-megapixels allows more"
+        ) from error
     except DAMAGED as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot read {what}: {reason}") from error

@@ -57,7 +57,8 @@ def parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="OUT",
-        help="the file to write, or a folder for several; PNG, JPEG or WebP by its extension "
+        help="the file to write, or a folder for several; its extension says the type: "
+        "png, jpg, webp, tif, avif "
         "(default: IMG_STYLE beside each picture)",
     )
     result.add_argument("--list", action="store_true", help="show the released styles, and end")
@@ -87,7 +88,15 @@ def parser() -> argparse.ArgumentParser:
         help="keep the photograph's colours: paint the luminance only, or =match their mean and "
         "covariance",
     )
-    result.add_argument("--quality", type=int, metavar="Q", help="of JPEG and WebP, 1 to 100 (95)")
+    result.add_argument(
+        "--quality", type=int, metavar="Q", help="of JPEG, WebP and AVIF, 1 to 100 (95)"
+    )
+    result.add_argument(
+        "--strip", action="store_true", help="leave date, camera, place and author (EXIF) behind"
+    )
+    result.add_argument(
+        "--max-megapixels", type=float, metavar="N", help="refuse larger pictures (179)"
+    )
     result.add_argument(
         "--tile",
         default="auto",
@@ -132,7 +141,7 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     # Imported here so that --help does not wait for torch.
     from fast_style.files import is_folder, user_path
-    from fast_style.image import check_writable
+    from fast_style.image import allow_megapixels, check_writable
     from fast_style.inputs import STREAM, Input, expand
 
     output: Path | None = options.output
@@ -154,6 +163,10 @@ def _run(options: argparse.Namespace) -> int:
             and (several or folders or not output.suffix or output.is_dir())
         )
         _check_output(output, to_folder, streams)
+        if options.max_megapixels is not None:
+            if not options.max_megapixels > 0:
+                raise ValueError(f"--max-megapixels must be above 0: {options.max_megapixels}")
+            allow_megapixels(options.max_megapixels)
         work = _work(models, options)
     except (ValueError, OSError) as error:
         return _fail(error, 2)
@@ -298,7 +311,8 @@ def _files(
                 bar.update()
 
     def write(source: Path, target: Path, name: str, picture: Picture, seconds: float) -> None:
-        write_picture(target, picture.levels, picture.alpha, quality)
+        exif = None if options.strip else picture.exif
+        write_picture(target, picture.levels, picture.alpha, quality, exif)
         height, width = picture.levels.shape[-2:]
         bar.clear()
         if options.json:
@@ -348,6 +362,7 @@ def _files(
                     if result is None:
                         break
                     name, painted = result
+                    painted = painted._replace(exif=picture.exif)
                     seconds = time.perf_counter() - started_s
                     finish(most=1)
                     job = (source.path, targets[name], name, painted, seconds)
@@ -372,14 +387,15 @@ def _attempt(
 
 def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     """Stylise one picture to standard output, from a file or from standard input."""
-    from fast_style.image import QUALITY, encode_picture, read_picture
+    from fast_style.image import encode_picture, read_picture
     from fast_style.inputs import STREAM
 
     try:
         stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
         picture = read_picture(stream)
         _, painted = next(_results(picture, work))
-        data = encode_picture(painted.levels, painted.alpha, ".png", options.quality or QUALITY)
+        exif = None if options.strip else picture.exif
+        data = encode_picture(painted.levels, painted.alpha, exif=exif)
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except (ValueError, OSError, RuntimeError, MemoryError) as error:

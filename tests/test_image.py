@@ -936,7 +936,7 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None
     assert read_picture(path).rgb.shape == (1, 3, 33, 47)
 
 
-@pytest.mark.parametrize("name", ["a.gif", "a.txt", "a", ".png", "a.png.bak", "a.tiff"])
+@pytest.mark.parametrize("name", ["a.gif", "a.txt", "a", ".png", "a.png.bak", "a.bmp"])
 def test_an_extension_that_cannot_be_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(PictureError, match=r"its name must end in \.png, \.jpg, \.jpeg, \.webp"):
         write_picture(tmp_path / name, smooth())
@@ -1070,7 +1070,7 @@ def test_arrays(shape: tuple[int, ...], kind: str) -> None:
     array = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     given = array if kind == "uint8" else (array / 255).astype(kind)
     before = given.copy()
-    rgb, alpha = from_array(given)
+    rgb, alpha, _ = from_array(given)
     assert rgb.shape == (1, 3, 5, 7)
     assert rgb.dtype == torch.float32
     expected = np.repeat(array[..., None], 3, axis=-1) if len(shape) == 2 else array[..., :3]

@@ -72,7 +72,7 @@ def files_below(folder: Path) -> set[Path]:
         ("photo.webp", "photo_tiny.webp"),
         ("photo.gif", "photo_tiny.png"),
         ("photo.bmp", "photo_tiny.png"),
-        ("photo.tiff", "photo_tiny.png"),
+        ("photo.tiff", "photo_tiny.tiff"),
         ("my.photo.png", "my.photo_tiny.png"),
     ],
 )
@@ -86,7 +86,7 @@ def test_a_picture_goes_beside_its_photograph(
     assert files_below(tmp_path) == {Path("folder") / name, Path("folder") / expected}
     with Image.open(tmp_path / "folder" / expected) as stylized:
         assert stylized.size == (47, 33)
-        kinds = {".png": "PNG", ".webp": "WEBP"}
+        kinds = {".png": "PNG", ".webp": "WEBP", ".tiff": "TIFF"}
         assert stylized.format == kinds.get(Path(expected).suffix, "JPEG")
 
 
@@ -164,7 +164,7 @@ def test_pictures_of_the_same_name_do_not_replace_each_other(
 
 
 def test_result_path() -> None:
-    photo = Input(Path("in/a/photo.tif"), Path("a"))
+    photo = Input(Path("in/a/photo.bmp"), Path("a"))
     assert result_path(photo, None, "tiny", False) == Path("in/a/photo_tiny.png")
     assert result_path(photo, Path("out"), "tiny", True) == Path("out/a/photo_tiny.png")
     assert result_path(photo, Path("out.jpg"), "tiny", False) == Path("out.jpg")
@@ -388,7 +388,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, tiny_model: Path, capsy
     assert files_below(tmp_path) == {Path("photo.png"), Path("file")}
 
 
-@pytest.mark.parametrize("name", ["out.gif", "out.txt", "out.tiff"])
+@pytest.mark.parametrize("name", ["out.gif", "out.txt", "out.bmp"])
 def test_an_extension_that_cannot_be_written_is_told_before_the_work(
     tmp_path: Path,
     tiny_model: Path,
