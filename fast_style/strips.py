@@ -31,6 +31,7 @@ QUARTER = 4  # px of the picture to a pixel at quarter resolution
 ENCODER_HALO = 2  # rows at quarter resolution: 8 px, the encoder looks 7 px far
 DECODER_HALO = 4  # the decoder and the output look 11 px far, at most 13
 SCRATCH_SHARE = 0.25  # of the free memory, that intermediate results may take
+TINY = 1e-30  # keeps the deviation of a flat channel above zero
 Rows = tuple[int, int]  # first, and one past the last
 
 
@@ -45,8 +46,11 @@ class Statistics:
     def add(self, x: Tensor) -> None:
         """Take in a strip, ``(1, C, h, w)`` (Chan, Golub & LeVeque 1979)."""
         count = x.shape[-2] * x.shape[-1]
-        variance, mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0, keepdim=True)
-        variance, mean = variance.double(), mean.double()
+        # The statistics of a batch normalisation, sums in float32: five times as fast on a CPU as
+        # var_mean of a bfloat16 strip.
+        ones, zeros = (x.new_full((x.shape[1],), v, dtype=torch.float32) for v in (1.0, 0.0))
+        _, mean, inverse = torch.native_batch_norm(x, ones, zeros, None, None, True, 0.0, TINY)
+        mean, variance = (v.double().view(1, -1, 1, 1) for v in (mean, inverse.double() ** -2))
         total = self.count + count
         away = mean - self.mean
         self.squares = self.squares + variance * count + away**2 * (self.count * count / total)
