@@ -6,6 +6,7 @@ Images are ``(N, 3, H, W)``, RGB in [0, 1]; the networks' own scaling lives insi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -201,7 +202,11 @@ class TransformerNetwork(nn.Module):
         height, width = image.shape[-2:]
         x = normalized(image)
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings, exactly
-        y: Tensor = self.output(self.decoder(self.residual(self.encoder(x))))
+        x = self.decoder(self.residual(self.encoder(x)))
+        # The loss sees the result rounded no coarser than float32: see VGG16Features.
+        exact = torch.autocast(x.device.type, enabled=False) if self.training else nullcontext()
+        with exact:
+            y: Tensor = self.output(x.float() if self.training else x)
         return denormalized(y[..., :height, :width])
 
 

@@ -135,7 +135,7 @@ class VGG16Features(nn.Module):
         check_image(image, smallest_side(wanted))
         features: dict[str, Tensor] = {}
         with torch.autocast(image.device.type, enabled=False):
-            x = (image.to(self.factor.dtype) * self.factor + self.offset).to(self.dtype)
+            x = image.to(self.factor.dtype) * self.factor + self.offset
             x = x.contiguous(memory_format=torch.channels_last)
             for conv, layer in zip(CONVOLUTIONS, LAYERS, strict=True):
                 if len(features) == len(set(wanted)):
@@ -143,7 +143,11 @@ class VGG16Features(nn.Module):
                 if layer.endswith("_1") and layer != "relu1_1":
                     x = F.max_pool2d(x, kernel_size=2)
                 weight, bias = getattr(self, f"{conv}_weight"), getattr(self, f"{conv}_bias")
-                x = F.relu_(F.conv2d(x, weight, bias, padding=1))
+                if conv == "conv1_1":
+                    # In bfloat16 a pixel of 0-255 would be rounded to whole levels: in trainings
+                    # that made the loss 2 to 4 % worse, and costs next to nothing here.
+                    weight, bias = weight.to(x), bias.to(x)
+                x = F.relu_(F.conv2d(x, weight, bias, padding=1).to(self.dtype))
                 if layer in wanted:
                     features[layer] = x
         return features
