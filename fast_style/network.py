@@ -204,9 +204,11 @@ class TransformerNetwork(nn.Module):
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings, exactly
         x = self.decoder(self.residual(self.encoder(x)))
         # The loss sees the result rounded no coarser than float32: see VGG16Features.
-        exact = torch.autocast(x.device.type, enabled=False) if self.training else nullcontext()
+        device = x.device.type
+        is_mixed = self.training and torch.amp.is_autocast_available(device)
+        exact = torch.autocast(device, enabled=False) if is_mixed else nullcontext()
         with exact:
-            y: Tensor = self.output(x.float() if self.training else x)
+            y: Tensor = self.output(x.to(image.dtype) if is_mixed else x)
         return denormalized(y[..., :height, :width])
 
 
