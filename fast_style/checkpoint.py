@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fast_style.files import is_file, is_folder, user_path, write_atomically
-from fast_style.network import MEAN, SPREAD, build_network
+from fast_style.network import MEAN, SPREAD, TransformerNetwork, build_network
 from fast_style.resources import shipped_styles
 
 FORMAT_VERSION = 1
@@ -34,7 +34,7 @@ class ModelFileError(ValueError):
 class StyleModel(NamedTuple):
     """A network, ready to stylise, and the plain data that describes it."""
 
-    network: nn.Module
+    network: TransformerNetwork
     description: dict[str, Any]
 
     @property

@@ -18,8 +18,16 @@ def check_image(image: Tensor, smallest: int) -> None:
         raise ValueError(f"expected an image of shape (N, 3, H, W), found {tuple(image.shape)}")
     if not image.is_floating_point():
         raise ValueError(f"expected a floating-point image in [0, 1], found {image.dtype}")
-    if min(image.shape[-2:]) < smallest:
-        height, width = image.shape[-2:]
+    check_size(image.shape[-2], image.shape[-1], smallest)
+
+
+def check_size(height: int, width: int, smallest: int) -> None:
+    """Check that a picture has at least ``smallest`` pixels a side.
+
+    Raises:
+        ValueError: It has fewer.
+    """
+    if min(height, width) < smallest:
         raise ValueError(
             f"the picture is {width} x {height} px; at least {smallest} x {smallest} px are needed"
         )

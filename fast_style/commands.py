@@ -15,8 +15,9 @@ import torch
 from tqdm import tqdm
 
 from fast_style.files import is_folder
-from fast_style.image import PictureError, check_writable
+from fast_style.picture import PictureError
 from fast_style.pixels import ALGORITHMS
+from fast_style.writing import check_writable
 
 
 def end(program: str, job: Callable[[], int]) -> int:

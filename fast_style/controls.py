@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from fast_style.alpha import fill_transparent
 from fast_style.color import keep_color, match_color
-from fast_style.image import Picture, as_bytes, as_float, long_side_size, resize
+from fast_style.picture import Picture, as_bytes, as_float, long_side_size, resize
 
 PRESERVE_COLOR = ("luminance", "match")
 SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
@@ -65,6 +66,7 @@ def apply(
         ValueError: A control is out of its range, or as ``paint``.
     """
     controls.check()
+    picture = fill_transparent(picture)
     if controls.size is not None:
         picture = _resized(picture, *long_side_size(picture.levels, controls.size))
     height, width = picture.levels.shape[-2:]

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from fast_style.files import user_path
-from fast_style.image import PictureError, read_crop
+from fast_style.image import read_crop
 from fast_style.photographs import (
     DataError,
     Photographs,
@@ -24,6 +24,7 @@ from fast_style.photographs import (
     find_photographs,
     split_folder,
 )
+from fast_style.picture import PictureError
 from fast_style.resources import asset
 
 log = logging.getLogger(__name__)

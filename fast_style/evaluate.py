@@ -20,11 +20,12 @@ from torch import Tensor
 from fast_style.commands import Bar, add_common_options, end, say
 from fast_style.files import is_file, user_path, write_atomically
 from fast_style.hardware import resolve_device
-from fast_style.image import PictureError, picture_size, read_crop, read_style
+from fast_style.image import picture_size, read_crop, read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.network import SMALLEST_SIDE
 from fast_style.optimize import check_memory, start_picture
 from fast_style.photographs import centre_box, find_photographs
+from fast_style.picture import PictureError
 from fast_style.pixels import Evaluation, optimize_pixels
 from fast_style.presets import load_preset, preset_names
 from fast_style.resources import asset

@@ -20,13 +20,12 @@ from torch import Tensor, nn
 from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
 from fast_style.commands import end
 from fast_style.files import write_atomically
-from fast_style.network import SMALLEST_SIDE
+from fast_style.graph import INPUT, portable_graph
+from fast_style.network import TransformerNetwork
 
 PROGRAM = "export"
 # By the ending of the file's name.
-FORMATS = {".onnx": "onnx", ".xml": "openvino", ".pt": "torchscript"}
-LARGEST_SIDE = 100_000  # px, for the exporter; the graph itself has no limit
-MOST_PICTURES = 1024
+FORMATS = {".onnx": "onnx", ".xml": "openvino", ".pt": "torchscript", ".pt2": "pt2"}
 CHECKED_SIZES = ((1, 64, 64), (2, 75, 98))  # batch, height, width
 TOLERANCE = 2 / 255  # mean difference of a result, in [0, 1]
 Runner = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
@@ -40,7 +39,7 @@ class Portable(nn.Module):
         value_range: What white is: 1 or 255.
     """
 
-    def __init__(self, network: nn.Module, value_range: int) -> None:
+    def __init__(self, network: TransformerNetwork, value_range: int) -> None:
         super().__init__()
         self.network = network
         self.value_range = float(value_range)
@@ -98,7 +97,7 @@ def export(model: StyleModel, output: Path, value_range: int = 1, half: bool = F
     form = FORMATS.get(output.suffix)
     if form is None:
         raise ValueError(f"{output} must end in {', '.join(FORMATS)}")
-    if half and form == "torchscript":
+    if half and form in ("torchscript", "pt2"):
         raise ValueError(f"--half is for .onnx and .xml, found {output}")
     portable = Portable(model.network, value_range).eval()
     metadata = _metadata(model, value_range)
@@ -106,6 +105,7 @@ def export(model: StyleModel, output: Path, value_range: int = 1, half: bool = F
         "onnx": _write_onnx,
         "openvino": _write_openvino,
         "torchscript": _write_torchscript,
+        "pt2": _write_pt2,
     }
     # In a folder of its own: some formats are two files, and none is kept before it is checked.
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -163,57 +163,35 @@ def _check(portable: Portable, runner: Runner, value_range: int, name: str) -> N
             )
 
 
-def _dimensions() -> dict[int, Any]:
-    from torch.export import Dim
-
-    return {
-        0: Dim("batch", min=1, max=MOST_PICTURES),
-        2: Dim("height", min=SMALLEST_SIDE, max=LARGEST_SIDE),
-        3: Dim("width", min=SMALLEST_SIDE, max=LARGEST_SIDE),
-    }
-
-
 def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
     try:
         import onnx
         import onnxruntime
-        import onnxscript  # noqa: F401, what torch.onnx needs
         from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as error:
         raise ValueError(
             f"ONNX needs {error.name}: pip install 'fast-style-trainer[onnx]'"
         ) from error
     onnxruntime.set_default_logger_severity(3)  # errors only
-    program = torch.onnx.export(
-        portable,
-        (_example(CHECKED_SIZES[1], int(portable.value_range)),),
-        input_names=["image"],
-        output_names=["stylized"],
-        dynamic_shapes={"image": _dimensions()},
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    proto = program.model_proto
+    graph = portable_graph(portable.network, int(portable.value_range))
     if half:
-        proto = convert_float_to_float16(proto, keep_io_types=True)
-    onnx.helper.set_model_props(proto, metadata)
-    onnx.save(proto, path)
+        graph = convert_float_to_float16(graph, keep_io_types=True)
+    onnx.helper.set_model_props(graph, metadata)
+    onnx.save(graph, path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda image: session.run(None, {"image": image})[0]
+    return lambda image: session.run(None, {INPUT: image})[0]
 
 
 def _write_openvino(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
     try:
+        import onnx  # noqa: F401, the graph is made with it
         import openvino
     except ImportError as error:
         raise ValueError(
-            "OpenVINO's files need openvino: pip install 'fast-style-trainer[openvino]'"
+            f"OpenVINO's files need {error.name}: pip install 'fast-style-trainer[openvino]'"
         ) from error
-    with tempfile.TemporaryDirectory() as folder:
-        intermediate = Path(folder) / "model.onnx"
-        _write_onnx(portable, intermediate, metadata, half=False)
-        converted = openvino.convert_model(intermediate)
+    graph = portable_graph(portable.network, int(portable.value_range))
+    converted = openvino.Core().read_model(graph.SerializeToString())
     for key, value in metadata.items():
         converted.set_rt_info(value, ["fast_style", key])
     openvino.save_model(converted, path, compress_to_fp16=half)
@@ -230,6 +208,29 @@ def _write_torchscript(
     )
     torch.jit.save(traced, path, _extra_files=metadata)
     loaded = torch.jit.load(path)  # type: ignore[no-untyped-call]
+    return lambda image: loaded(torch.from_numpy(image)).detach().numpy()
+
+
+class _Cropped(Portable):
+    """As ``Portable``, cut to size by an index: a slice would be fixed to the example's sizes."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        stylized = self.network.padded(image / self.value_range)
+        stylized = stylized.index_select(2, torch.arange(height, device=image.device))
+        stylized = stylized.index_select(3, torch.arange(width, device=image.device))
+        return stylized.clamp(0, 1) * self.value_range
+
+
+def _write_pt2(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
+    from torch.export import Dim, load, save
+
+    free = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
+    module = _Cropped(portable.network, int(portable.value_range)).eval()
+    example = _example(CHECKED_SIZES[1], int(portable.value_range))
+    program = torch.export.export(module, (example,), dynamic_shapes={"image": free}, strict=False)
+    save(program, path, extra_files=metadata)
+    loaded = load(path).module()
     return lambda image: loaded(torch.from_numpy(image)).detach().numpy()
 
 

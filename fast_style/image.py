@@ -1,6 +1,6 @@
-"""Pictures on disk and in memory: Pillow, orientation, colour profiles, alpha and uint8.
+"""Picture files read: Pillow, orientation, colour profiles, alpha, animations.
 
-Everywhere else an image is float32 RGB in [0, 1], (N, 3, H, W), sRGB.
+Every way in which a file can be missing, damaged or hostile ends in a PictureError that names it.
 """
 
 from __future__ import annotations
@@ -12,31 +12,30 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as F
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageCms, ImageOps, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 
-from fast_style.files import write_atomically
-from fast_style.metadata import kept_exif, srgb_profile
+from fast_style.deep import is_deep, read_deep
+from fast_style.metadata import kept_exif
+from fast_style.picture import Clip, Picture, PictureError, to_pil
 
-READABLE = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm")
-WRITABLE: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
-if features.check("avif"):  # not in every build of Pillow
-    WRITABLE += (".avif",)
-QUALITY = 95  # of JPEG, WebP and AVIF, as the field's best tools write
+HEIF = (".heic", ".heif")
+READABLE = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"),
+    *HEIF,
+)
+ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # formats; in others further pictures are no frames
+FRAME_MS = 100  # of a frame that says nothing, as browsers show it
 EXIF_ORIENTATION = 0x0112
 _OPENING = threading.Lock()  # the warning filters are the process's, not a thread's
 _SRGB = ImageCms.createProfile("sRGB")
 Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels
 
-
-PillowImage = Image.Image
 # What Pillow's decoders raise for damaged data.
 DAMAGED = (
     OSError,
@@ -48,23 +47,10 @@ DAMAGED = (
     TypeError,
     RuntimeError,
 )
+if find_spec("pillow_heif"):
+    import pillow_heif
 
-
-class PictureError(ValueError):
-    """A picture file that can't be read or written; the message names it and says why."""
-
-
-class Picture(NamedTuple):
-    """A picture as read: its colours and, if the file has any, its transparency."""
-
-    levels: Tensor  # (1, 3, H, W), sRGB: uint8, or float32 in [0, 1] where that loses something
-    alpha: Tensor | None  # (1, 1, H, W), float32, [0, 1]; 0 is transparent
-    exif: bytes | None = None  # what of it stays with a stylised version
-
-    @property
-    def rgb(self) -> Tensor:
-        """The colours, ``(1, 3, H, W)``, float32 in [0, 1]."""
-        return as_float(self.levels)
+    pillow_heif.register_heif_opener()
 
 
 def allow_megapixels(most: float) -> None:
@@ -72,18 +58,9 @@ def allow_megapixels(most: float) -> None:
     Image.MAX_IMAGE_PIXELS = max(1, round(most * 1e6 / 2))  # Pillow raises at twice as many
 
 
-def as_float(levels: Tensor) -> Tensor:
-    """Return levels, uint8 or float already, as float in [0, 1]."""
-    if levels.dtype != torch.uint8:
-        return levels
-    return levels.to(torch.float32, memory_format=torch.contiguous_format) / 255
-
-
-def as_bytes(rgb: Tensor) -> Tensor:
-    """Return colours, float clamped to [0, 1] or uint8 already, as uint8."""
-    if rgb.dtype == torch.uint8:
-        return rgb
-    return (rgb.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+def max_pixels() -> float:
+    """Return how many pixels a picture may have, all its frames together."""
+    return math.inf if Image.MAX_IMAGE_PIXELS is None else 2 * Image.MAX_IMAGE_PIXELS
 
 
 def read_picture(path: str | Path | io.BytesIO) -> Picture:
@@ -96,25 +73,45 @@ def read_picture(path: str | Path | io.BytesIO) -> Picture:
         PictureError: The file is missing, not a picture, damaged or too large.
     """
     with _open(path) as image:
-        with _OPENING, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of damaged EXIF
-            exif = kept_exif(image)
+        return _first_picture(image, path)
+
+
+def read_clip(path: str | Path | io.BytesIO) -> Clip:
+    """Read a picture file as ``read_picture`` does, with all frames of an animation.
+
+    Args:
+        path: Of the file; or its bytes.
+
+    Raises:
+        PictureError: As ``read_picture``; too large is what all frames together are.
+    """
+    with _open(path) as image:
+        count = int(getattr(image, "n_frames", 1)) if image.format in ANIMATED else 1
+        if count < 2:
+            return Clip([_first_picture(image, path)])
+        if count * image.width * image.height > max_pixels():
+            raise Image.DecompressionBombError
+        loop = image.info.get("loop")
+        exif = _exif(image)
+        frames, durations_ms = [], []
+        for frame in ImageSequence.Iterator(image):
+            frames.append(_picture(frame)._replace(exif=exif))
+            durations_ms.append(round(frame.info.get("duration") or FRAME_MS))
+        return Clip(frames, durations_ms, loop)
+
+
+def _first_picture(image: Image.Image, path: str | Path | io.BytesIO) -> Picture:
+    exif = _exif(image)
+    if not is_deep(image):
         return _picture(image)._replace(exif=exif)
+    data = path.getvalue() if isinstance(path, io.BytesIO) else Path(path).read_bytes()
+    return read_deep(data)._replace(exif=exif)
 
 
-def resize(image: Tensor, height: int, width: int) -> Tensor:
-    """Return an image ``(N, C, H, W)``, float in [0, 1], at another size, antialiased bicubic."""
-    if image.shape[-2:] == (height, width):
-        return image
-    resized = F.interpolate(image, (height, width), mode="bicubic", antialias=True)
-    return resized.clamp(0, 1)
-
-
-def long_side_size(image: Tensor, long_side: int) -> tuple[int, int]:
-    """Return the height and width, px, that give ``image`` a longer side of ``long_side`` px."""
-    height, width = image.shape[-2:]
-    factor = long_side / max(height, width)
-    return max(1, round(height * factor)), max(1, round(width * factor))
+def _exif(image: Image.Image) -> bytes | None:
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of damaged EXIF
+        return kept_exif(image)
 
 
 def read_style(path: str | Path, size: int) -> Tensor:
@@ -186,128 +183,6 @@ def from_pil(image: Image.Image) -> Picture:
         return _picture(image)
 
 
-def to_pil(rgb: Tensor, alpha: Tensor | None = None) -> Image.Image:
-    """Return ``rgb``, ``(1, 3, H, W)``, as an 8-bit image; RGBA with ``alpha``.
-
-    Args:
-        rgb: uint8, or float clamped to [0, 1].
-        alpha: ``(1, 1, H, W)``, likewise, or none.
-
-    Raises:
-        PictureError: ``rgb`` has values that are not finite numbers.
-    """
-    if rgb.dtype != torch.uint8 and not torch.isfinite(rgb).all():
-        raise PictureError("the picture has values that are not finite numbers")
-    levels = as_bytes(rgb)
-    if alpha is not None:
-        levels = torch.cat((levels, as_bytes(alpha).to(levels.device)), dim=1)
-    return Image.fromarray(levels[0].permute(1, 2, 0).cpu().numpy())
-
-
-def from_array(array: npt.NDArray[Any]) -> Picture:
-    """Return an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float in [0, 1].
-
-    Raises:
-        ValueError: Another shape or type.
-    """
-    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-    is_bytes = array.dtype == np.uint8
-    if not fits or not (is_bytes or np.issubdtype(array.dtype, np.floating)):
-        raise ValueError(
-            "expected an array (H, W), (H, W, 3) or (H, W, 4), uint8 or float, found "
-            f"{array.shape}, {array.dtype}"
-        )
-    levels = torch.from_numpy(np.array(array, dtype=np.float32) / (255 if is_bytes else 1))
-    planes = (levels[..., None] if levels.ndim == 2 else levels).permute(2, 0, 1)[None]
-    rgb = planes[:, :3] if planes.shape[1] > 1 else planes.repeat(1, 3, 1, 1)
-    return Picture(rgb, planes[:, 3:] if planes.shape[1] == 4 else None)
-
-
-def array_like(array: npt.NDArray[Any], rgb: Tensor, alpha: Tensor | None) -> npt.NDArray[Any]:
-    """Return a picture as ``(H, W, 3)`` or ``(H, W, 4)`` of ``array``'s type and range."""
-    if array.dtype == np.uint8:
-        return np.array(to_pil(rgb, alpha))
-    planes = rgb if alpha is None else torch.cat((rgb, alpha), dim=1)
-    return planes[0].permute(1, 2, 0).numpy().astype(array.dtype)
-
-
-def write_picture(
-    path: str | Path,
-    rgb: Tensor,
-    alpha: Tensor | None = None,
-    quality: int = QUALITY,
-    exif: bytes | None = None,
-) -> None:
-    """Write a picture by its extension as PNG, JPEG, WebP, TIFF or AVIF, whole or not at all.
-
-    It says that its colours are sRGB. JPEG has no transparency: there ``alpha`` is laid on white.
-
-    Args:
-        path: Ends in one of ``WRITABLE``; folders are created.
-        rgb: ``(1, 3, H, W)``, uint8, or float clamped to [0, 1].
-        alpha: ``(1, 1, H, W)`` in [0, 1], or none.
-        quality: Of JPEG, WebP and AVIF, 1 to 100.
-        exif: As ``Picture.exif``.
-
-    Raises:
-        PictureError: Another extension, a disk that is full, a folder that is not writable.
-    """
-    path = Path(path)
-    check_writable(path)
-    try:
-        image, options = _to_save(rgb, alpha, path.suffix, quality, exif)
-        with write_atomically(path) as temporary:
-            image.save(temporary, **options)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PictureError(f"cannot write {path}: {reason}") from error
-
-
-def encode_picture(
-    rgb: Tensor,
-    alpha: Tensor | None = None,
-    suffix: str = ".png",
-    quality: int = QUALITY,
-    exif: bytes | None = None,
-) -> bytes:
-    """Return the bytes of the file that ``write_picture`` would write.
-
-    Raises:
-        PictureError: ``rgb`` has values that are not finite numbers.
-    """
-    image, options = _to_save(rgb, alpha, suffix, quality, exif)
-    buffer = io.BytesIO()
-    image.save(buffer, format=Image.registered_extensions()[suffix.lower()], **options)
-    return buffer.getvalue()
-
-
-def _to_save(
-    rgb: Tensor, alpha: Tensor | None, suffix: str, quality: int, exif: bytes | None
-) -> tuple[Image.Image, dict[str, Any]]:
-    """Return the image as a file of this type holds it, and Pillow's options for it."""
-    suffix = suffix.lower()
-    if suffix in (".jpg", ".jpeg") and alpha is not None:
-        rgb, alpha = as_float(rgb).clamp(0, 1) * alpha + (1 - alpha), None
-    options: dict[str, Any] = {"icc_profile": srgb_profile()}
-    if exif is not None:
-        options["exif"] = exif
-    if suffix == ".avif":
-        options |= {"quality": quality, "subsampling": "4:4:4"}
-    elif suffix in (".jpg", ".jpeg", ".webp"):  # TIFF is not compressed, or it could hold no EXIF
-        options |= {"quality": quality, "subsampling": 0}
-    return to_pil(rgb, alpha), options
-
-
-def check_writable(path: Path) -> None:
-    """Check that pictures of this file's extension can be written.
-
-    Raises:
-        PictureError: They can't.
-    """
-    if path.suffix.lower() not in WRITABLE:
-        raise PictureError(f"cannot write {path}: its name must end in {', '.join(WRITABLE)}")
-
-
 def _picture(image: Image.Image) -> Picture:
     upright = ImageOps.exif_transpose(image)
     if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
@@ -359,7 +234,10 @@ def _pictures_errors(what: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise PictureError(f"cannot read {what}: there is no such file") from error
     except UnidentifiedImageError as error:
-        raise PictureError(f"cannot read {what}: not a picture in a known format") from error
+        unknown = "not a picture in a known format"
+        if what.lower().endswith(HEIF) and not find_spec("pillow_heif"):
+            unknown = "HEIF needs pillow-heif: pip install 'fast-style-trainer[heif]'"
+        raise PictureError(f"cannot read {what}: {unknown}") from error
     except Image.DecompressionBombError as error:
         raise PictureError(
             f"cannot read {what}: too many pixels; stylize's --max-megapixels allows more"

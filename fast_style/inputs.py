@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fast_style.files import is_folder, user_path
-from fast_style.image import READABLE, WRITABLE
+from fast_style.image import READABLE
+from fast_style.writing import WRITABLE
 
 STREAM = "-"  # standard input, or output
 

@@ -83,19 +83,26 @@ class DoublingConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, outputs, 2 H, 2 W)`` for ``(N, inputs, H, W)``."""
+        weight, bias = self.folded()
+        # The doubled picture's reflection at its border is the pixel itself, once more. (Not by
+        # padding in mode "replicate": torch.compile has a wrong layout for its backward pass.)
+        x = torch.cat((x[..., :1, :], x, x[..., -1:, :]), dim=-2)
+        x = torch.cat((x[..., :1], x, x[..., -1:]), dim=-1)
+        y = F.pixel_shuffle(F.conv2d(x, weight, bias), 2)
+        return y[..., 1:-1, 1:-1]
+
+    def folded(self) -> tuple[Tensor, Tensor | None]:
+        """Return the four convolutions as one, ``(4 outputs, inputs, 2, 2)``, and its bias.
+
+        Its channels are as ``pixel_shuffle`` takes them.
+        """
         # Window i, over rows i - 1 and i of x, gives the doubled rows 2 i - 1 (first of the four
         # kernels' rows) and 2 i: a cropped border of one row is all that is too much.
         w = _fold(_fold(self.weight, 2), 4)  # (O, I, 3, 3) to (O, I, 2, 2, 2, 2)
         o, i = w.shape[:2]
         # (O, I, place, tap, place, tap) to (O * 4, I, tap, tap), as pixel_shuffle wants them.
         w = w.permute(0, 2, 4, 1, 3, 5).reshape(o * 4, i, 2, 2)
-        bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        # The doubled picture's reflection at its border is the pixel itself, once more. (Not by
-        # padding in mode "replicate": torch.compile has a wrong layout for its backward pass.)
-        x = torch.cat((x[..., :1, :], x, x[..., -1:, :]), dim=-2)
-        x = torch.cat((x[..., :1], x, x[..., -1:]), dim=-1)
-        y = F.pixel_shuffle(F.conv2d(x, w, bias), 2)
-        return y[..., 1:-1, 1:-1]
+        return w, None if self.bias is None else self.bias.repeat_interleave(4)
 
 
 def _fold(weight: Tensor, axis: int) -> Tensor:
@@ -200,16 +207,25 @@ class TransformerNetwork(nn.Module):
         """
         check_image(image, SMALLEST_SIDE)
         height, width = image.shape[-2:]
+        return self.padded(image)[..., :height, :width]
+
+    def padded(self, image: Tensor) -> Tensor:
+        """Return the stylised picture, continued to the right and below to multiples of 4 px."""
+        height, width = image.shape[-2:]
         x = normalized(image)
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings, exactly
-        x = self.decoder(self.residual(self.encoder(x)))
-        # The loss sees the result rounded no coarser than float32: see VGG16Features.
+        # Under autocast some layers stay in the picture's own type. In training the last: the loss
+        # sees the result rounded no coarser than float32, see VGG16Features. Later the first ones:
+        # a plain sky rounded to bfloat16 has steps that instance normalisation makes large.
         device = x.device.type
-        is_mixed = self.training and torch.amp.is_autocast_available(device)
+        is_mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         exact = torch.autocast(device, enabled=False) if is_mixed else nullcontext()
-        with exact:
-            y: Tensor = self.output(x.to(image.dtype) if is_mixed else x)
-        return denormalized(y[..., :height, :width])
+        with nullcontext() if self.training else exact:
+            x = self.encoder(x)
+        x = self.decoder(self.residual(x))
+        with exact if self.training else nullcontext():
+            y: Tensor = self.output(x.to(image.dtype) if is_mixed and self.training else x)
+        return denormalized(y)
 
 
 def normalized(image: Tensor) -> Tensor:

@@ -24,10 +24,12 @@ from fast_style.commands import (
     say,
 )
 from fast_style.hardware import TooLittleMemoryError, free_memory, resolve_device
-from fast_style.image import long_side_size, read_picture, read_style, resize, write_picture
+from fast_style.image import read_picture, read_style
 from fast_style.losses import PerceptualLoss
+from fast_style.picture import long_side_size, resize
 from fast_style.pixels import Evaluation, optimize_pixels
 from fast_style.presets import add_loss_options, loss_arguments
+from fast_style.writing import write_picture
 
 PROGRAM = "optimize"
 INITS = ("content", "noise", "style")

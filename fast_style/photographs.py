@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from fast_style.image import READABLE, Box, PictureError, read_crop
+from fast_style.image import READABLE, Box, read_crop
+from fast_style.picture import PictureError
 
 Draw = tuple[int, int]  # (running number of the draw in this training, index of the photograph)
 

@@ -23,12 +23,14 @@ from fast_style.commands import (
     end,
 )
 from fast_style.hardware import resolve_device
-from fast_style.image import long_side_size, read_picture, resize, write_picture
+from fast_style.image import read_picture
 from fast_style.losses import NORMALIZATIONS, PerceptualLoss
 from fast_style.optimize import check_memory, start_picture
+from fast_style.picture import long_side_size, resize
 from fast_style.pixels import Evaluation, optimize_pixels
 from fast_style.sheet import sheet
 from fast_style.vgg import canonical_layer, smallest_side
+from fast_style.writing import write_picture
 
 PROGRAM = "reconstruct"
 KINDS = ("content", "style")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from fast_style.image import from_pil, to_pil
+from fast_style.image import from_pil
+from fast_style.picture import to_pil
 
 GAP = 8  # px of white between pictures
 INK, PAPER = (30, 30, 30), (255, 255, 255)
@@ -69,6 +71,25 @@ def sheet(
         draw.multiline_text((GAP, y + height / 2), label, INK, font, anchor="lm")
         y += height + GAP
     return from_pil(canvas).rgb
+
+
+def grid(pictures: Sequence[Tensor], labels: Sequence[str], font_px: int = 16) -> Tensor:
+    """Return pictures in several rows, about as many as columns, each under its label.
+
+    Args:
+        pictures: ``(1, 3, H, W)`` in [0, 1], at least one.
+        labels: One for each.
+        font_px: Height of the letters.
+
+    Raises:
+        ValueError: As ``sheet``.
+    """
+    columns = math.ceil(math.sqrt(len(pictures)))
+    starts = range(0, len(pictures), columns)
+    rows = [
+        sheet([pictures[i : i + columns]], labels[i : i + columns], font_px=font_px) for i in starts
+    ]
+    return sheet([[row] for row in rows])
 
 
 def _size(picture: Tensor | None) -> tuple[int, int]:

@@ -190,8 +190,8 @@ class StripPainter:
         self._trunk = Scratch(*sizes)  # what the residuals are added to
         self._branch = Scratch(*sizes)  # the last convolution, not normalised
         try:
+            self._encode()  # in float32: see TransformerNetwork.forward
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                self._encode()
                 for block in network.residual:
                     assert isinstance(block, Residual)
                     self._run_block(block)

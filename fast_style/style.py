@@ -10,21 +10,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fast_style.backends import build_runner, resolve_backend
 from fast_style.checkpoint import StyleModel, load_style_model
-from fast_style.checks import check_image, check_range
+from fast_style.checks import check_image, check_range, check_size
 from fast_style.controls import Controls, apply
 from fast_style.hardware import free_memory, has_bfloat16, resolve_device
-from fast_style.image import (
+from fast_style.image import from_pil
+from fast_style.network import SMALLEST_SIDE
+from fast_style.picture import (
     Picture,
     PillowImage,
     array_like,
     as_bytes,
     as_float,
     from_array,
-    from_pil,
     to_pil,
 )
-from fast_style.network import SMALLEST_SIDE, TransformerNetwork
 from fast_style.strips import QUARTER, StripPainter
 
 AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])
@@ -44,19 +45,29 @@ class Style:
         device: ``auto`` (the GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ...
         precision: ``auto`` (bfloat16 where the hardware computes in it), ``float32`` or
             ``bfloat16``. Results differ by a third of a level of 255 on average.
+        backend: ``auto`` (the fastest that is installed), ``torch``, ``onnxruntime`` or
+            ``openvino``. What is done in strips is done in PyTorch.
 
     Raises:
-        ValueError: There is no such device or precision.
+        ValueError: There is no such device, precision or backend, or the backend is not installed.
     """
 
-    def __init__(self, model: StyleModel, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        model: StyleModel,
+        device: str = "auto",
+        precision: str = "auto",
+        backend: str = "auto",
+    ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, found {precision!r}")
         self.device = resolve_device(device)
-        self.network = model.network.to(self.device)
         if precision == "auto":
             precision = "bfloat16" if has_bfloat16(self.device) else "float32"
         self.dtype = getattr(torch, precision)
+        self.backend = resolve_backend(backend, self.device, self.dtype)
+        self.network = model.network.to(self.device)
+        self._run = build_runner(self.backend, self.network, self.device, self.dtype)
         self.name = model.name
         self.description = model.description
 
@@ -135,8 +146,8 @@ class Style:
         Raises:
             ValueError: A side below 32 px, or float values outside [0, 1].
         """
-        if picture.levels.dtype != torch.uint8:
-            check_image(picture.levels, SMALLEST_SIDE)
+        check_size(picture.levels.shape[-2], picture.levels.shape[-1], SMALLEST_SIDE)
+        if picture.bits > 8:
             check_range(picture.levels)
         result = torch.empty_like(picture.levels)
         self._paint(picture.levels, result, tile)
@@ -157,12 +168,8 @@ class Style:
 
         strip = self._strip(height, width, tile)
         if strip is None:
-            reduced = self.dtype != torch.float32
-            with torch.autocast(self.device.type, self.dtype, enabled=reduced):
-                whole = self.network(rows(0, height))
-            put(0, whole.float().clamp_(0, 1))
+            put(0, self._run(rows(0, height)).clamp(0, 1))
             return
-        assert isinstance(self.network, TransformerNetwork)
         painter = StripPainter(self.network, height, width, strip, self.device, self.dtype)
         painter.paint(rows, put)
 
@@ -180,20 +187,26 @@ class Style:
         return tile
 
     def __repr__(self) -> str:
-        """Name the style and the device."""
-        return f"Style({self.name!r}, device={str(self.device)!r})"
+        """Name the style, the device and the backend."""
+        return f"Style({self.name!r}, device={str(self.device)!r}, backend={self.backend!r})"
 
 
-def load(name_or_path: str | Path, device: str = "auto", precision: str = "auto") -> Style:
+def load(
+    name_or_path: str | Path,
+    device: str = "auto",
+    precision: str = "auto",
+    backend: str = "auto",
+) -> Style:
     """Load a released style by name, or a style model or checkpoint by path.
 
     Args:
         name_or_path: As ``load_style_model`` takes it.
         device: As ``Style``'s.
         precision: As ``Style``'s.
+        backend: As ``Style``'s.
 
     Raises:
         ModelFileError: Missing, damaged, from a later version, or not ours.
-        ValueError: There is no such device or precision.
+        ValueError: As ``Style``.
     """
-    return Style(load_style_model(name_or_path), device, precision)
+    return Style(load_style_model(name_or_path), device, precision, backend)

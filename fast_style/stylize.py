@@ -5,36 +5,22 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
 from fast_style.resources import shipped_styles
 
 if TYPE_CHECKING:
-    from fast_style.controls import Controls
-    from fast_style.image import Picture
+    from fast_style.batch import Work
     from fast_style.inputs import Input
-    from fast_style.style import Style
 
 PROGRAM = "stylize"
-T = TypeVar("T")
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
-
-
-class Work(NamedTuple):
-    """What to do to each picture."""
-
-    styles: dict[str, Style]
-    blend: dict[str, float]  # weights of the styles, if one picture is made of all
-    controls: Controls
-    tile: str | int
+SMALL_TWIN = "-slim"  # of a released style: the same painting, a smaller network
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="OUT",
         help="the file to write, or a folder for several; its extension says the type: "
-        "png, jpg, webp, tif, avif "
+        "png, jpg, webp, tif, gif, avif, heic "
         "(default: IMG_STYLE beside each picture)",
     )
     result.add_argument("--list", action="store_true", help="show the released styles, and end")
@@ -89,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         "covariance",
     )
     result.add_argument(
-        "--quality", type=int, metavar="Q", help="of JPEG, WebP and AVIF, 1 to 100 (95)"
+        "--quality", type=int, metavar="Q", help="of JPEG, WebP, AVIF and HEIF, 1 to 100 (95)"
     )
     result.add_argument(
         "--strip", action="store_true", help="leave date, camera, place and author (EXIF) behind"
@@ -105,6 +91,11 @@ def parser() -> argparse.ArgumentParser:
         "memory is too small for the whole (auto)",
     )
     result.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
+    result.add_argument(
+        "--backend",
+        default="auto",
+        help="what computes: torch, onnxruntime, openvino, or auto, the fastest installed (auto)",
+    )
     result.add_argument("--overwrite", action="store_true", help="replace files that exist")
     result.add_argument(
         "--json", action="store_true", help="a line of JSON for each picture, on standard output"
@@ -117,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # --preserve-color takes a value only after =, or it would swallow the model's name.
     arguments = list(sys.argv[1:] if argv is None else argv)
     arguments = [f"{a}=luminance" if a == "--preserve-color" else a for a in arguments]
-    options = parser().parse_args(arguments)
+    options = parser().parse_intermixed_args(arguments)
     previous = signal.getsignal(signal.SIGTERM)
     try:
         signal.signal(signal.SIGTERM, _interrupt)
@@ -140,9 +131,11 @@ def _run(options: argparse.Namespace) -> int:
             print(f"{name}\t{_credit(path)}")
         return 0
     # Imported here so that --help does not wait for torch.
+    from fast_style.batch import Batch, Places
     from fast_style.files import is_folder, user_path
-    from fast_style.image import allow_megapixels, check_writable
+    from fast_style.image import allow_megapixels
     from fast_style.inputs import STREAM, Input, expand
+    from fast_style.writing import QUALITY, check_writable
 
     output: Path | None = options.output
     try:
@@ -173,8 +166,11 @@ def _run(options: argparse.Namespace) -> int:
     if options.sheet is not None:
         return _sheet(pictures, work, options)
     if str(output) == STREAM or (images == [STREAM] and output is None):
-        return _stream(pictures[0], work, options)
-    return _files(pictures, work, options, to_folder, folders)
+        return _stream(pictures[0], work)
+    places = Places(
+        output, to_folder, folders, options.overwrite, quality=options.quality or QUALITY
+    )
+    return Batch(pictures, work, places, _fail, options.json).run()
 
 
 def _models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]]:
@@ -187,7 +183,7 @@ def _models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str
     elif options.style:
         models = [name for name in options.style.split(",") if name]
     elif options.sheet is not None:
-        models = list(shipped_styles())
+        models = [name for name in shipped_styles() if not name.endswith(SMALL_TWIN)]
     else:
         models, names = names[:1], names[1:]
     if not models:
@@ -209,8 +205,8 @@ def _blend_weights(text: str) -> dict[str, float]:
 
 
 def _check_output(output: Path | None, to_folder: bool, streams: bool) -> None:
-    from fast_style.image import WRITABLE, check_writable
     from fast_style.inputs import STREAM
+    from fast_style.writing import WRITABLE, check_writable
 
     if output is None or str(output) == STREAM:
         return
@@ -222,8 +218,9 @@ def _check_output(output: Path | None, to_folder: bool, streams: bool) -> None:
 
 def _work(models: list[str], options: argparse.Namespace) -> Work:
     """Load the models and check the controls."""
+    from fast_style.batch import Work
     from fast_style.controls import Controls
-    from fast_style.style import load
+    from fast_style.style import Style, load
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
     if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
@@ -234,7 +231,7 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
     controls.check()
     styles: dict[str, Style] = {}
     for model in models:
-        style = load(model, options.device)
+        style = load(model, options.device, backend=options.backend)
         if style.name in styles:
             raise ValueError(f"two models are named {style.name}: their results would collide")
         styles[style.name] = style
@@ -242,191 +239,52 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend and (min(weights.values()) < 0 or not sum(weights.values()) > 0):
         raise ValueError("the weights of a blend must be 0 or more, and not all 0")
-    return Work(styles, weights, controls, tile)
+    return Work(styles, weights, controls, tile, options.strip)
 
 
-def _results(picture: Picture, work: Work) -> Iterator[tuple[str, Picture]]:
-    """Yield the name of each style and the picture in it."""
-    from fast_style.controls import apply, blend
-
-    def painted(style: Style) -> Picture:
-        return apply(lambda one: style.paint_picture(one, work.tile), picture, work.controls)
-
-    if work.blend:
-        parts = [(painted(work.styles[name]), weight) for name, weight in work.blend.items()]
-        yield "blend", blend(parts)
-        return
-    for name, style in work.styles.items():
-        yield name, painted(style)
-
-
-def _files(
-    pictures: list[Input], work: Work, options: argparse.Namespace, to_folder: bool, folders: bool
-) -> int:
-    """Stylise files; the next is read and the last one written while one is painted."""
-    from tqdm import tqdm
-
-    from fast_style.image import QUALITY, PictureError, read_picture, write_picture
-    from fast_style.inputs import result_path
-
-    names = ["blend"] if work.blend else list(work.styles)
-    quality = options.quality or QUALITY
-    failed = kept = 0
-    taken: set[Path] = set()
-    bar = tqdm(
-        total=len(pictures),
-        unit="picture",
-        dynamic_ncols=True,
-        disable=len(pictures) < 2 or not sys.stderr.isatty(),
-    )
-
-    def report(error: Exception, path: Path) -> None:
-        nonlocal failed
-        failed += 1
-        text = error if isinstance(error, PictureError) else f"cannot stylise {path}: {error}"
-        bar.clear()
-        _fail(text)
-
-    def todo() -> Iterator[tuple[Input, dict[str, Path]]]:
-        """Yield the pictures that are not done yet, and the results they lack."""
-        nonlocal kept
-        for source in pictures:
-            targets = {}
-            for name in names:
-                target = result_path(source, options.output, name, to_folder)
-                if target in taken:
-                    replaced = f"{target} would replace another picture of this run"
-                    report(PictureError(replaced), source.path)
-                elif os.path.exists(target) and not options.overwrite:  # noqa: PTH110
-                    if folders:  # an interrupted run goes on
-                        kept += 1
-                    else:
-                        report(PictureError(f"{target} exists; --overwrite replaces it"), target)
-                else:
-                    targets[name] = target
-                    taken.add(target)
-            if targets:
-                yield source, targets
-            else:
-                bar.update()
-
-    def write(source: Path, target: Path, name: str, picture: Picture, seconds: float) -> None:
-        exif = None if options.strip else picture.exif
-        write_picture(target, picture.levels, picture.alpha, quality, exif)
-        height, width = picture.levels.shape[-2:]
-        bar.clear()
-        if options.json:
-            device = str(next(iter(work.styles.values())).device)
-            record = {
-                "input": str(source),
-                "output": str(target),
-                "width": width,
-                "height": height,
-                "style": name,
-                "device": device,
-                "seconds": round(seconds, 3),
-            }
-            print(json.dumps(record), flush=True)
-        else:
-            print(target, flush=True)
-
-    writing: list[tuple[Path, Future[None]]] = []
-
-    def finish(most: int) -> None:
-        while len(writing) > most:
-            path, future = writing.pop(0)
-            _attempt(future.result, report, path)
-
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer, bar:
-        queue = todo()
-        ahead: tuple[Input, dict[str, Path], Future[Picture]] | None = None
-
-        def read_ahead() -> tuple[Input, dict[str, Path], Future[Picture]] | None:
-            for source, targets in queue:
-                return source, targets, reader.submit(read_picture, source.path)
-            return None
-
-        ahead = read_ahead()
-        while ahead is not None:
-            source, targets, future = ahead
-            ahead = read_ahead()
-            picture = _attempt(future.result, report, source.path)
-            if picture is not None:
-                wanted = work._replace(
-                    styles={n: s for n, s in work.styles.items() if work.blend or n in targets}
-                )
-                results = _results(picture, wanted)
-                for _ in targets:
-                    started_s = time.perf_counter()
-                    result = _attempt(lambda: next(results), report, source.path)  # noqa: B023
-                    if result is None:
-                        break
-                    name, painted = result
-                    painted = painted._replace(exif=picture.exif)
-                    seconds = time.perf_counter() - started_s
-                    finish(most=1)
-                    job = (source.path, targets[name], name, painted, seconds)
-                    writing.append((source.path, writer.submit(write, *job)))
-            bar.update()
-        finish(most=0)
-    if kept:
-        _fail(f"{kept} results were there already and are kept; --overwrite replaces them")
-    return 1 if failed else 0
-
-
-def _attempt(
-    job: Callable[[], T], report: Callable[[Exception, Path], None], path: Path
-) -> T | None:
-    """Return what a job gives; report what may go wrong with a picture, and return none."""
-    try:
-        return job()
-    except (ValueError, OSError, RuntimeError, MemoryError) as error:
-        report(error, path)
-        return None
-
-
-def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
+def _stream(source: Input, work: Work) -> int:
     """Stylise one picture to standard output, from a file or from standard input."""
-    from fast_style.image import encode_picture, read_picture
+    from fast_style.batch import FAILURES
+    from fast_style.image import read_clip
     from fast_style.inputs import STREAM
+    from fast_style.writing import encode_clip
 
     try:
         stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
-        picture = read_picture(stream)
-        _, painted = next(_results(picture, work))
-        exif = None if options.strip else picture.exif
-        data = encode_picture(painted.levels, painted.alpha, exif=exif)
-        sys.stdout.buffer.write(data)
+        _, painted = next(work.results(read_clip(stream)))
+        sys.stdout.buffer.write(encode_clip(painted))
         sys.stdout.buffer.flush()
-    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+    except FAILURES as error:
         return _fail(error, 1)
     return 0
 
 
 def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> int:
     """Write one sheet of all pictures in all styles."""
+    from fast_style.batch import FAILURES
     from fast_style.controls import Controls, apply
-    from fast_style.image import QUALITY, read_picture, write_picture
-    from fast_style.sheet import sheet
+    from fast_style.image import read_picture
+    from fast_style.picture import Clip
+    from fast_style.sheet import grid, sheet
+    from fast_style.writing import QUALITY, write_picture
 
-    rows: list[list[Any]] = []
-    labels: list[str] = []
+    rows = []
     failed = 0
     small = Controls(size=options.size or SHEET_SIZE)
     wanted = work._replace(controls=work.controls._replace(size=None))
     for source in pictures:
         try:
             photograph = apply(lambda one: one, read_picture(source.path), small)
-            results = list(_results(photograph, wanted))
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            results = dict(wanted.results(Clip([photograph])))
+        except FAILURES as error:
             failed += 1
             _fail(error)
             continue
-        rows.append([photograph.rgb, *(picture.rgb for _, picture in results)])
-        labels = ["photograph", *(name for name, _ in results)]
+        rows.append([photograph.rgb, *(clip.frames[0].rgb for clip in results.values())])
+    labels = ["photograph", *work.names()]
     try:
         if rows:
-            picture = sheet(rows, labels)
+            picture = sheet(rows, labels) if len(rows) > 1 else grid(rows[0], labels)
             write_picture(options.sheet, picture, quality=options.quality or QUALITY)
             print(options.sheet)
     except (ValueError, OSError) as error:

@@ -16,10 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from fast_style.checkpoint import ModelFileError
-from fast_style.image import long_side_size, read_picture, resize, write_picture
+from fast_style.image import read_picture
+from fast_style.picture import long_side_size, resize
 from fast_style.resources import asset
 from fast_style.sheet import sheet
 from fast_style.style import load
+from fast_style.writing import write_picture
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fast_style.image import read_picture, write_picture
+from fast_style.image import read_picture
 from fast_style.style import Style, load
+from fast_style.writing import write_picture
 
 GAP = 8  # px of white between the pictures
 QUALITY = 80  # of the JPEG or WebP: a page with pictures should load at once

@@ -7,7 +7,7 @@ import torch
 
 from fast_style.color import luminance
 from fast_style.controls import Controls, apply, blend
-from fast_style.image import Picture
+from fast_style.picture import Picture
 
 
 def photograph(dtype: torch.dtype = torch.uint8) -> Picture:

@@ -14,8 +14,9 @@ import torch
 from PIL import Image, features
 
 from fast_style.checkpoint import ModelFileError, load_style_model, save_style_model
-from fast_style.image import PictureError, read_picture
+from fast_style.image import read_picture
 from fast_style.network import build_network
+from fast_style.picture import PictureError
 
 NETWORK = {"name": "johnson", "channels": [4, 4, 4], "residual_blocks": 1}
 PICTURES = 1_600  # mutated files of each kind of file together

@@ -12,8 +12,10 @@ from PIL import Image, ImageCms, features
 from PIL.ExifTags import IFD, Base
 
 from fast_style import image, stylize
-from fast_style.image import PictureError, read_picture, write_picture
+from fast_style.image import read_picture
 from fast_style.metadata import kept_exif, srgb_profile
+from fast_style.picture import PictureError
+from fast_style.writing import write_picture
 
 TAKEN = "2020:02:03 04:05:06"
 

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from fast_style import hardware, optimize
 from fast_style.color import luminance
-from fast_style.image import read_picture, write_picture
+from fast_style.image import read_picture
 from fast_style.optimize import start_picture
 from fast_style.pixels import Evaluation, optimize_pixels
+from fast_style.writing import write_picture
 
 FAST = ["--size", "40", "--steps", "4", "--device", "cpu", "--style-layers", "relu1_2", "relu2_2"]
 FAST += ["--content-layers", "relu2_2"]

@@ -1,0 +1,207 @@
+"""Pictures through styles: the next one is read and the last one written while one is painted."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from tqdm import tqdm
+
+from fast_style.controls import Controls, apply, blend
+from fast_style.image import read_clip
+from fast_style.inputs import Input, result_path
+from fast_style.picture import Clip, Picture, PictureError
+from fast_style.style import Style
+from fast_style.writing import write_clip
+
+T = TypeVar("T")
+# What may go wrong with one picture, while the others are done.
+FAILURES = (ValueError, OSError, RuntimeError, MemoryError)
+
+
+class Work(NamedTuple):
+    """What to do to each picture."""
+
+    styles: dict[str, Style]
+    blend: dict[str, float]  # weights of the styles, if one picture is made of all
+    controls: Controls
+    tile: str | int
+    strip: bool  # leave EXIF behind
+
+    def results(self, clip: Clip) -> Iterator[tuple[str, Clip]]:
+        """Yield the name of each style and the picture, or the animation, in it."""
+        if self.strip:
+            clip = clip.map(lambda one: one, exif=False)
+        if self.blend:
+            yield "blend", clip.map(self._blended)
+            return
+        for name, style in self.styles.items():
+            yield name, clip.map(partial(self._painted, style))
+
+    def names(self) -> list[str]:
+        """Return the names of the results."""
+        return ["blend"] if self.blend else list(self.styles)
+
+    def _painted(self, style: Style, picture: Picture) -> Picture:
+        return apply(lambda one: style.paint_picture(one, self.tile), picture, self.controls)
+
+    def _blended(self, picture: Picture) -> Picture:
+        parts = [
+            (self._painted(self.styles[name], picture), weight)
+            for name, weight in self.blend.items()
+        ]
+        return blend(parts)
+
+
+class Places(NamedTuple):
+    """Where results go, and how."""
+
+    output: Path | None
+    to_folder: bool
+    resumes: bool  # results that exist are kept without a word: an interrupted folder goes on
+    overwrite: bool
+    quality: int
+
+
+class Batch:
+    """Stylises picture files.
+
+    Args:
+        pictures: To stylise.
+        work: What to do to each.
+        places: Where the results go.
+        say: Prints a line about a failure.
+        as_json: A line of JSON for each result on stdout, instead of its path.
+    """
+
+    def __init__(
+        self,
+        pictures: list[Input],
+        work: Work,
+        places: Places,
+        say: Callable[[object], object],
+        as_json: bool,
+    ) -> None:
+        self.pictures = pictures
+        self.work = work
+        self.places = places
+        self.say = say
+        self.as_json = as_json
+        self.failed = self.kept = 0
+        self._bar = tqdm(
+            total=len(pictures),
+            unit="picture",
+            dynamic_ncols=True,
+            disable=len(pictures) < 2 or not sys.stderr.isatty(),
+        )
+        self._writing: list[tuple[Path, Future[None]]] = []
+
+    def run(self) -> int:
+        """Do it all; return 0, or 1 if some pictures failed."""
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer, self._bar:
+            queue = self._todo()
+
+            def read_ahead() -> tuple[Input, dict[str, Path], Future[Clip]] | None:
+                for source, targets in queue:
+                    return source, targets, reader.submit(read_clip, source.path)
+                return None
+
+            ahead = read_ahead()
+            while ahead is not None:
+                source, targets, future = ahead
+                ahead = read_ahead()
+                clip = self._attempt(future.result, source.path)
+                if clip is not None:
+                    self._paint(source.path, clip, targets, writer)
+                self._bar.update()
+            self._finish(most=0)
+        if self.kept:
+            self.say(f"{self.kept} results were there already and are kept; --overwrite replaces")
+        return 1 if self.failed else 0
+
+    def _todo(self) -> Iterator[tuple[Input, dict[str, Path]]]:
+        """Yield the pictures that are not done yet, and the results they lack, by style."""
+        taken: set[Path] = set()
+        for source in self.pictures:
+            targets = {}
+            for name in self.work.names():
+                target = result_path(source, self.places.output, name, self.places.to_folder)
+                if target in taken:
+                    replaced = f"{target} would replace another picture of this run"
+                    self._report(PictureError(replaced), source.path)
+                elif os.path.exists(target) and not self.places.overwrite:  # noqa: PTH110
+                    if self.places.resumes:
+                        self.kept += 1
+                    else:
+                        exists = f"{target} exists; --overwrite replaces it"
+                        self._report(PictureError(exists), target)
+                else:
+                    targets[name] = target
+                    taken.add(target)
+            if targets:
+                yield source, targets
+            else:
+                self._bar.update()
+
+    def _paint(
+        self, path: Path, clip: Clip, targets: dict[str, Path], writer: ThreadPoolExecutor
+    ) -> None:
+        """Make the results of one picture, and have them written."""
+        work = self.work
+        styles = {n: s for n, s in work.styles.items() if work.blend or n in targets}
+        results = work._replace(styles=styles).results(clip)
+        for _ in targets:
+            started_s = time.perf_counter()
+            result = self._attempt(lambda: next(results), path)
+            if result is None:
+                return
+            name, painted = result
+            seconds = time.perf_counter() - started_s
+            self._finish(most=1)
+            job = (path, targets[name], name, painted, seconds)
+            self._writing.append((path, writer.submit(self._write, *job)))
+
+    def _write(self, source: Path, target: Path, name: str, clip: Clip, seconds: float) -> None:
+        write_clip(target, clip, self.places.quality)
+        height, width = clip.frames[0].levels.shape[-2:]
+        self._bar.clear()
+        if not self.as_json:
+            print(target, flush=True)
+            return
+        record = {
+            "input": str(source),
+            "output": str(target),
+            "width": width,
+            "height": height,
+            "style": name,
+            "device": str(next(iter(self.work.styles.values())).device),
+            "seconds": round(seconds, 3),
+        }
+        print(json.dumps(record), flush=True)
+
+    def _finish(self, most: int) -> None:
+        """Wait until at most so many results are still to be written."""
+        while len(self._writing) > most:
+            path, future = self._writing.pop(0)
+            self._attempt(future.result, path)
+
+    def _attempt(self, job: Callable[[], T], path: Path) -> T | None:
+        """Return what a job gives; report what may go wrong with a picture, and return none."""
+        try:
+            return job()
+        except FAILURES as error:
+            self._report(error, path)
+            return None
+
+    def _report(self, error: Exception, path: Path) -> None:
+        self.failed += 1
+        self._bar.clear()
+        named = isinstance(error, PictureError)
+        self.say(error if named else f"cannot stylise {path}: {error}")

@@ -1,0 +1,117 @@
+"""Colours of 16 bits, of which Pillow would keep 8. The only file that knows libvips."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageFile
+from PIL.ExifTags import IFD
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from torch import Tensor
+
+from fast_style.metadata import srgb_profile
+from fast_style.picture import Picture
+
+if TYPE_CHECKING:
+    pass
+
+DEEP = (".png", ".tif", ".tiff")  # files that can hold 16 bits
+WHITE = 65535
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether an opened file, not decoded yet, holds colours of 16 bits; Pillow reads grey."""
+    if not isinstance(image, ImageFile.ImageFile):
+        return False
+    stored = [str(tile.args) for tile in image.tile]  # a mode, or a tuple that begins with one
+    return image.mode in ("RGB", "RGBA", "RGBX", "LA") and any(";16" in mode for mode in stored)
+
+
+def read_deep(data: bytes) -> Picture:
+    """Return a picture file of 16 bits, upright and in sRGB, its levels float32.
+
+    Args:
+        data: The file's bytes.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    pyvips = _pyvips()
+    try:
+        image = pyvips.Image.new_from_buffer(data, "", fail_on="error").autorot()
+        if image.get_typeof("icc-profile-data"):
+            image = image.icc_transform("srgb", embedded=True, depth=16, intent="perceptual")
+        array = image.colourspace("rgb16").numpy()
+    except pyvips.Error as error:
+        raise ValueError(f"libvips: {error}") from error
+    planes = torch.from_numpy(array.astype(np.float32) / WHITE).permute(2, 0, 1)[None]
+    alpha = planes[:, 3:4] if planes.shape[1] > 3 else None
+    return Picture(planes[:, :3].contiguous(), alpha)
+
+
+def encode_deep(rgb: Tensor, alpha: Tensor | None, suffix: str, exif: bytes | None) -> bytes:
+    """Return a file of 16 bits, PNG or TIFF, that says that its colours are sRGB.
+
+    Args:
+        rgb: ``(1, 3, H, W)``, float, clamped to [0, 1].
+        alpha: ``(1, 1, H, W)``, likewise, or none.
+        suffix: One of ``DEEP``.
+        exif: As ``Picture.exif``.
+
+    Raises:
+        ValueError: The picture can't be encoded.
+    """
+    pyvips = _pyvips()
+    planes = rgb if alpha is None else torch.cat((rgb, alpha), dim=1)
+    levels = (planes[0].detach().float().clamp(0, 1) * WHITE).round().permute(1, 2, 0)
+    array = levels.cpu().numpy().astype(np.uint16)
+    height, width, bands = array.shape
+    try:
+        image = pyvips.Image.new_from_memory(array.tobytes(), width, height, bands, "ushort")
+        image = image.copy(interpretation="rgb16")
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", srgb_profile())
+        if suffix.lower() == ".png":
+            if exif is not None:
+                image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
+            return bytes(image.pngsave_buffer())
+        data = bytes(image.tiffsave_buffer(compression="deflate", predictor="horizontal"))
+    except pyvips.Error as error:
+        raise ValueError(f"libvips: {error}") from error
+    return data if exif is None else _with_exif(data, exif)
+
+
+def _with_exif(tiff: bytes, exif: bytes) -> bytes:
+    """Return a TIFF file with EXIF, which libvips leaves out: its directory is written anew."""
+    directory = ImageFileDirectory_v2(tiff[:8])
+    file = io.BytesIO(tiff)
+    file.seek(directory.next)
+    directory.load(file)
+    for tag in list(directory):
+        directory[tag]  # decoded, or it would not be written again
+    found = Image.Exif()
+    found.load(exif)
+    for tag, value in found.items():
+        if tag not in directory:
+            directory[tag] = value
+    for tag in (IFD.Exif, IFD.GPSInfo):
+        if values := found.get_ifd(tag):
+            directory[tag] = dict(values)
+    offset = file.seek(0, io.SEEK_END)
+    offset += file.write(bytes(offset % 2))  # directories begin at even offsets
+    file.write(directory.tobytes(offset))
+    file.seek(4)
+    file.write(struct.pack("<L" if tiff[:2] == b"II" else ">L", offset))
+    return file.getvalue()
+
+
+def _pyvips() -> Any:
+    """Return the library, imported where it is needed: few pictures have 16 bits."""
+    os.environ.setdefault("VIPS_WARNING", "0")  # warnings on stderr; errors are raised
+    import pyvips
+
+    return pyvips

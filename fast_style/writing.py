@@ -1,0 +1,142 @@
+"""Pictures written to files, by the extension, whole or not at all."""
+
+from __future__ import annotations
+
+import io
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, features
+from torch import Tensor
+
+from fast_style.deep import DEEP, encode_deep
+from fast_style.files import write_atomically
+from fast_style.metadata import srgb_profile
+from fast_style.picture import Clip, Picture, PictureError, as_float, to_pil
+
+WRITABLE: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif")
+if features.check("avif"):  # not in every build of Pillow
+    WRITABLE += (".avif",)
+if find_spec("pillow_heif"):  # image.py registers it
+    WRITABLE += (".heic", ".heif")
+ANIMATED = (".gif", ".webp", ".png", ".avif")
+QUALITY = 95  # of JPEG, WebP, AVIF and HEIF, as the field's best tools write
+
+
+def check_writable(path: Path) -> None:
+    """Check that pictures of this file's extension can be written.
+
+    Raises:
+        PictureError: They can't.
+    """
+    if path.suffix.lower() not in WRITABLE:
+        raise PictureError(f"cannot write {path}: its name must end in {', '.join(WRITABLE)}")
+
+
+def write_picture(
+    path: str | Path,
+    rgb: Tensor,
+    alpha: Tensor | None = None,
+    quality: int = QUALITY,
+    exif: bytes | None = None,
+) -> None:
+    """Write a picture in 8 bits, as ``write_clip`` does.
+
+    Args:
+        path: Ends in one of ``WRITABLE``; folders are created.
+        rgb: ``(1, 3, H, W)``, uint8, or float clamped to [0, 1].
+        alpha: ``(1, 1, H, W)`` in [0, 1], or none.
+        quality: Of JPEG, WebP, AVIF and HEIF, 1 to 100.
+        exif: As ``Picture.exif``.
+
+    Raises:
+        PictureError: As ``write_clip``.
+    """
+    _write(Path(path), Clip([Picture(rgb, alpha, exif)]), quality, bits=8)
+
+
+def write_clip(path: Path, clip: Clip, quality: int = QUALITY) -> None:
+    """Write a picture or an animation: PNG, JPEG, WebP, TIFF, GIF, AVIF or HEIF.
+
+    It says that its colours are sRGB. JPEG has no transparency: there ``alpha`` is laid on white.
+    PNG and TIFF hold float levels in 16 bits.
+
+    Args:
+        path: Ends in one of ``WRITABLE``; folders are created.
+        clip: What to write.
+        quality: Of JPEG, WebP, AVIF and HEIF, 1 to 100.
+
+    Raises:
+        PictureError: Another extension, one that holds no animation, values that are not finite
+            numbers, a disk that is full, a folder that is not writable.
+    """
+    _write(path, clip, quality, bits=clip.frames[0].bits)
+
+
+def encode_clip(clip: Clip, suffix: str = ".png", quality: int = QUALITY) -> bytes:
+    """Return the bytes of the file that ``write_clip`` would write.
+
+    Raises:
+        PictureError: As ``write_clip``.
+    """
+    buffer = io.BytesIO()
+    _save(buffer, suffix.lower(), clip, quality, clip.frames[0].bits)
+    return buffer.getvalue()
+
+
+def _write(path: Path, clip: Clip, quality: int, bits: int) -> None:
+    check_writable(path)
+    try:
+        with write_atomically(path) as temporary:
+            _save(temporary, path.suffix.lower(), clip, quality, bits)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(f"cannot write {path}: {reason}") from error
+
+
+def _save(target: Path | io.BytesIO, suffix: str, clip: Clip, quality: int, bits: int) -> None:
+    first = clip.frames[0]
+    if any(not torch.isfinite(one.levels).all() for one in clip.frames if one.bits == 16):
+        raise PictureError("the picture has values that are not finite numbers")
+    if len(clip.frames) > 1 and suffix not in ANIMATED:
+        raise PictureError(f"{suffix} holds no animation; {', '.join(ANIMATED)} do")
+    if bits == 16 and suffix in DEEP and len(clip.frames) == 1:
+        data = encode_deep(first.levels, first.alpha, suffix, first.exif)
+        if isinstance(target, Path):
+            target.write_bytes(data)
+        else:
+            target.write(data)
+        return
+    images = [_flat(one, suffix) for one in clip.frames]
+    options = _options(suffix, quality, first.exif)
+    if len(images) > 1:
+        options |= {"save_all": True, "append_images": images[1:], "duration": clip.durations_ms}
+        if clip.loop is not None:
+            options["loop"] = clip.loop
+        if suffix == ".webp":
+            options |= {"kmin": 0, "kmax": 1}  # whole frames: with others Pillow loses the alpha
+        elif suffix == ".gif":
+            options["disposal"] = 2  # each frame replaces the one before, also where transparent
+    images[0].save(target, format=Image.registered_extensions()[suffix], **options)
+
+
+def _flat(picture: Picture, suffix: str) -> Image.Image:
+    """Return a picture of 8 bits as a file of this type holds it."""
+    rgb, alpha = picture.levels, picture.alpha
+    if suffix in (".jpg", ".jpeg") and alpha is not None:
+        rgb, alpha = as_float(rgb).clamp(0, 1) * alpha + (1 - alpha), None
+    return to_pil(rgb, alpha)
+
+
+def _options(suffix: str, quality: int, exif: bytes | None) -> dict[str, Any]:
+    """Return Pillow's options for a type of file."""
+    options: dict[str, Any] = {"icc_profile": srgb_profile()}
+    if exif is not None and suffix != ".gif":
+        options["exif"] = exif
+    if suffix in (".avif", ".heic", ".heif"):
+        options |= {"quality": quality, "subsampling": "4:4:4"}
+    elif suffix in (".jpg", ".jpeg", ".webp"):  # TIFF is not compressed, or it could hold no EXIF
+        options |= {"quality": quality, "subsampling": 0}
+    return options

@@ -1,0 +1,115 @@
+"""Animations: frame by frame, with their timing; and files of other types for a still."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from fast_style import stylize
+from fast_style.image import allow_megapixels, read_clip
+from fast_style.picture import PictureError
+from fast_style.writing import write_clip
+
+WIDTH, HEIGHT = 48, 40
+DURATIONS = [80, 240, 120]
+
+
+def animation(path: Path, mode: str = "RGB", loop: int = 0) -> Path:
+    """Write three frames, a bright bar that moves to the right."""
+    frames = []
+    for number in range(3):
+        levels = np.full((HEIGHT, WIDTH, 4), 40, np.uint8)
+        levels[..., 3] = 255
+        levels[:, 16 * number : 16 * (number + 1), :3] = (250, 200, 90)
+        levels[:8, :, 3] = 0
+        frames.append(Image.fromarray(levels).convert(mode))
+    frames[0].save(
+        path, save_all=True, append_images=frames[1:], duration=DURATIONS, loop=loop, lossless=True
+    )
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_every_frame_is_painted_and_keeps_its_time(
+    suffix: str, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = animation(tmp_path / f"in{suffix}")
+    assert stylize.main([str(tiny_model), str(source)]) == 0
+    result = tmp_path / f"in_tiny{suffix}"
+    assert capsys.readouterr().out == f"{result}\n"
+    clip = read_clip(result)
+    assert clip.durations_ms == DURATIONS
+    assert clip.loop == 0
+    pictures = [one.rgb for one in clip.frames]
+    assert [one.shape[-2:] for one in pictures] == [(HEIGHT, WIDTH)] * 3
+    assert all((a - b).abs().mean() > 0.005 for a, b in pairwise(pictures))
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_transparency_of_frames_stays(suffix: str, tiny_model: Path, tmp_path: Path) -> None:
+    source = animation(tmp_path / f"in{suffix}", mode="RGBA")
+    assert stylize.main([str(tiny_model), str(source)]) == 0
+    with Image.open(tmp_path / f"in_tiny{suffix}") as image:
+        for frame in ImageSequence.Iterator(image):
+            alpha = np.asarray(frame.convert("RGBA"))[..., 3]
+            assert (alpha[:8] == 0).all()
+            assert (alpha[8:] == 255).all()
+
+
+def test_how_often_it_is_shown_stays(tmp_path: Path) -> None:
+    for loop in (0, 3):
+        clip = read_clip(animation(tmp_path / "in.gif", loop=loop))
+        write_clip(tmp_path / "out.gif", clip)
+        with Image.open(tmp_path / "out.gif") as image:
+            assert image.info["loop"] == loop
+
+
+def test_a_type_without_animations_is_refused(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = animation(tmp_path / "in.gif")
+    assert stylize.main([str(tiny_model), str(source), "-o", str(tmp_path / "out.jpg")]) == 1
+    assert ".jpg holds no animation; .gif, .webp, .png, .avif do" in capsys.readouterr().err
+    assert not (tmp_path / "out.jpg").exists()
+
+
+def test_all_frames_count_for_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # set back afterwards
+    path = animation(tmp_path / "in.gif")
+    allow_megapixels(3 * WIDTH * HEIGHT / 1e6)
+    assert len(read_clip(path).frames) == 3
+    allow_megapixels((3 * WIDTH * HEIGHT - 2) / 1e6)
+    with pytest.raises(PictureError, match="too many pixels"):
+        read_clip(path)
+
+
+def test_the_second_picture_of_a_tiff_is_no_frame(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (40, 40), color) for color in ("red", "blue")]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    assert len(read_clip(tmp_path / "pages.tif").frames) == 1
+
+
+def test_heif(tiny_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif")
+    source = tmp_path / "in.heic"
+    levels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    levels[:, : WIDTH // 2] = (220, 120, 60)
+    Image.fromarray(levels).save(source, quality=95)
+    painted = read_clip(source).frames[0].rgb
+    assert abs(float(painted[0, 0, 20, 10]) * 255 - 220) < 6
+    assert stylize.main([str(tiny_model), str(source)]) == 0
+    with Image.open(tmp_path / "in_tiny.heic") as image:
+        assert (image.format, image.size) == ("HEIF", (WIDTH, HEIGHT))
+
+
+def test_heif_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fast_style import image
+
+    monkeypatch.setattr(image, "find_spec", lambda name: None)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypnone")
+    with pytest.raises(PictureError, match=r"pip install 'fast-style-trainer\[heif\]'"):
+        read_clip(tmp_path / "a.heic")

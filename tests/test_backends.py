@@ -1,0 +1,126 @@
+"""Backends: the same pictures from each, the fastest by itself, and refusals."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fast_style import backends, stylize
+from fast_style.backends import resolve_backend
+from fast_style.graph import _Graph
+from fast_style.hardware import cpu_has_bfloat16
+from fast_style.image import read_picture
+from fast_style.resources import asset, shipped_styles
+from fast_style.style import Style, load
+
+CPU = torch.device("cpu")
+OTHERS = ("onnxruntime", "openvino")
+LEVEL = 1 / 255
+
+
+def available(backend: str) -> str:
+    for package in backends.NEEDS.get(backend, ()):
+        pytest.importorskip(package)
+    return backend
+
+
+def sky() -> Tensor:
+    """Return a plain gradient: next to nothing for instance normalisation to hold on to."""
+    ends = torch.tensor([[0.3, 0.6], [0.5, 0.7], [0.8, 0.9]]).view(1, 3, 2, 1)
+    return F.interpolate(ends, (200, 160), mode="bilinear", align_corners=True)
+
+
+@pytest.mark.parametrize("name", ["starry", "starry-slim"])
+@pytest.mark.parametrize("backend", ["torch", *OTHERS])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_all_backends_paint_the_same_picture(name: str, backend: str, precision: str) -> None:
+    photograph = read_picture(asset("photos/val/kingfisher.jpg")).rgb
+    assert name in shipped_styles()
+    expected = load(name, "cpu", "float32", backend="torch")(photograph)
+    found = load(name, "cpu", precision, backend=available(backend))(photograph)
+    assert found.shape == expected.shape
+    assert (found - expected).abs().mean() < (1.2 if precision == "bfloat16" else 0.1) * LEVEL
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_bfloat16_leaves_a_plain_sky_alone(backend: str) -> None:
+    """With the encoder in bfloat16 the mean difference is 10 levels and more."""
+    if not cpu_has_bfloat16():
+        pytest.skip("this CPU does not compute in bfloat16")
+    expected = load("starry", "cpu", "float32", backend="torch")(sky())
+    found = load("starry", "cpu", "bfloat16", backend=available(backend))(sky())
+    assert (found - expected).abs().mean() < 4 * LEVEL
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+@pytest.mark.parametrize("size", [(32, 32), (33, 50), (47, 35)])
+def test_any_size(backend: str, size: tuple[int, int], tiny_model: Path) -> None:
+    picture = torch.rand(2, 3, *size)
+    expected = load(tiny_model, "cpu", "float32", backend="torch")(picture)
+    found = load(tiny_model, "cpu", "float32", backend=available(backend))(picture)
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("backend", ["torch", *OTHERS])
+def test_several_threads(backend: str, tiny_model: Path) -> None:
+    style = load(tiny_model, "cpu", backend=available(backend))
+    pictures = [torch.rand(1, 3, 40 + 4 * n, 60 - 4 * n) for n in range(6)]
+    expected = [style(picture) for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(style, pictures))
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("installed", "dtype", "expected"),
+    [
+        ({"onnx", "openvino", "onnxruntime"}, torch.float32, "openvino"),
+        ({"onnx", "onnxruntime"}, torch.float32, "onnxruntime"),
+        ({"onnx", "onnxruntime"}, torch.bfloat16, "torch"),
+        ({"openvino", "onnxruntime"}, torch.float32, "torch"),  # both need onnx
+        (set(), torch.float32, "torch"),
+    ],
+)
+def test_auto_is_the_fastest_that_is_installed(
+    installed: set[str], dtype: torch.dtype, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "find_spec", lambda name: name if name in installed else None)
+    assert resolve_backend("auto", CPU, dtype) == expected
+    assert resolve_backend("auto", torch.device("cuda"), dtype) == "torch"
+
+
+def test_a_missing_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    arguments = [str(tiny_model), "photo.jpg", "--backend", "openvino"]
+    assert stylize.main(arguments) == 2
+    assert "pip install 'fast-style-trainer[openvino]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "message"),
+    [
+        ("tensorrt", CPU, "backend is one of auto, torch, onnxruntime, openvino"),
+        ("openvino", torch.device("cuda"), "runs on a CPU only, found device 'cuda'"),
+    ],
+)
+def test_wrong_use(name: str, device: torch.device, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        resolve_backend(name, device, torch.float32)
+
+
+def test_a_style_says_its_backend(tiny_model: Path) -> None:
+    style: Style = load(tiny_model, "cpu", backend="torch")
+    assert style.backend == "torch"
+
+
+def test_a_layer_that_has_no_graph_is_named() -> None:
+    with pytest.raises(ValueError, match="no ONNX graph for a layer of type Tanh"):
+        _Graph()._layer(nn.Tanh(), "x", "image", "")
