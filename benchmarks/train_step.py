@@ -109,6 +109,24 @@ def step_gmac(network: nn.Module, loss: PerceptualLoss, size: int) -> float:
     weights need none backward, its picture does), and the content pass to its own layer; the
     doubling convolutions are counted at nine taps, as the classical step does them.
     """
+    forward = {}
+    done, channels, side = 0.0, 3, size
+    for block, (convolutions, width) in enumerate(BLOCKS, 1):
+        side = side // 2 if block > 1 else side
+        for index in range(1, convolutions + 1):
+            done += side * side * width * channels * 9 / 1e9
+            channels = width
+            forward[f"relu{block}_{index}"] = done
+    content = max((forward[layer] for layer in loss.content_weights), default=0.0)
+    # Backward: the network's twice (input and weights), VGG16's once (input only).
+    return 3 * count_gmac(network, size) + 2 * forward[loss.vgg.layers[-1]] + content
+
+
+def count_gmac(network: nn.Module, size: int) -> float:
+    """Return the multiplications of a network on one picture, in thousand millions.
+
+    The doubling convolutions are counted at nine taps.
+    """
     counts: list[float] = []
 
     def count(module: nn.Module, inputs: Any, output: Tensor) -> None:
@@ -122,17 +140,7 @@ def step_gmac(network: nn.Module, loss: PerceptualLoss, size: int) -> float:
         network(torch.zeros(1, 3, size, size, device=next(network.parameters()).device))
     for handle in handles:
         handle.remove()
-    forward = {}
-    done, channels, side = 0.0, 3, size
-    for block, (convolutions, width) in enumerate(BLOCKS, 1):
-        side = side // 2 if block > 1 else side
-        for index in range(1, convolutions + 1):
-            done += side * side * width * channels * 9 / 1e9
-            channels = width
-            forward[f"relu{block}_{index}"] = done
-    content = max((forward[layer] for layer in loss.content_weights), default=0.0)
-    # Backward: the network's twice (input and weights), VGG16's once (input only).
-    return 3 * sum(counts) + 2 * forward[loss.vgg.layers[-1]] + content
+    return sum(counts)
 
 
 def peak_gflops(dtype: torch.dtype, device: torch.device) -> float:

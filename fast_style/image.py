@@ -32,6 +32,7 @@ READABLE = (
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # formats; in others further pictures are no frames
 FRAME_MS = 100  # of a frame that says nothing, as browsers show it
 EXIF_ORIENTATION = 0x0112
+COPIED_ROWS = 256
 _OPENING = threading.Lock()  # the warning filters are the process's, not a thread's
 _SRGB = ImageCms.createProfile("sRGB")
 Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels
@@ -184,7 +185,7 @@ def from_pil(image: Image.Image) -> Picture:
 
 
 def _picture(image: Image.Image) -> Picture:
-    upright = ImageOps.exif_transpose(image)
+    upright = _upright(image)
     if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
         return Picture(_deep_grey(upright).repeat(1, 3, 1, 1), None)
     if not upright.has_transparency_data:
@@ -249,7 +250,7 @@ def _pictures_errors(what: str) -> Iterator[None]:
 
 def _flat_rgb(image: Image.Image) -> Image.Image:
     """Return the image upright, in sRGB, 8 bits, transparent parts on white."""
-    image = ImageOps.exif_transpose(image)
+    image = _upright(image)
     if image.mode == "RGB" and not {"icc_profile", "transparency"} & image.info.keys():
         return image
     picture = _picture(image)
@@ -271,13 +272,23 @@ def _to_srgb(image: Image.Image) -> Image.Image:
                 return converted
         except (ImageCms.PyCMSError, OSError):
             pass  # a broken profile is no reason to lose the picture
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the image turned as its EXIF says; the image itself where nothing is to be done."""
+    turned = image.getexif().get(EXIF_ORIENTATION, 1) != 1
+    return ImageOps.exif_transpose(image) if turned else image
 
 
 def _levels(image: Image.Image) -> Tensor:
     """Return an 8-bit image as ``(1, C, H, W)``, uint8."""
-    levels = torch.from_numpy(np.array(image))
-    return levels.view(*levels.shape[:2], -1).permute(2, 0, 1)[None]
+    shape = (image.height, image.width, len(image.getbands()))
+    levels = np.empty(shape, np.uint8)
+    for top in range(0, image.height, COPIED_ROWS):  # a huge picture is not there three times
+        rows = image.crop((0, top, image.width, min(top + COPIED_ROWS, image.height)))
+        levels[top : top + COPIED_ROWS] = np.asarray(rows).reshape(-1, *shape[1:])
+    return torch.from_numpy(levels).permute(2, 0, 1)[None]
 
 
 def _tensor(image: Image.Image) -> Tensor:

@@ -30,7 +30,8 @@ from fast_style.network import (
 QUARTER = 4  # px of the picture to a pixel at quarter resolution
 ENCODER_HALO = 2  # rows at quarter resolution: 8 px, the encoder looks 7 px far
 DECODER_HALO = 4  # the decoder and the output look 11 px far, at most 13
-SCRATCH_SHARE = 0.25  # of the free memory, that intermediate results may take
+SCRATCH_SHARE = 0.25  # of the free memory, that intermediate results may take;
+SCRATCH_MOST = 2**29  # bytes, at the most; what is larger goes to a temporary file
 TINY = 1e-30  # keeps the deviation of a flat channel above zero
 Rows = tuple[int, int]  # first, and one past the last
 
@@ -184,7 +185,8 @@ class StripPainter:
         on_disk = self.on_disk
         if on_disk is None:
             needed = 2 * 2 * channels * self.quarter_height * self.quarter_width  # two of float16
-            on_disk = needed > SCRATCH_SHARE * free_memory(torch.device("cpu"))
+            free = free_memory(torch.device("cpu"))
+            on_disk = needed > min(SCRATCH_SHARE * free, SCRATCH_MOST)
         sizes = (channels, self.quarter_height, self.quarter_width, on_disk)
         self._rows = rows
         self._trunk = Scratch(*sizes)  # what the residuals are added to
