@@ -10,7 +10,7 @@ from fast_style.resources import config_folder
 
 DEFAULT = "balanced"
 # The keys of a preset that an option of the same name changes.
-NUMBERS = ("content_weight", "total_variation_weight")
+NUMBERS = ("content_weight", "total_variation_weight", "grid_weight")
 LAYERS = ("content_layers", "style_layers")
 
 

@@ -121,15 +121,24 @@ def test_the_command_line_wins_over_an_experiment(experiment: str) -> None:
     assert found["style"]["size"] == 100
 
 
+def wishes(experiment: str) -> tuple[list[str], dict[Any, Any]]:
+    """Return the groups and the values that an experiment asks for, and the one it builds on."""
+    asked = yaml.safe_load(file_of(experiment).read_text(encoding="utf-8"))
+    switched: list[str] = []
+    values: dict[Any, Any] = {}
+    for entry in asked.pop("defaults", []):
+        if isinstance(entry, str):
+            inherited, values = wishes(f"experiment={entry}")
+            switched += inherited
+        else:
+            switched += [f"{g.removeprefix('override /')}={c}" for g, c in entry.items()]
+    return switched, values | dict(leaves(asked))
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_changes_what_it_says_and_no_more(experiment: str) -> None:
-    asked = yaml.safe_load(file_of(experiment).read_text(encoding="utf-8"))
-    switched = [
-        f"{group.removeprefix('override /')}={choice}"
-        for entry in asked.pop("defaults", [])
-        for group, choice in entry.items()
-    ]
-    expected = dict(leaves(complete(*switched))) | dict(leaves(asked))
+    switched, asked = wishes(experiment)
+    expected = dict(leaves(complete(*switched))) | asked
     assert dict(leaves(complete(experiment))) == expected
 
 
@@ -232,6 +241,7 @@ def test_balanced_is_relative_with_equal_layers() -> None:
         "style_layer_weights": [1.0, 1.0, 1.0, 1.0],
         "style_weight": 5.0,
         "total_variation_weight": 1e-6,
+        "grid_weight": 2e-2,
         "vgg_weights": "bundled",
     }
 
@@ -246,6 +256,7 @@ def test_johnson_is_the_classical_loss() -> None:
         "style_layer_weights": [1.0, 1.0, 1.0, 1.0],
         "style_weight": 5.0,
         "total_variation_weight": 1e-3,
+        "grid_weight": 20.0,
         "vgg_weights": "bundled",
     }
 

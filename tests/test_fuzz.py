@@ -14,9 +14,10 @@ import torch
 from PIL import Image, features
 
 from fast_style.checkpoint import ModelFileError, load_style_model, save_style_model
-from fast_style.image import read_picture
+from fast_style.image import read_clip
 from fast_style.network import build_network
-from fast_style.picture import PictureError
+from fast_style.picture import Clip, Picture, PictureError
+from fast_style.writing import WRITABLE, encode_clip
 
 NETWORK = {"name": "johnson", "channels": [4, 4, 4], "residual_blocks": 1}
 PICTURES = 1_600  # mutated files of each kind of file together
@@ -62,6 +63,14 @@ def pictures() -> list[bytes]:
         buffer = io.BytesIO()
         picture.save(buffer, format=kind, **options)
         result.append(buffer.getvalue())
+    deep = Clip([Picture(torch.rand(1, 3, 40, 36), torch.rand(1, 1, 40, 36), exif.tobytes())])
+    levels = torch.from_numpy(pixels).permute(2, 0, 1)[None, :3]
+    still = Picture(levels, torch.rand(1, 1, 40, 36))
+    moving = Clip([still, still._replace(levels=255 - levels)], [100, 50], loop=0)
+    result += [encode_clip(deep, suffix) for suffix in (".png", ".tif")]
+    result += [encode_clip(moving, suffix) for suffix in (".gif", ".webp", ".png")]
+    if ".heic" in WRITABLE:
+        result.append(encode_clip(Clip([still]), ".heic"))
     return result
 
 
@@ -106,7 +115,7 @@ def test_mutated_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow's plug-ins
         done, refused = feed(
-            pictures(), PICTURES, lambda kind: tmp_path / f"{kind}.png", read_picture, PictureError
+            pictures(), PICTURES, lambda kind: tmp_path / f"{kind}.png", read_clip, PictureError
         )
     assert done + refused == PICTURES
     assert done > PICTURES // 10  # a mutation of pixels is no damage that can be seen

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
-from fast_style.losses import PerceptualLoss, gram_matrix, total_variation
+from fast_style.losses import PerceptualLoss, gram_matrix, grid_energy, total_variation
 
 LAYERS = ["relu1_2", "relu2_2"]
 
@@ -81,6 +83,42 @@ def test_total_variation_of_a_ramp() -> None:
     assert total_variation(ramp).item() == pytest.approx(1.0)
 
 
+def grid(period: int, side: int = 63) -> torch.Tensor:
+    """Return vertical lines, one in ``period`` px is 1."""
+    lines = (torch.arange(side) % period == 0).double()
+    return lines.expand(1, 3, side, side)
+
+
+@pytest.mark.parametrize(("period", "share"), [(2, 1 / 2), (4, 1 / 4)])
+def test_grid_energy_of_a_grid_is_its_variance(period: int, share: float) -> None:
+    assert grid_energy(grid(period)).item() == pytest.approx(255**2 * share * (1 - share))
+    assert grid_energy(grid(period).mT).item() == pytest.approx(grid_energy(grid(period)).item())
+
+
+def test_grid_energy_sees_no_other_period_and_no_slope() -> None:
+    x = torch.linspace(0, 1, 63, dtype=torch.float64)
+    assert grid_energy((x[:, None] + x).expand(1, 3, 63, 63)).item() == pytest.approx(0, abs=1e-9)
+    for period in (3, 5, 6):
+        wave = torch.cos(2 * math.pi * torch.arange(63).double() / period).expand(1, 3, 63, 63)
+        assert grid_energy(wave) < 0.01 * grid_energy(grid(4))
+
+
+def test_grid_energy_sees_a_grid_that_turns_round() -> None:
+    """The other way round in another patch, its mean over the picture would be nothing."""
+    side = 3 + 2 * 60
+    there = torch.where(
+        torch.arange(side)[:, None] < 3 + 60, grid(4, side), grid(4, side).roll(2, -1)
+    )
+    assert grid_energy(there).item() == pytest.approx(grid_energy(grid(4)).item(), rel=0.1)
+
+
+def test_grid_energy_takes_any_size_from_seven() -> None:
+    for height, width in ((7, 7), (8, 200), (131, 77)):
+        assert grid_energy(torch.rand(2, 3, height, width)) > 0
+    with pytest.raises(ValueError, match="H and W at least 7"):
+        grid_energy(torch.rand(1, 3, 6, 40))
+
+
 def test_total_variation_refuses_a_single_row() -> None:
     with pytest.raises(ValueError, match=r"H and W at least 2, found \(1, 3, 1, 5\)"):
         total_variation(torch.zeros(1, 3, 1, 5))
@@ -147,11 +185,11 @@ def test_relative_error_of_a_dark_target_is_finite() -> None:
 
 
 def test_scalars_add_up() -> None:
-    terms = loss(style_weight=5.0, total_variation_weight=1e-3)(
+    terms = loss(style_weight=5.0, total_variation_weight=1e-3, grid_weight=1e-2)(
         image(1, 3, 32, 32, seed=3), image(1, 3, 32, 32, seed=4)
     )
     scalars = terms.scalars()
-    parts = ("content_loss", "style_loss", "total_variation_loss")
+    parts = ("content_loss", "style_loss", "total_variation_loss", "grid_loss")
     torch.testing.assert_close(scalars["loss"], torch.stack([scalars[p] for p in parts]).sum())
     torch.testing.assert_close(
         scalars["style_loss"], scalars["style_loss/relu1_2"] + scalars["style_loss/relu2_2"]

@@ -1,0 +1,100 @@
+"""The released styles: no grid, no frame, no collapse, and each with its recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fast_style.checkpoint import load_style_model
+from fast_style.image import read_picture
+from fast_style.resources import asset, config_folder, shipped_styles
+from fast_style.style import Style, load
+
+SIDE = 256
+HIGHEST_PEAK = 1.6  # of the spectrum at a period of 2 or 4, over what is around it
+STYLES = sorted(shipped_styles())
+LARGEST = {"johnson": 3_500_000, "slim": 500_000}  # bytes
+
+
+@pytest.fixture(scope="module", params=STYLES)
+def style(request: pytest.FixtureRequest) -> Style:
+    return load(request.param, "cpu", "float32", backend="torch")
+
+
+def inputs() -> list[Tensor]:
+    """Return a smooth picture, one of texture, and photographs, ``(1, 3, SIDE, SIDE)``."""
+    torch.manual_seed(0)
+    smooth = F.interpolate(torch.rand(1, 3, 6, 6), (SIDE, SIDE), mode="bicubic").clamp(0, 1)
+    texture = (smooth + 0.15 * torch.randn(1, 3, SIDE, SIDE)).clamp(0, 1)
+    names = ("kingfisher", "castle_neuschwanstein", "forest_brook")
+    photos = [read_picture(asset(f"photos/val/{name}.jpg")).rgb for name in names]
+    return [smooth, texture, *(photo[..., 40 : 40 + SIDE, 40 : 40 + SIDE] for photo in photos)]
+
+
+def peaks(pictures: list[Tensor]) -> dict[str, float]:
+    """Return how far the mean spectrum stands out at periods of 2 and 4 px, across and down."""
+    window = torch.hann_window(SIDE)
+    found = {}
+    for name, axis in (("across", -1), ("down", -2)):
+        power = torch.zeros(SIDE // 2 + 1)
+        for picture in pictures:
+            lines = picture.mean(1)[0].movedim(axis, -1)  # each row is a line along the axis
+            lines = (lines - lines.mean(-1, keepdim=True)) * window
+            power += torch.fft.rfft(lines).abs().square().mean(0)
+        for period in (2, 4):
+            k = SIDE // period
+            around = [*range(k - 12, k - 3), *range(k + 4, min(k + 13, SIDE // 2 + 1))]
+            found[f"{name}, period {period}"] = float(power[k] / power[around].median())
+    return found
+
+
+def test_there_is_no_grid(style: Style) -> None:
+    found = peaks([style(picture) for picture in inputs()])
+    assert max(found.values()) < HIGHEST_PEAK, found
+
+
+def test_a_grid_would_be_found() -> None:
+    """One of half a level of 255, as transposed convolutions leave it and nobody sees at once."""
+    style = load("starry", "cpu", "float32", backend="torch")
+    pictures = [style(picture) for picture in inputs()]
+    for period in (2, 4):
+        grid = (torch.arange(SIDE) % period == 0).float() * 2 / 255
+        found = peaks([picture + grid for picture in pictures])
+        assert found[f"across, period {period}"] > HIGHEST_PEAK
+
+
+def test_there_is_no_frame(style: Style) -> None:
+    """The border is about as bright as what lies inside of it."""
+    pictures = torch.cat([style(picture) for picture in inputs()]).mean(1)
+    for side in (pictures, pictures.flip(-1), pictures.mT, pictures.flip(-2).mT):
+        border, inside = side[..., :4].mean(), side[..., 8:40].mean()
+        assert abs(float(border - inside)) < 0.08
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_a_plain_picture_does_not_collapse(style: Style, level: float) -> None:
+    """Nothing to paint is painted with the painting's colours, not with noise."""
+    painted = style(torch.full((1, 3, SIDE, SIDE), level))
+    assert torch.isfinite(painted).all()
+    saturated = ((painted == 0) | (painted == 1)).all(1).float().mean()
+    assert saturated < 0.5
+
+
+def test_size_of_the_file(style: Style) -> None:
+    path = shipped_styles()[style.name]
+    assert path.stat().st_size <= LARGEST[style.description["network"]["name"]]
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_each_has_a_recipe_a_painting_and_a_card(name: str) -> None:
+    assert (config_folder() / "experiment" / f"{name}.yaml").is_file()
+    description = load_style_model(name).description
+    assert description["style"]["name"] == name
+    assert description["style"]["credit"]
+    assert asset(f"styles/{Path(description['style']['image']).name}").is_file()
+    card = (shipped_styles()[name].parent / "README.md").read_text(encoding="utf-8")
+    assert f"## {name.removesuffix('-slim')}" in card
