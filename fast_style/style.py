@@ -31,7 +31,7 @@ from fast_style.strips import QUARTER, StripPainter
 AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])
 
 
-WHOLE_BYTES_PER_PIXEL = 500  # peak memory of a picture done at once, measured
+WHOLE_BYTES_PER_PIXEL = 700  # peak memory of a picture done at once, the most of all backends
 MOST_OF_MEMORY = 0.5  # of what is free, that a picture done at once may take
 STRIP_BYTES = 2**28  # that a strip may take
 PRECISIONS = ("auto", "float32", "bfloat16")

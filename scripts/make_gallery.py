@@ -1,0 +1,79 @@
+"""The gallery of the README: paintings across the top, photographs down the side.
+
+    python scripts/make_gallery.py -o docs/images/gallery.jpg
+
+Every released style on every photograph, made by the released files themselves. Photographs are cut
+to the square in their middle, painted at one size and shown at another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from torch import Tensor
+
+from fast_style.checkpoint import load_style_model
+from fast_style.image import read_crop, read_style
+from fast_style.photographs import centre_box
+from fast_style.picture import resize
+from fast_style.resources import asset, shipped_styles
+from fast_style.sheet import sheet
+from fast_style.style import load
+from fast_style.writing import write_picture
+
+PHOTOGRAPHS = ("castle_neuschwanstein", "kingfisher", "astronaut", "sunset", "canyon_river")
+QUALITY = 80  # of the JPEG: a page with pictures should load at once
+
+
+def painting_of(style: str, side: int) -> Tensor:
+    """Return the square in the middle of a released style's painting, ``(1, 3, side, side)``."""
+    name = load_style_model(style).description["style"]["image"]
+    painting = read_style(asset("styles") / Path(name).name, side)
+    height, width = painting.shape[-2:]
+    top, left = (height - side) // 2, (width - side) // 2
+    return painting[..., top : top + side, left : left + side]
+
+
+def gallery(styles: list[str], photographs: list[Path], painted: int, shown: int) -> Tensor:
+    """Return the gallery, ``(1, 3, H, W)``.
+
+    Args:
+        styles: Names of released styles.
+        photographs: Files.
+        painted: Side of a photograph when it is painted, px.
+        shown: Side of a picture in the gallery, px.
+    """
+    rows: list[list[Tensor | None]] = [[None, *(painting_of(style, shown) for style in styles)]]
+    painters = [load(style) for style in styles]
+    for file in photographs:
+        photograph = read_crop(file, painted, centre_box)[None]
+        pictures = [photograph, *(painter.paint(photograph) for painter in painters)]
+        rows.append([resize(picture, shown, shown) for picture in pictures])
+    return sheet(rows, ["", *styles])
+
+
+def main() -> int:
+    """Write the gallery; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--styles", nargs="+", help="(all that are released, but for the slim)")
+    parser.add_argument("--photos", nargs="+", type=Path, help="(five of the sample photographs)")
+    parser.add_argument("--painted", type=int, default=384, help="px (%(default)s)")
+    parser.add_argument("--shown", type=int, default=240, help="px (%(default)s)")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    styles = arguments.styles or [name for name in shipped_styles() if not name.endswith("-slim")]
+    photographs = arguments.photos or [asset(f"photos/val/{name}.jpg") for name in PHOTOGRAPHS]
+    try:
+        picture = gallery(styles, photographs, arguments.painted, arguments.shown)
+        write_picture(arguments.output, picture, quality=QUALITY)
+    except ValueError as error:
+        print(f"make_gallery: {error}", file=sys.stderr)
+        return 2
+    print(arguments.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
