@@ -15,7 +15,7 @@ from fast_style.resources import asset, config_folder, shipped_styles
 from fast_style.style import Style, load
 
 SIDE = 256
-HIGHEST_PEAK = 1.6  # of the spectrum at a period of 2 or 4, over what is around it
+HIGHEST_PEAK = 2.0  # of the spectrum at a period of 2 or 4, over what is around it
 STYLES = sorted(shipped_styles())
 LARGEST = {"johnson": 3_500_000, "slim": 500_000}  # bytes
 
