@@ -64,9 +64,17 @@ def build_runner(
         network: In eval mode, on ``device``.
         device: Where to compute.
         dtype: float32 or bfloat16; onnxruntime computes in float32 always.
+
+    Raises:
+        ValueError: The backend is installed but does not start.
     """
-    builders = {"torch": _torch, "onnxruntime": _onnxruntime, "openvino": _openvino}
-    return builders[name](network, device, dtype)
+    if name == "torch":
+        return _torch(network, device, dtype)
+    builders = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+    try:
+        return builders[name](network, device, dtype)
+    except (ImportError, RuntimeError) as error:
+        raise ValueError(f"backend {name} does not start ({error}); try --backend torch") from error
 
 
 def _missing(name: str) -> list[str]:

@@ -19,7 +19,7 @@ from fast_style.image import read_clip
 from fast_style.inputs import Input, result_path
 from fast_style.picture import Clip, Picture, PictureError
 from fast_style.style import Style
-from fast_style.writing import write_clip
+from fast_style.writing import check_holds, write_clip
 
 T = TypeVar("T")
 # What may go wrong with one picture, while the others are done.
@@ -77,8 +77,9 @@ class Batch:
         pictures: To stylise.
         work: What to do to each.
         places: Where the results go.
+        show: Prints a line about a result.
         say: Prints a line about a failure.
-        as_json: A line of JSON for each result on stdout, instead of its path.
+        as_json: Show a line of JSON for each result, instead of its path.
     """
 
     def __init__(
@@ -86,12 +87,14 @@ class Batch:
         pictures: list[Input],
         work: Work,
         places: Places,
+        show: Callable[[str], object],
         say: Callable[[object], object],
         as_json: bool,
     ) -> None:
         self.pictures = pictures
         self.work = work
         self.places = places
+        self.show = show
         self.say = say
         self.as_json = as_json
         self.failed = self.kept = 0
@@ -154,6 +157,9 @@ class Batch:
         self, path: Path, clip: Clip, targets: dict[str, Path], writer: ThreadPoolExecutor
     ) -> None:
         """Make the results of one picture, and have them written."""
+        for target in targets.values():
+            if not self._attempt(lambda: check_holds(target, clip), path):  # noqa: B023
+                return
         work = self.work
         styles = {n: s for n, s in work.styles.items() if work.blend or n in targets}
         results = work._replace(styles=styles).results(clip)
@@ -173,7 +179,7 @@ class Batch:
         height, width = clip.frames[0].levels.shape[-2:]
         self._bar.clear()
         if not self.as_json:
-            print(target, flush=True)
+            self.show(str(target))
             return
         record = {
             "input": str(source),
@@ -184,7 +190,7 @@ class Batch:
             "device": str(next(iter(self.work.styles.values())).device),
             "seconds": round(seconds, 3),
         }
-        print(json.dumps(record), flush=True)
+        self.show(json.dumps(record))
 
     def _finish(self, most: int) -> None:
         """Wait until at most so many results are still to be written."""

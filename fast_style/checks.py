@@ -9,13 +9,15 @@ SLACK = 1e-3  # by which resampling and rounding may leave [0, 1]
 
 
 def check_image(image: Tensor, smallest: int) -> None:
-    """Check that ``image`` is ``(N, 3, H, W)``, floating point and at least ``smallest`` a side.
+    """Check that ``image`` is ``(N, 3, H, W)``, N at least 1, floating, ``smallest`` a side.
 
     Raises:
         ValueError: It is not.
     """
     if image.ndim != 4 or image.shape[1] != 3:
         raise ValueError(f"expected an image of shape (N, 3, H, W), found {tuple(image.shape)}")
+    if not image.shape[0]:
+        raise ValueError("expected at least one image, found an empty batch")
     if not image.is_floating_point():
         raise ValueError(f"expected a floating-point image in [0, 1], found {image.dtype}")
     check_size(image.shape[-2], image.shape[-1], smallest)

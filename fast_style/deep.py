@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +16,6 @@ from torch import Tensor
 
 from fast_style.metadata import srgb_profile
 from fast_style.picture import Picture
-
-if TYPE_CHECKING:
-    pass
 
 DEEP = (".png", ".tif", ".tiff")  # files that can hold 16 bits
 WHITE = 65535
@@ -32,11 +29,12 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode in ("RGB", "RGBA", "RGBX", "LA") and any(";16" in mode for mode in stored)
 
 
-def read_deep(data: bytes) -> Picture:
+def read_deep(data: bytes, has_alpha: bool) -> Picture:
     """Return a picture file of 16 bits, upright and in sRGB, its levels float32.
 
     Args:
         data: The file's bytes.
+        has_alpha: Whether a fourth band is transparency.
 
     Raises:
         ValueError: The file is damaged.
@@ -50,7 +48,7 @@ def read_deep(data: bytes) -> Picture:
     except pyvips.Error as error:
         raise ValueError(f"libvips: {error}") from error
     planes = torch.from_numpy(array.astype(np.float32) / WHITE).permute(2, 0, 1)[None]
-    alpha = planes[:, 3:4] if planes.shape[1] > 3 else None
+    alpha = planes[:, 3:4] if has_alpha and planes.shape[1] > 3 else None
     return Picture(planes[:, :3].contiguous(), alpha)
 
 
@@ -64,9 +62,11 @@ def encode_deep(rgb: Tensor, alpha: Tensor | None, suffix: str, exif: bytes | No
         exif: As ``Picture.exif``.
 
     Raises:
-        ValueError: The picture can't be encoded.
+        ValueError: The picture can't be encoded, or has values that are not finite numbers.
     """
     pyvips = _pyvips()
+    if not torch.isfinite(rgb).all():
+        raise ValueError("the picture has values that are not finite numbers")
     planes = rgb if alpha is None else torch.cat((rgb, alpha), dim=1)
     levels = (planes[0].detach().float().clamp(0, 1) * WHITE).round().permute(1, 2, 0)
     array = levels.cpu().numpy().astype(np.uint16)
@@ -112,6 +112,8 @@ def _with_exif(tiff: bytes, exif: bytes) -> bytes:
 def _pyvips() -> Any:
     """Return the library, imported where it is needed: few pictures have 16 bits."""
     os.environ.setdefault("VIPS_WARNING", "0")  # warnings on stderr; errors are raised
-    import pyvips
-
+    try:
+        import pyvips
+    except (ImportError, OSError) as error:  # OSError: without its library
+        raise ValueError("16 bits need libvips: pip install 'pyvips[binary]'") from error
     return pyvips

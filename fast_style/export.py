@@ -42,7 +42,7 @@ class Portable(nn.Module):
     def __init__(self, network: TransformerNetwork, value_range: int) -> None:
         super().__init__()
         self.network = network
-        self.value_range = float(value_range)
+        self.value_range = value_range
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the stylised pictures, ``(N, 3, H, W)``, same range as given."""
@@ -173,7 +173,7 @@ def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: 
             f"ONNX needs {error.name}: pip install 'fast-style-trainer[onnx]'"
         ) from error
     onnxruntime.set_default_logger_severity(3)  # errors only
-    graph = portable_graph(portable.network, int(portable.value_range))
+    graph = portable_graph(portable.network, portable.value_range)
     if half:
         graph = convert_float_to_float16(graph, keep_io_types=True)
     onnx.helper.set_model_props(graph, metadata)
@@ -190,7 +190,7 @@ def _write_openvino(portable: Portable, path: Path, metadata: dict[str, str], ha
         raise ValueError(
             f"OpenVINO's files need {error.name}: pip install 'fast-style-trainer[openvino]'"
         ) from error
-    graph = portable_graph(portable.network, int(portable.value_range))
+    graph = portable_graph(portable.network, portable.value_range)
     converted = openvino.Core().read_model(graph.SerializeToString())
     for key, value in metadata.items():
         converted.set_rt_info(value, ["fast_style", key])
@@ -202,7 +202,7 @@ def _write_openvino(portable: Portable, path: Path, metadata: dict[str, str], ha
 def _write_torchscript(
     portable: Portable, path: Path, metadata: dict[str, str], half: bool
 ) -> Runner:
-    example = _example(CHECKED_SIZES[1], int(portable.value_range))
+    example = _example(CHECKED_SIZES[1], portable.value_range)
     traced = torch.jit.trace(  # type: ignore[no-untyped-call]
         portable, example, check_trace=False
     )
@@ -226,8 +226,8 @@ def _write_pt2(portable: Portable, path: Path, metadata: dict[str, str], half: b
     from torch.export import Dim, load, save
 
     free = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
-    module = _Cropped(portable.network, int(portable.value_range)).eval()
-    example = _example(CHECKED_SIZES[1], int(portable.value_range))
+    module = _Cropped(portable.network, portable.value_range).eval()
+    example = _example(CHECKED_SIZES[1], portable.value_range)
     program = torch.export.export(module, (example,), dynamic_shapes={"image": free}, strict=False)
     save(program, path, extra_files=metadata)
     loaded = load(path).module()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fast_style.network import (
     MEAN,
     SPREAD,
+    ConvNorm,
     DoublingConv,
     Residual,
     TransformerNetwork,
@@ -68,7 +69,7 @@ def encoder_graph(network: TransformerNetwork) -> onnx.ModelProto:
     """
     graph = _Graph()
     graph.encoder(network, INPUT, output=OUTPUT)
-    return graph.model(3, quarter_width(network))
+    return graph.model(3, _encoded(network))
 
 
 def trunk_graph(network: TransformerNetwork) -> onnx.ModelProto:
@@ -79,14 +80,7 @@ def trunk_graph(network: TransformerNetwork) -> onnx.ModelProto:
     """
     graph = _Graph()
     graph.trunk(network, INPUT, output=OUTPUT)
-    return graph.model(quarter_width(network), 3)
-
-
-def quarter_width(network: TransformerNetwork) -> int:
-    """Return how many channels the encoder gives."""
-    convolution = network.encoder[-1].get_submodule("1")
-    assert isinstance(convolution, nn.Conv2d)
-    return convolution.out_channels
+    return graph.model(_encoded(network), 3)
 
 
 class _Graph:
@@ -205,3 +199,10 @@ class _Graph:
             inputs.append(self.constant(bias, f"{name}.bias"))
         kernel = list(weight.shape[2:])
         return self.node("Conv", *inputs, kernel_shape=kernel, strides=list(stride), output=output)
+
+
+def _encoded(network: TransformerNetwork) -> int:
+    """Return how many channels the encoder gives."""
+    last = network.encoder[-1]
+    assert isinstance(last, ConvNorm)
+    return last.outputs

@@ -36,6 +36,7 @@ class ConvNorm(nn.Sequential):
             nn.InstanceNorm2d(outputs, affine=True),
         ]
         super().__init__(*layers, *([nn.ReLU()] if relu else []))
+        self.outputs = outputs
 
 
 class Residual(nn.Module):
@@ -225,7 +226,7 @@ class TransformerNetwork(nn.Module):
         x = self.decoder(self.residual(x))
         with exact if self.training else nullcontext():
             y: Tensor = self.output(x.to(image.dtype) if is_mixed and self.training else x)
-        return denormalized(y)
+        return denormalized(y.to(image.dtype))
 
 
 def normalized(image: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+SMALL_TWIN = "-slim"  # ends a released style's name: the same painting, a smaller network
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -29,3 +30,8 @@ def shipped_styles() -> dict[str, Path]:
     """Return the released style models, name to file, sorted by name."""
     found = {path.stem: path for path in _shipped("checkpoints").glob("*.safetensors")}
     return dict(sorted(found.items()))
+
+
+def main_styles() -> list[str]:
+    """Return the names of the released styles, but for the small twins of others."""
+    return [name for name in shipped_styles() if not name.endswith(SMALL_TWIN)]

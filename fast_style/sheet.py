@@ -1,4 +1,4 @@
-"""Labelled sheets of pictures. With image.py the only file that knows Pillow: it draws letters."""
+"""Labelled sheets of pictures."""
 
 from __future__ import annotations
 

@@ -220,14 +220,14 @@ class StripPainter:
         last, statistics = layers[-1], known[-1]
         # What the branch stands for until a block has added its own to the trunk.
         self._pending: Callable[[Rows], Tensor] = lambda rows: _finish(
-            last, self._read(self._branch, rows, _width(last)), statistics
+            last, self._read(self._branch, rows, last.outputs), statistics
         )
 
     def _run_block(self, block: Residual) -> None:
         """Bring the trunk up to date, and leave the block's last convolution in the branch."""
         source = self._pending
         layers = [layer for layer in block.convolutions if isinstance(layer, ConvNorm)]
-        trunk = _width(layers[-1])
+        trunk = layers[-1].outputs
         for number, layer in enumerate(layers):
             found = Statistics()
             held: list[Callable[[], None]] = []  # of the strip before: its rows are still needed
@@ -273,7 +273,7 @@ class StripPainter:
             known.append(found)
 
     def _finished(self, layer: ConvNorm, statistics: Statistics, rows: Rows) -> Tensor:
-        return _finish(layer, self._read(self._branch, rows, _width(layer)), statistics)
+        return _finish(layer, self._read(self._branch, rows, layer.outputs), statistics)
 
     def _picture(self, rows: Rows) -> Tensor:
         """Return rows of the picture, given at quarter resolution, reflected to whole quarters."""
@@ -304,12 +304,6 @@ def _finish(layer: ConvNorm, x: Tensor, statistics: Statistics) -> Tensor:
     for module in list(layer)[3:]:  # the ReLU, if it has one
         x = module(x)
     return x
-
-
-def _width(layer: ConvNorm) -> int:
-    convolution = layer[1]
-    assert isinstance(convolution, nn.Conv2d)
-    return convolution.out_channels
 
 
 def _halo(layer: ConvNorm) -> int:

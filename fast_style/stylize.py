@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from fast_style.resources import shipped_styles
+from fast_style.resources import main_styles, shipped_styles
 
 if TYPE_CHECKING:
     from fast_style.batch import Work
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "stylize"
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
-SMALL_TWIN = "-slim"  # of a released style: the same painting, a smaller network
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
         "--sheet",
         type=Path,
         metavar="OUT",
-        help="instead, one labelled sheet of every style (all, without --style) on every picture",
+        help="instead, one labelled sheet of every style on every picture (without --style: of all "
+        "released, but for the slim ones)",
     )
     look = result.add_argument_group("look")
     look.add_argument("--size", type=int, metavar="PX", help="longer side of the result (own)")
@@ -145,6 +145,8 @@ def _run(options: argparse.Namespace) -> int:
             if options.sheet.exists() and not options.overwrite:
                 raise ValueError(f"{options.sheet} exists; --overwrite replaces it")
         streams = STREAM in images or str(output) == STREAM
+        if streams and options.sheet is not None:
+            raise ValueError("a sheet is made of files, not of standard input")
         if streams and (len(images) > 1 or (len(models) > 1 and not options.blend)):
             raise ValueError("standard input and output are for one picture in one style")
         pictures = [Input(Path(STREAM), Path())] if images == [STREAM] else expand(images, output)
@@ -165,12 +167,12 @@ def _run(options: argparse.Namespace) -> int:
         return _fail(error, 2)
     if options.sheet is not None:
         return _sheet(pictures, work, options)
-    if str(output) == STREAM or (images == [STREAM] and output is None):
-        return _stream(pictures[0], work)
+    if streams:
+        return _stream(pictures[0], work, options)
     places = Places(
         output, to_folder, folders, options.overwrite, quality=options.quality or QUALITY
     )
-    return Batch(pictures, work, places, _fail, options.json).run()
+    return Batch(pictures, work, places, _show, _fail, options.json).run()
 
 
 def _models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]]:
@@ -183,7 +185,7 @@ def _models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str
     elif options.style:
         models = [name for name in options.style.split(",") if name]
     elif options.sheet is not None:
-        models = [name for name in shipped_styles() if not name.endswith(SMALL_TWIN)]
+        models = main_styles()
     else:
         models, names = names[:1], names[1:]
     if not models:
@@ -242,16 +244,22 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
     return Work(styles, weights, controls, tile, options.strip)
 
 
-def _stream(source: Input, work: Work) -> int:
-    """Stylise one picture to standard output, from a file or from standard input."""
+def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
+    """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
     from fast_style.batch import FAILURES
     from fast_style.image import read_clip
     from fast_style.inputs import STREAM
-    from fast_style.writing import encode_clip
+    from fast_style.writing import QUALITY, encode_clip, write_clip
 
     try:
         stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
         _, painted = next(work.results(read_clip(stream)))
+        if options.output is not None and str(options.output) != STREAM:
+            if options.output.exists() and not options.overwrite:
+                raise ValueError(f"{options.output} exists; --overwrite replaces it")
+            write_clip(options.output, painted, options.quality or QUALITY)
+            print(options.output)
+            return 0
         sys.stdout.buffer.write(encode_clip(painted))
         sys.stdout.buffer.flush()
     except FAILURES as error:
@@ -303,6 +311,10 @@ def _credit(path: Path) -> str:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)
 
 
 def _fail(error: object, code: int = 1) -> int:

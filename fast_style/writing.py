@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-from importlib.util import find_spec
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image, features
 from torch import Tensor
 
+from fast_style import heif
 from fast_style.deep import DEEP, encode_deep
 from fast_style.files import write_atomically
 from fast_style.metadata import srgb_profile
@@ -19,8 +20,8 @@ from fast_style.picture import Clip, Picture, PictureError, as_float, to_pil
 WRITABLE: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif")
 if features.check("avif"):  # not in every build of Pillow
     WRITABLE += (".avif",)
-if find_spec("pillow_heif"):  # image.py registers it
-    WRITABLE += (".heic", ".heif")
+if heif.is_available():
+    WRITABLE += heif.SUFFIXES
 ANIMATED = (".gif", ".webp", ".png", ".avif")
 QUALITY = 95  # of JPEG, WebP, AVIF and HEIF, as the field's best tools write
 
@@ -33,6 +34,20 @@ def check_writable(path: Path) -> None:
     """
     if path.suffix.lower() not in WRITABLE:
         raise PictureError(f"cannot write {path}: its name must end in {', '.join(WRITABLE)}")
+
+
+def check_holds(path: Path, clip: Clip) -> bool:
+    """Check that a file of this extension can hold a picture or an animation; return true.
+
+    Raises:
+        PictureError: It can't.
+    """
+    check_writable(path)
+    if len(clip.frames) > 1 and path.suffix.lower() not in ANIMATED:
+        raise PictureError(
+            f"cannot write {path}: {path.suffix} holds no animation, {', '.join(ANIMATED)} do"
+        )
+    return True
 
 
 def write_picture(
@@ -60,8 +75,8 @@ def write_picture(
 def write_clip(path: Path, clip: Clip, quality: int = QUALITY) -> None:
     """Write a picture or an animation: PNG, JPEG, WebP, TIFF, GIF, AVIF or HEIF.
 
-    It says that its colours are sRGB. JPEG has no transparency: there ``alpha`` is laid on white.
-    PNG and TIFF hold float levels in 16 bits.
+    It says that its colours are sRGB, but for GIF, which can't. JPEG has no transparency: there
+    ``alpha`` is laid on white. PNG and TIFF hold float levels in 16 bits.
 
     Args:
         path: Ends in one of ``WRITABLE``; folders are created.
@@ -81,27 +96,30 @@ def encode_clip(clip: Clip, suffix: str = ".png", quality: int = QUALITY) -> byt
     Raises:
         PictureError: As ``write_clip``.
     """
+    check_holds(Path(f"stream{suffix}"), clip)
     buffer = io.BytesIO()
-    _save(buffer, suffix.lower(), clip, quality, clip.frames[0].bits)
+    with _picture_errors("a stream"):
+        _save(buffer, suffix.lower(), clip, quality, clip.frames[0].bits)
     return buffer.getvalue()
 
 
 def _write(path: Path, clip: Clip, quality: int, bits: int) -> None:
-    check_writable(path)
+    check_holds(path, clip)
+    with _picture_errors(str(path)), write_atomically(path) as temporary:
+        _save(temporary, path.suffix.lower(), clip, quality, bits)
+
+
+@contextmanager
+def _picture_errors(what: str) -> Iterator[None]:
     try:
-        with write_atomically(path) as temporary:
-            _save(temporary, path.suffix.lower(), clip, quality, bits)
+        yield
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise PictureError(f"cannot write {path}: {reason}") from error
+        raise PictureError(f"cannot write {what}: {reason}") from error
 
 
 def _save(target: Path | io.BytesIO, suffix: str, clip: Clip, quality: int, bits: int) -> None:
     first = clip.frames[0]
-    if any(not torch.isfinite(one.levels).all() for one in clip.frames if one.bits == 16):
-        raise PictureError("the picture has values that are not finite numbers")
-    if len(clip.frames) > 1 and suffix not in ANIMATED:
-        raise PictureError(f"{suffix} holds no animation; {', '.join(ANIMATED)} do")
     if bits == 16 and suffix in DEEP and len(clip.frames) == 1:
         data = encode_deep(first.levels, first.alpha, suffix, first.exif)
         if isinstance(target, Path):
@@ -109,6 +127,7 @@ def _save(target: Path | io.BytesIO, suffix: str, clip: Clip, quality: int, bits
         else:
             target.write(data)
         return
+    heif.register()
     images = [_flat(one, suffix) for one in clip.frames]
     options = _options(suffix, quality, first.exif)
     if len(images) > 1:

@@ -18,7 +18,7 @@ from fast_style.checkpoint import load_style_model
 from fast_style.image import read_crop, read_style
 from fast_style.photographs import centre_box
 from fast_style.picture import resize
-from fast_style.resources import asset, shipped_styles
+from fast_style.resources import asset, main_styles
 from fast_style.sheet import sheet
 from fast_style.style import load
 from fast_style.writing import write_picture
@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--shown", type=int, default=240, help="px (%(default)s)")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    styles = arguments.styles or [name for name in shipped_styles() if not name.endswith("-slim")]
+    styles = arguments.styles or main_styles()
     photographs = arguments.photos or [asset(f"photos/val/{name}.jpg") for name in PHOTOGRAPHS]
     try:
         picture = gallery(styles, photographs, arguments.painted, arguments.shown)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from fast_style import stylize
-from fast_style.image import allow_megapixels, read_clip
-from fast_style.picture import PictureError
-from fast_style.writing import write_clip
+from fast_style import heif, stylize
+from fast_style.image import _all_with_alpha, allow_megapixels, from_pil, read_clip
+from fast_style.picture import Clip, PictureError
+from fast_style.style import Style
+from fast_style.writing import WRITABLE, encode_clip, write_clip
 
 WIDTH, HEIGHT = 48, 40
 DURATIONS = [80, 240, 120]
@@ -73,8 +76,47 @@ def test_a_type_without_animations_is_refused(
 ) -> None:
     source = animation(tmp_path / "in.gif")
     assert stylize.main([str(tiny_model), str(source), "-o", str(tmp_path / "out.jpg")]) == 1
-    assert ".jpg holds no animation; .gif, .webp, .png, .avif do" in capsys.readouterr().err
+    assert ".jpg holds no animation, .gif, .webp, .png, .avif do" in capsys.readouterr().err
     assert not (tmp_path / "out.jpg").exists()
+
+
+def test_it_is_refused_before_hours_are_spent(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Style, "paint_picture", lambda *_: pytest.fail("painted"))
+    source = animation(tmp_path / "in.gif")
+    assert stylize.main([str(tiny_model), str(source), "-o", str(tmp_path / "out.jpg")]) == 1
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".avif"])
+def test_transparency_that_only_some_frames_have(suffix: str, tmp_path: Path) -> None:
+    if suffix not in WRITABLE:
+        pytest.skip("this Pillow has no AVIF")
+    opaque = Image.new("RGB", (WIDTH, HEIGHT), "red")
+    holed = Image.new("RGBA", (WIDTH, HEIGHT), "blue")
+    holed.putalpha(
+        Image.linear_gradient("L").resize((WIDTH, HEIGHT)).point(lambda v: 255 * (v > 99))
+    )
+    clip = Clip([from_pil(opaque), from_pil(holed)], [100, 100])
+    write_clip(tmp_path / f"a{suffix}", _all_with_alpha_clip(clip))
+    found = read_clip(tmp_path / f"a{suffix}").frames
+    assert all(frame.alpha is not None for frame in found)
+    assert float(found[1].alpha.min()) < 0.1  # type: ignore[union-attr]
+    assert float(found[0].alpha.min()) > 0.9  # type: ignore[union-attr]
+
+
+def _all_with_alpha_clip(clip: Clip) -> Clip:
+    return clip._replace(frames=_all_with_alpha(clip.frames))
+
+
+def test_the_still_picture_before_an_animated_png_is_no_frame(tmp_path: Path) -> None:
+    still, *frames = (Image.new("RGB", (WIDTH, HEIGHT), c) for c in ("red", "green", "blue"))
+    still.save(
+        tmp_path / "a.png", save_all=True, append_images=frames, default_image=True, duration=80
+    )
+    clip = read_clip(tmp_path / "a.png")
+    assert clip.durations_ms == [80, 80]
+    assert float(clip.frames[0].rgb[0, 0].max()) == 0  # green, not red
 
 
 def test_all_frames_count_for_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,9 +149,23 @@ def test_heif(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_heif_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fast_style import image
-
-    monkeypatch.setattr(image, "find_spec", lambda name: None)
+    monkeypatch.setattr(heif, "find_spec", lambda name: None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypnone")
     with pytest.raises(PictureError, match=r"pip install 'fast-style-trainer\[heif\]'"):
         read_clip(tmp_path / "a.heic")
+
+
+def test_heif_is_written_by_itself(tmp_path: Path) -> None:
+    """In a new process, where nothing has been read yet."""
+    pytest.importorskip("pillow_heif")
+    code = (
+        "import torch; from pathlib import Path; from fast_style.writing import write_picture; "
+        f"write_picture(Path({str(tmp_path / 'a.heic')!r}), torch.rand(1, 3, 40, 48))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert read_clip(tmp_path / "a.heic").frames[0].rgb.shape == (1, 3, 40, 48)
+
+
+def test_an_unknown_type_of_stream_is_refused() -> None:
+    with pytest.raises(PictureError, match="must end in"):
+        encode_clip(Clip([from_pil(Image.new("RGB", (8, 8)))]), ".xyz")

@@ -104,6 +104,20 @@ def test_a_missing_package_is_named(
     assert "pip install 'fast-style-trainer[openvino]'" in capsys.readouterr().err
 
 
+def test_a_backend_that_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    openvino = pytest.importorskip("openvino")
+
+    def broken() -> None:
+        raise RuntimeError("no plug-in")
+
+    monkeypatch.setattr(openvino, "Core", broken)
+    assert stylize.main([str(tiny_model), "photo.jpg", "--backend", "openvino"]) == 2
+    message = capsys.readouterr().err
+    assert "backend openvino does not start (no plug-in); try --backend torch" in message
+
+
 @pytest.mark.parametrize(
     ("name", "device", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from PIL.ExifTags import IFD, Base
 
 from fast_style import stylize
 from fast_style.image import read_clip, read_picture
+from fast_style.metadata import srgb_profile
 from fast_style.picture import Clip, Picture, PictureError
+from fast_style.style import load
 from fast_style.writing import encode_clip, write_clip
 
 Levels = npt.NDArray[np.uint16]
@@ -67,6 +70,40 @@ def test_grey_with_alpha(tmp_path: Path) -> None:
     torch.testing.assert_close(picture.alpha[0, 0], torch.from_numpy(expected[..., 1]))
 
 
+def without_exif(png: Path) -> Path:
+    """Return a PNG file rewritten without its eXIf chunk, as most programs write them."""
+    data = png.read_bytes()
+    at = data.index(b"eXIf") - 4
+    length = int.from_bytes(data[at : at + 4], "big")
+    png.write_bytes(data[:at] + data[at + 12 + length :])
+    return png
+
+
+def test_a_png_without_exif(tmp_path: Path) -> None:
+    """To look for EXIF Pillow decodes such a file, after which it seems to have 8 bits."""
+    levels = ramp()
+    picture = read_picture(without_exif(save(tmp_path / "a.png", levels)))
+    assert picture.bits == 16
+    expected = torch.from_numpy(levels.astype(np.float32) / 65_535).permute(2, 0, 1)[None]
+    torch.testing.assert_close(picture.rgb, expected)
+
+
+def test_a_fourth_band_need_not_be_transparency(tmp_path: Path) -> None:
+    levels = ramp(bands=4)
+    path = save(tmp_path / "a.tif", levels)
+    data = path.read_bytes()
+    tag = struct.pack("<HHLHH", 338, 3, 1, 2, 0)  # ExtraSamples: transparency
+    assert data.count(tag) == 1
+    path.write_bytes(data.replace(tag, struct.pack("<HHLHH", 338, 3, 1, 0, 0)))
+    assert read_picture(path).alpha is None
+
+
+def test_bfloat16_gives_more_than_eight_bits() -> None:
+    picture = torch.rand(1, 3, 64, 64)
+    painted = load("starry-slim", "cpu", "bfloat16", backend="torch")(picture)
+    assert len(torch.unique(painted)) > 1000
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_a_stylised_picture_has_as_many_bits_as_its_photograph(
     suffix: str, tiny_model: Path, tmp_path: Path
@@ -89,19 +126,17 @@ def test_orientation_is_applied(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_profile_is_converted_to_srgb_in_sixteen_bits(tmp_path: Path) -> None:
-    """Linear levels, as a raw converter may write them, come out by sRGB's own curve."""
-    white = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-    linear = pyvips.Image.black(1, 1, bands=3).copy(interpretation="scrgb")
-    assert white is not None
-    assert linear.bands == 3
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_profile_is_converted_to_srgb_in_sixteen_bits(suffix: str, tmp_path: Path) -> None:
+    """By sRGB's profile with red and green exchanged, what is stored red is shown green."""
+    swapped = srgb_profile().replace(b"rXYZ", b"....").replace(b"gXYZ", b"rXYZ")
+    swapped = swapped.replace(b"....", b"gXYZ")
     levels = ramp()
-    same = read_picture(save(tmp_path / "srgb.png", levels, icc_profile_data=white.tobytes())).rgb[
-        0
-    ]
+    path = save(tmp_path / f"a{suffix}", levels, icc_profile_data=swapped)
+    found = read_picture(path).rgb[0]
     expected = torch.from_numpy(levels.astype(np.float32) / 65_535).permute(2, 0, 1)
-    assert (same - expected).abs().max() < 1 / 4096
-    assert len(torch.unique(same)) > 2000
+    assert (found - expected[[1, 0, 2]]).abs().max() < 1 / 1024
+    assert len(torch.unique(found)) > 2000  # of 8 bits there are 256
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])

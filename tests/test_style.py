@@ -396,6 +396,11 @@ def test_a_picture_that_is_too_small(style: Style, size: tuple[int, int]) -> Non
         style(torch.rand(1, 3, *size))
 
 
+def test_a_batch_without_pictures(style: Style) -> None:
+    with pytest.raises(ValueError, match="empty batch"):
+        style(torch.rand(0, 3, 40, 40))
+
+
 @pytest.mark.parametrize("shape", [(0, 0), (0, 40), (40, 0, 3), (0, 40, 4)])
 def test_an_array_without_pixels(style: Style, shape: tuple[int, ...]) -> None:
     for kind in (np.uint8, np.float32):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import math
 import os
@@ -819,6 +820,27 @@ def test_standard_input_and_output(tmp_path: Path, tiny_model: Path) -> None:
     )
     assert (broken.returncode, broken.stdout) == (1, b"")
     assert b"cannot read the stream: not a picture" in broken.stderr
+
+
+def test_standard_input_to_a_file(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = photograph(tmp_path / "a.png").read_bytes()
+    output = tmp_path / "out.jpg"
+
+    def given() -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    given()
+    assert run(capsys, tiny_model, "-", "-o", output) == (0, f"{output}\n", [])
+    assert read_picture(output).rgb.shape == (1, 3, 33, 47)
+    given()
+    code, _, err = run(capsys, tiny_model, "-", "-o", output)
+    assert code == 1
+    assert_one_line(err, "out.jpg exists; --overwrite replaces it")
+    code, _, err = run(capsys, "--sheet", tmp_path / "sheet.png", "-")
+    assert code == 2
+    assert_one_line(err, "a sheet is made of files")
 
 
 def test_a_sheet_of_all_styles(
