@@ -125,6 +125,7 @@ def events(folder: Path) -> EventAccumulator:
 def test_tensorboard(finished: Path) -> None:
     accumulator = events(finished)
     parts = {"loss", "content_loss", "style_loss", "total_variation_loss", "total_variation"}
+    parts |= {"grid_loss", "grid"}
     layers = {
         f"{part}_{kind}/{layer}"
         for kind in ("loss", "error")
@@ -142,7 +143,7 @@ def test_tensorboard(finished: Path) -> None:
     assert {event.step for event in accumulator.Scalars("val/loss")} == {4, 6}
     last = {tag: accumulator.Scalars(tag)[-1].value for tag in expected}
     assert last["train/loss"] == pytest.approx(
-        last["train/content_loss"] + last["train/style_loss"] + last["train/total_variation_loss"],
+        sum(last[f"train/{part}_loss"] for part in ("content", "style", "total_variation", "grid")),
         rel=1e-4,
     )
     assert 0 <= last["perf/data_share"] <= 1
