@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,10 +102,24 @@ def _onnxruntime(network: TransformerNetwork, device: torch.device, dtype: torch
     return lambda image: torch.from_numpy(session.run(None, {INPUT: image.numpy()})[0])
 
 
-def _openvino(network: TransformerNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
+@functools.cache
+def openvino_core() -> Any:
+    """Return OpenVINO's runtime, one for as long as the process lives.
+
+    Its CPU plug-in lends the thread that loads it a stack for signal handlers, and takes it away
+    where it is unloaded: in another thread, the next Ctrl-C ended in a segmentation fault.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+        RuntimeError: It does not start.
+    """
     import openvino
 
-    core = openvino.Core()
+    return openvino.Core()
+
+
+def _openvino(network: TransformerNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
+    core = openvino_core()
     reduced = "bf16" if dtype == torch.bfloat16 else "f32"
     parts = [
         core.compile_model(

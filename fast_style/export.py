@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from fast_style.backends import openvino_core
 from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
 from fast_style.commands import end
 from fast_style.files import write_atomically
@@ -186,16 +187,18 @@ def _write_openvino(portable: Portable, path: Path, metadata: dict[str, str], ha
     try:
         import onnx  # noqa: F401, the graph is made with it
         import openvino
+
+        core = openvino_core()
     except ImportError as error:
         raise ValueError(
             f"OpenVINO's files need {error.name}: pip install 'fast-style-trainer[openvino]'"
         ) from error
     graph = portable_graph(portable.network, portable.value_range)
-    converted = openvino.Core().read_model(graph.SerializeToString())
+    converted = core.read_model(graph.SerializeToString())
     for key, value in metadata.items():
         converted.set_rt_info(value, ["fast_style", key])
     openvino.save_model(converted, path, compress_to_fp16=half)
-    compiled = openvino.Core().compile_model(path, "CPU")
+    compiled = core.compile_model(path, "CPU")
     return lambda image: np.asarray(compiled(image)[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 # Tiny tensors: more threads only wait for each other. Set before torch is imported.
@@ -19,6 +20,12 @@ from fast_style.checkpoint import save_style_model
 from fast_style.network import TransformerNetwork
 
 TINY_NETWORK: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
+
+
+@pytest.fixture(autouse=True)
+def log_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the handlers that exist from Hydra, which closes all: absl's would close pytest's stderr."""
+    monkeypatch.setattr(logging, "_handlerList", [])
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,15 +109,37 @@ def test_a_missing_package_is_named(
 def test_a_backend_that_does_not_start(
     monkeypatch: pytest.MonkeyPatch, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    openvino = pytest.importorskip("openvino")
+    pytest.importorskip("openvino")
 
     def broken() -> None:
         raise RuntimeError("no plug-in")
 
-    monkeypatch.setattr(openvino, "Core", broken)
+    monkeypatch.setattr(backends, "openvino_core", broken)
     assert stylize.main([str(tiny_model), "photo.jpg", "--backend", "openvino"]) == 2
     message = capsys.readouterr().err
     assert "backend openvino does not start (no plug-in); try --backend torch" in message
+
+
+def test_signals_after_a_style_was_dropped_in_another_thread(tiny_model: Path) -> None:
+    pytest.importorskip("openvino")
+    program = f"""
+import os, signal, threading
+import torch
+from fast_style import load
+signal.signal(signal.SIGINT, signal.default_int_handler)
+styles = [load({str(tiny_model)!r}, backend="openvino")]
+styles[0].paint(torch.rand(1, 3, 64, 64))
+thread = threading.Thread(target=styles.clear)
+thread.start()
+thread.join()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n")
 
 
 @pytest.mark.parametrize(
