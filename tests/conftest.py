@@ -24,7 +24,7 @@ TINY_NETWORK: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "resid
 
 @pytest.fixture(autouse=True)
 def log_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the handlers that exist from Hydra, which closes all: absl's would close pytest's stderr."""
+    """Hide the log handlers from Hydra, which closes all: absl's would close pytest's stderr."""
     monkeypatch.setattr(logging, "_handlerList", [])
 
 
