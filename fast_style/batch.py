@@ -18,12 +18,14 @@ from fast_style.controls import Controls, apply, blend
 from fast_style.image import read_clip
 from fast_style.inputs import Input, result_path
 from fast_style.picture import Clip, Picture, PictureError
+from fast_style.strips import Progress
 from fast_style.style import Style
 from fast_style.writing import check_holds, write_clip
 
 T = TypeVar("T")
 # What may go wrong with one picture, while the others are done.
 FAILURES = (ValueError, OSError, RuntimeError, MemoryError)
+SLOW_S = 1.0  # after which there is a progress bar
 
 
 class Work(NamedTuple):
@@ -34,6 +36,7 @@ class Work(NamedTuple):
     controls: Controls
     tile: str | int
     strip: bool  # leave EXIF behind
+    progress: Progress | None = None
 
     def results(self, clip: Clip) -> Iterator[tuple[str, Clip]]:
         """Yield the name of each style and the picture, or the animation, in it."""
@@ -50,7 +53,9 @@ class Work(NamedTuple):
         return ["blend"] if self.blend else list(self.styles)
 
     def _painted(self, style: Style, picture: Picture) -> Picture:
-        return apply(lambda one: style.paint_picture(one, self.tile), picture, self.controls)
+        return apply(
+            lambda one: style.paint_picture(one, self.tile, self.progress), picture, self.controls
+        )
 
     def _blended(self, picture: Picture) -> Picture:
         parts = [
@@ -98,12 +103,16 @@ class Batch:
         self.say = say
         self.as_json = as_json
         self.failed = self.kept = 0
+        count = "{n:.1f}/{total} " if len(pictures) > 1 else ""
         self._bar = tqdm(
             total=len(pictures),
-            unit="picture",
             dynamic_ncols=True,
-            disable=len(pictures) < 2 or not sys.stderr.isatty(),
+            bar_format="{percentage:3.0f}% |{bar}| " + count + "[{elapsed}<{remaining}]",
+            delay=SLOW_S,
+            leave=len(pictures) > 1,
+            disable=not sys.stderr.isatty(),
         )
+        self._done = 0
         self._writing: list[tuple[Path, Future[None]]] = []
 
     def run(self) -> int:
@@ -123,7 +132,7 @@ class Batch:
                 clip = self._attempt(future.result, source.path)
                 if clip is not None:
                     self._paint(source.path, clip, targets, writer)
-                self._bar.update()
+                self._count()
             self._finish(most=0)
         if self.kept:
             self.say(f"{self.kept} results were there already and are kept; --overwrite replaces")
@@ -151,7 +160,7 @@ class Batch:
             if targets:
                 yield source, targets
             else:
-                self._bar.update()
+                self._count()
 
     def _paint(
         self, path: Path, clip: Clip, targets: dict[str, Path], writer: ThreadPoolExecutor
@@ -162,7 +171,10 @@ class Batch:
                 return
         work = self.work
         styles = {n: s for n, s in work.styles.items() if work.blend or n in targets}
-        results = work._replace(styles=styles).results(clip)
+        paintings = len(styles) * len(clip.frames)
+        results = work._replace(
+            styles=styles, progress=lambda share: self._bar.update(share / paintings)
+        ).results(clip)
         for _ in targets:
             started_s = time.perf_counter()
             result = self._attempt(lambda: next(results), path)
@@ -173,6 +185,11 @@ class Batch:
             self._finish(most=1)
             job = (path, targets[name], name, painted, seconds)
             self._writing.append((path, writer.submit(self._write, *job)))
+
+    def _count(self) -> None:
+        """Move the bar to the end of one more picture."""
+        self._done += 1
+        self._bar.update(self._done - self._bar.n)
 
     def _write(self, source: Path, target: Path, name: str, clip: Clip, seconds: float) -> None:
         write_clip(target, clip, self.places.quality)

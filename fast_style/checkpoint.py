@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fast_style.arguments import did_you_mean
 from fast_style.files import is_file, is_folder, user_path, write_atomically
 from fast_style.network import MEAN, SPREAD, TransformerNetwork, build_network
 from fast_style.resources import shipped_styles
@@ -84,6 +85,7 @@ def find_style_model(name_or_path: str | Path) -> Path:
         folder = " (a folder: name the .safetensors file in it)" if is_folder(path) else ""
         raise ModelFileError(
             f"no style model {path}{folder}: neither a file nor a released style ({names})"
+            + did_you_mean(str(name_or_path), shipped)
         )
     return path
 

@@ -76,6 +76,8 @@ class Bar:
         """Move to step ``number``, counted from 1, with the loss terms of ``scalars``."""
         shown = {"loss": "loss", "content": "content_loss", "style": "style_loss"}
         values = ", ".join(f"{name} {scalars[key]:.4g}" for name, key in shown.items())
+        rest = scalars["loss"] - scalars["content_loss"] - scalars["style_loss"]
+        values += f", smoothness {max(0.0, rest):.2g}"  # variation and grid
         if not self._bar.disable:
             self._bar.set_postfix_str(values, refresh=False)
             self._bar.update(number - self.number)

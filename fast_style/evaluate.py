@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fast_style.arguments import Parser
 from fast_style.commands import Bar, add_common_options, end, say
 from fast_style.files import is_file, user_path, write_atomically
 from fast_style.hardware import resolve_device
@@ -34,7 +35,7 @@ from fast_style.style import Style, load
 PROGRAM = "evaluate"
 STARTS = ("noise", "content")  # of the optimiser
 MARKS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # evaluations that the table shows
-SHOWN = ("content_loss", "style_loss", "total_variation_loss", "loss")
+SHOWN = ("content_loss", "style_loss", "total_variation_loss", "grid_loss", "loss")
 TIMED_RUNS = 3
 LABEL = 48  # letters of a label in the table
 
@@ -45,7 +46,7 @@ class _ReachedError(Exception):
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog=f"python -m fast_style.{PROGRAM}",
         description="Measure style models on photographs against L-BFGS on the same loss: how many "
         "evaluations of it the optimiser needs for a result as good.",
@@ -224,15 +225,15 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
     """Return the table of one size as text, from the records of its photographs."""
     size, count = records[0]["size"], len(records)
     head = f"{size} x {size} px, {count} photograph{'s' * (count > 1)}"
-    titles = f"{'content':>9}{'style':>9}{'variation':>11}{'total':>9}{'seconds':>10}"
+    titles = f"{'content':>9}{'style':>9}{'variation':>11}{'grid':>9}{'total':>9}{'seconds':>10}"
     lines = [f"{head:{LABEL}} {titles}"]
 
     def line(label: str, scalars: Sequence[dict[str, float]], seconds: float | None) -> None:
-        content, style, variation, total = (
+        content, style, variation, grid, total = (
             statistics.mean(one[name] for one in scalars) for name in SHOWN
         )
         time_s = "" if seconds is None else f"{seconds:10.3g}"
-        values = f"{content:9.4g}{style:9.4g}{variation:11.3g}{total:9.4g}{time_s}"
+        values = f"{content:9.4g}{style:9.4g}{variation:11.3g}{grid:9.3g}{total:9.4g}{time_s}"
         lines.append(f"{label[-LABEL:]:{LABEL}} {values}")
 
     line("the photograph itself", [r["unstylised"] for r in records], None)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from fast_style.arguments import Parser
 from fast_style.backends import openvino_core
 from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
 from fast_style.commands import end
@@ -53,7 +54,7 @@ class Portable(nn.Module):
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog=f"python -m fast_style.{PROGRAM}",
         description="Write a style model for another runtime: RGB (N, 3, H, W), any batch, height "
         "and width from 32 px. The file is kept if its results agree with PyTorch's.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 SUFFIXES = (".heic", ".heif")
+NEEDED = "HEIF needs pillow-heif: pip install 'fast-style-trainer[heif]'"
 
 
 def is_available() -> bool:

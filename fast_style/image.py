@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import struct
 import threading
 import warnings
@@ -83,7 +84,7 @@ def read_clip(path: str | Path | io.BytesIO) -> Clip:
         if count < 2:
             return Clip([_first_picture(image, path)])
         if count * image.width * image.height > max_pixels():
-            raise Image.DecompressionBombError
+            raise Image.DecompressionBombError(f"{count * image.width * image.height} pixels")
         loop = image.info.get("loop")
         exif = _exif(image)
         frames, durations_ms = [], []
@@ -216,12 +217,19 @@ def _pictures_errors(what: str) -> Iterator[None]:
     except UnidentifiedImageError as error:
         unknown = "not a picture in a known format"
         if what.lower().endswith(heif.SUFFIXES) and not heif.is_available():
-            unknown = "HEIF needs pillow-heif: pip install 'fast-style-trainer[heif]'"
+            unknown = heif.NEEDED
         raise PictureError(f"cannot read {what}: {unknown}") from error
     except Image.DecompressionBombError as error:
         raise PictureError(
-            f"cannot read {what}: too many pixels; stylize's --max-megapixels allows more"
+            f"cannot read {what}: {_megapixels(error)} of at most {max_pixels() / 1e6:.4g}; "
+            "stylize's --max-megapixels allows more"
         ) from error
     except DAMAGED as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot read {what}: {reason}") from error
+
+
+def _megapixels(error: Image.DecompressionBombError) -> str:
+    """Return how large a refused picture is; Pillow says it in its message only."""
+    found = re.search(r"(\d+) pixels", str(error))
+    return f"{int(found[1]) / 1e6:.4g} megapixels" if found else "more megapixels"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fast_style.arguments import Parser
 from fast_style.color import keep_color, match_color
 from fast_style.commands import (
     Bar,
@@ -53,7 +54,7 @@ class Job(NamedTuple):
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog=f"python -m fast_style.{PROGRAM}",
         description="Paint a photograph in the manner of a painting by optimising its pixels.",
     )

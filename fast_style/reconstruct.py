@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fast_style.arguments import Parser
 from fast_style.checks import check_image
 from fast_style.commands import (
     Bar,
@@ -47,7 +48,7 @@ class Column(NamedTuple):
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog=f"python -m fast_style.{PROGRAM}",
         description="Reconstruct a picture from noise: from its content features at single layers, "
         "or from its style up to each layer.",

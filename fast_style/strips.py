@@ -34,6 +34,7 @@ SCRATCH_SHARE = 0.25  # of the free memory, that intermediate results may take;
 SCRATCH_MOST = 2**29  # bytes, at the most; what is larger goes to a temporary file
 TINY = 1e-30  # keeps the deviation of a flat channel above zero
 Rows = tuple[int, int]  # first, and one past the last
+Progress = Callable[[float], object]  # is told the share of the work that was done since the last
 
 
 class Statistics:
@@ -166,7 +167,12 @@ class StripPainter:
         self.dtype = dtype
 
     @torch.no_grad()
-    def paint(self, rows: Callable[[int, int], Tensor], put: Callable[[int, Tensor], None]) -> None:
+    def paint(
+        self,
+        rows: Callable[[int, int], Tensor],
+        put: Callable[[int, Tensor], None],
+        progress: Progress | None = None,
+    ) -> None:
         """Stylise the picture.
 
         Args:
@@ -174,6 +180,7 @@ class StripPainter:
                 float in [0, 1].
             put: Is given the first row of each strip and the strip, ``(1, 3, h, W)``, clamped to
                 [0, 1], float32.
+            progress: Is told after each strip of each layer.
         """
         network = self.network
         channels = max(
@@ -189,6 +196,10 @@ class StripPainter:
             on_disk = needed > min(SCRATCH_SHARE * free, SCRATCH_MOST)
         sizes = (channels, self.quarter_height, self.quarter_width, on_disk)
         self._rows = rows
+        parts = (network.encoder, network.residual, network.decoder)  # and the output
+        passes = 1 + sum(isinstance(m, nn.InstanceNorm2d) for p in parts for m in p.modules())
+        self._share = 1 / (passes * -(-self.quarter_height // self.rows))
+        self._progress = progress
         self._trunk = Scratch(*sizes)  # what the residuals are added to
         self._branch = Scratch(*sizes)  # the last convolution, not normalised
         try:
@@ -202,13 +213,19 @@ class StripPainter:
             self._trunk.close()
             self._branch.close()
 
+    def _strips(self, halo: int) -> Iterator[Strip]:
+        for strip in strips(self.quarter_height, self.rows, halo):
+            yield strip
+            if self._progress is not None:
+                self._progress(self._share)
+
     def _encode(self) -> None:
         """Leave the encoder's last convolution in the branch."""
         layers = [layer for layer in self.network.encoder if isinstance(layer, ConvNorm)]
         known: list[Statistics] = []
         for depth, layer in enumerate(layers):
             found = Statistics()
-            for strip in strips(self.quarter_height, self.rows, ENCODER_HALO):
+            for strip in self._strips(ENCODER_HALO):
                 x = normalized(self._picture(strip.outer))
                 for before, statistics in zip(layers[:depth], known, strict=True):
                     x = _finish(before, _convolve(before, x), statistics)
@@ -231,7 +248,7 @@ class StripPainter:
         for number, layer in enumerate(layers):
             found = Statistics()
             held: list[Callable[[], None]] = []  # of the strip before: its rows are still needed
-            for strip in strips(self.quarter_height, self.rows, _halo(layer)):
+            for strip in self._strips(_halo(layer)):
                 x = source(strip.outer)
                 y = strip.cut(_convolve(layer, x))
                 found.add(y)
@@ -257,7 +274,7 @@ class StripPainter:
         known: list[Statistics] = []
         for depth in range(len(layers) + 1):
             found = Statistics()
-            for strip in strips(self.quarter_height, self.rows, DECODER_HALO):
+            for strip in self._strips(DECODER_HALO):
                 x = self._pending(strip.outer)
                 for layer, statistics in zip(layers[:depth], known, strict=True):
                     doubling, norm, relu = layer

@@ -26,7 +26,7 @@ from fast_style.picture import (
     from_array,
     to_pil,
 )
-from fast_style.strips import QUARTER, StripPainter
+from fast_style.strips import QUARTER, Progress, StripPainter
 
 AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])
 
@@ -140,12 +140,15 @@ class Style:
         self._paint(rgb, result, tile)
         return result
 
-    def paint_picture(self, picture: Picture, tile: str | int = "auto") -> Picture:
+    def paint_picture(
+        self, picture: Picture, tile: str | int = "auto", progress: Progress | None = None
+    ) -> Picture:
         """Return a picture as read from a file, stylised, its transparency kept.
 
         Args:
             picture: Of at least 32 px a side; 8 bits stay 8 bits.
             tile: As in ``paint``.
+            progress: Is told the share of the picture that was done since the last time.
 
         Raises:
             ValueError: A side below 32 px, or float values outside [0, 1].
@@ -154,11 +157,13 @@ class Style:
         if picture.bits > 8:
             check_range(picture.levels)
         result = torch.empty_like(picture.levels)
-        self._paint(picture.levels, result, tile)
+        self._paint(picture.levels, result, tile, progress)
         return Picture(result, picture.alpha)
 
     @torch.no_grad()
-    def _paint(self, levels: Tensor, result: Tensor, tile: str | int) -> None:
+    def _paint(
+        self, levels: Tensor, result: Tensor, tile: str | int, progress: Progress | None = None
+    ) -> None:
         """Stylise one picture, ``(1, 3, H, W)``, uint8 or float, into ``result``."""
         height, width = levels.shape[-2:]
 
@@ -173,9 +178,11 @@ class Style:
         strip = self._strip(height, width, tile)
         if strip is None:
             put(0, self._run(rows(0, height)).clamp(0, 1))
+            if progress is not None:
+                progress(1.0)
             return
         painter = StripPainter(self.network, height, width, strip, self.device, self.dtype)
-        painter.paint(rows, put)
+        painter.paint(rows, put, progress)
 
     def _strip(self, height: int, width: int, tile: str | int) -> int | None:
         """Return the rows of a strip, none for the whole picture."""

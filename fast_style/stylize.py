@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from fast_style.arguments import Parser
 from fast_style.resources import main_styles, shipped_styles
 
 if TYPE_CHECKING:
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
     from fast_style.inputs import Input
 
 PROGRAM = "stylize"
+COLOR_OPTION = "--preserve-color"
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
     names = ", ".join(shipped_styles()) or "none"
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog=f"python -m fast_style.{PROGRAM}",
         usage="%(prog)s [options] CKPT IMG...\n       %(prog)s [options] --style A,B IMG...",
         description="Paint photographs in a trained style.",
@@ -67,11 +69,11 @@ def parser() -> argparse.ArgumentParser:
         "--strength", type=float, default=1.0, metavar="S", help="0, the photograph, to 1 (1)"
     )
     look.add_argument(
-        "--preserve-color",
+        COLOR_OPTION,
         nargs="?",
         const="luminance",
         metavar="match",
-        help="keep the photograph's colours: paint the luminance only, or =match their mean and "
+        help="keep the photograph's colours: paint the luminance only, or match their mean and "
         "covariance",
     )
     result.add_argument(
@@ -105,9 +107,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 if some pictures failed, 2 for wrong use, or 130."""
-    # --preserve-color takes a value only after =, or it would swallow the model's name.
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    arguments = [f"{a}=luminance" if a == "--preserve-color" else a for a in arguments]
+    arguments = _with_color_value(sys.argv[1:] if argv is None else argv)
     options = parser().parse_intermixed_args(arguments)
     previous = signal.getsignal(signal.SIGTERM)
     try:
@@ -121,6 +121,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
+
+
+def _with_color_value(arguments: Sequence[str]) -> list[str]:
+    """Give ``--preserve-color`` its value, or it would take the name of the model."""
+    result: list[str] = []
+    for argument in arguments:
+        if result and result[-1] == COLOR_OPTION:
+            takes = argument in ("luminance", "match")
+            result[-1] += f"={argument if takes else 'luminance'}"
+            if takes:
+                continue
+        result.append(argument)
+    if result and result[-1] == COLOR_OPTION:
+        result[-1] += "=luminance"
+    return result
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -158,6 +173,8 @@ def _run(options: argparse.Namespace) -> int:
             and (several or folders or not output.suffix or output.is_dir())
         )
         _check_output(output, to_folder, streams)
+        if not (output is None or to_folder or options.overwrite) and output.exists():
+            return _fail(f"{output} exists; --overwrite replaces it")
         if options.max_megapixels is not None:
             if not options.max_megapixels > 0:
                 raise ValueError(f"--max-megapixels must be above 0: {options.max_megapixels}")
@@ -177,6 +194,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     """Return which models were named, and which pictures."""
+    from fast_style.files import user_path
+    from fast_style.image import READABLE
+
     names: list[str] = options.names
     if options.style and options.blend:
         raise ValueError("give --style or --blend, not both")
@@ -191,6 +211,9 @@ def _models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str
     if not models:
         raise ValueError("no style: name a released style or a model file first")
     if not names:
+        if models[0] not in shipped_styles() and user_path(models[0]).suffix.lower() in READABLE:
+            known = ", ".join(main_styles())
+            raise ValueError(f"no style for {models[0]}: name one first, a file or one of {known}")
         raise ValueError(f"no picture: name files or folders after {models[0]}")
     return models, names
 
@@ -203,6 +226,8 @@ def _blend_weights(text: str) -> dict[str, float]:
             weights[name if colon else part] = float(weight) if colon else 1.0
         except ValueError as error:
             raise ValueError(f"--blend is NAME:WEIGHT,NAME:WEIGHT; found {part!r}") from error
+    if len(weights) < 2:
+        raise ValueError(f"--blend is of two styles or more; found {text!r}")
     return weights
 
 

@@ -33,6 +33,8 @@ def check_writable(path: Path) -> None:
         PictureError: They can't.
     """
     if path.suffix.lower() not in WRITABLE:
+        if path.suffix.lower() in heif.SUFFIXES:
+            raise PictureError(f"cannot write {path}: {heif.NEEDED}")
         raise PictureError(f"cannot write {path}: its name must end in {', '.join(WRITABLE)}")
 
 

@@ -148,3 +148,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         for height in (500, 4000)
     ]
     assert kilobytes[1] < kilobytes[0] + 20_000
+
+
+def test_progress_comes_to_the_whole(network: TransformerNetwork) -> None:
+    image = picture(70, 40)
+    shares: list[float] = []
+    painter = StripPainter(network, 70, 40, strip=16)
+    painter.paint(
+        lambda first, end: image[..., first:end, :], lambda top, piece: None, shares.append
+    )
+    assert len(shares) >= 5 * 10  # five strips in ten layers or more
+    assert sum(shares) == pytest.approx(1)

@@ -361,10 +361,10 @@ def test_memory_that_runs_out_at_one_picture(
     small = photograph(tmp_path / "small.png", 40, 40)
     paint = Style.paint_picture
 
-    def paint_small(style: Style, picture: Picture, tile: str | int) -> Picture:
+    def paint_small(style: Style, picture: Picture, *arguments: Any) -> Picture:
         if picture.levels.shape[-1] == 60:
             raise error
-        return paint(style, picture, tile)
+        return paint(style, picture, *arguments)
 
     monkeypatch.setattr(Style, "paint_picture", paint_small)
     code, out, err = run(capsys, tiny_model, large, small)
@@ -580,12 +580,21 @@ def test_an_unknown_option(capsys: Capture) -> None:
     assert err.startswith("usage: python -m fast_style.stylize")
 
 
+def test_a_misspelt_option(capsys: Capture) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["model", "photo.png", "--strenght", "1"])
+    assert "--strenght 1; did you mean --strength?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "no style: name a released style or a model file first"),
         (["model"], "no picture: name files or folders after model"),
         (["a.png", "--style", "model", "--blend", "model"], "--style or --blend, not both"),
+        (["a.png", "--blend", "model"], "--blend is of two styles or more; found 'model'"),
+        (["stary", "a.png"], "did you mean starry?"),
+        (["a.png"], "no style for a.png: name one first"),
         (["a.png", "--blend", "model:x"], "--blend is NAME:WEIGHT,NAME:WEIGHT; found 'model:x'"),
         (["model", "a.png", "--tile", "0"], "--tile is auto, off or a number of rows, found 0"),
         (["model", "a.png", "--quality", "101"], "--quality must be 1 to 100, found 101"),
@@ -807,6 +816,7 @@ def test_controls_reach_the_picture(tmp_path: Path, tiny_model: Path, capsys: Ca
     assert read_picture(target).levels.shape == (1, 3, 30, 40)
     assert run(capsys, "--preserve-color", *arguments)[0] == 0
     assert run(capsys, "--preserve-color=match", *arguments)[0] == 0
+    assert run(capsys, "--preserve-color", "match", *arguments)[0] == 0
 
 
 def test_standard_input_and_output(tmp_path: Path, tiny_model: Path) -> None:

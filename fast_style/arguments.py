@@ -1,0 +1,27 @@
+"""Argument parsers that name the option, or the style, that was probably meant."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Iterable
+from typing import NoReturn
+
+UNKNOWN = "unrecognized arguments: "
+
+
+class Parser(argparse.ArgumentParser):
+    """Python's, with a guess at misspelt options."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message on stderr and exit code 2."""
+        if message.startswith(UNKNOWN):
+            name = message.removeprefix(UNKNOWN).split("=")[0].split()[0]
+            message += did_you_mean(name, self._option_string_actions)
+        super().error(message)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?`` for the known name that is near, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
