@@ -198,13 +198,15 @@ class Batch:
         if not self.as_json:
             self.show(str(target))
             return
+        style = next(iter(self.work.styles.values()))
         record = {
             "input": str(source),
             "output": str(target),
             "width": width,
             "height": height,
             "style": name,
-            "device": str(next(iter(self.work.styles.values())).device),
+            "device": str(style.device),
+            "backend": style.backend,
             "seconds": round(seconds, 3),
         }
         self.show(json.dumps(record))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "stylize"
 COLOR_OPTION = "--preserve-color"
+SMALL = 640  # px, longer side of a picture that PyTorch has painted when others have started
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
 
 
@@ -179,6 +180,8 @@ def _run(options: argparse.Namespace) -> int:
             if not options.max_megapixels > 0:
                 raise ValueError(f"--max-megapixels must be above 0: {options.max_megapixels}")
             allow_megapixels(options.max_megapixels)
+        if options.backend == "auto" and len(pictures) == len(models) == 1 and not streams:
+            options.backend = _backend_for(pictures[0].path, options)
         work = _work(models, options)
     except (ValueError, OSError) as error:
         return _fail(error, 2)
@@ -267,6 +270,18 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
     if blend and (min(weights.values()) < 0 or not sum(weights.values()) > 0):
         raise ValueError("the weights of a blend must be 0 or more, and not all 0")
     return Work(styles, weights, controls, tile, options.strip)
+
+
+def _backend_for(path: Path, options: argparse.Namespace) -> str:
+    """Return ``torch`` for one small picture: the others take longer to start than they save."""
+    from fast_style.image import picture_size
+    from fast_style.picture import PictureError
+
+    try:
+        longer = options.size or max(picture_size(path))
+    except PictureError:  # said when it is read
+        return "auto"
+    return "torch" if longer <= SMALL * options.stroke else "auto"
 
 
 def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:

@@ -806,6 +806,34 @@ def test_a_blend_lies_between(
     assert (pictures["both"] - expected).abs().max() < 1.01 / 255
 
 
+@pytest.mark.parametrize(
+    ("options", "backend"),
+    [
+        ((), "torch"),
+        (("--size", "700"), "chosen"),
+        (("--stroke", "0.1", "--size", "65"), "chosen"),
+        (("--backend", "openvino"), "openvino"),
+    ],
+)
+def test_one_small_picture_waits_for_no_other_backend(
+    tmp_path: Path,
+    tiny_model: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    backend: str,
+) -> None:
+    asked: list[str] = []
+
+    def remembered(name: str, *arguments: object) -> str:
+        asked.append("chosen" if name == "auto" else name)
+        return "torch"
+
+    monkeypatch.setattr("fast_style.style.resolve_backend", remembered)
+    run(capsys, tiny_model, photograph(tmp_path / "photo.png"), *options, "-o", tmp_path / "o.png")
+    assert asked == [backend]
+
+
 def test_controls_reach_the_picture(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
     image = photograph(tmp_path / "photo.png", 80, 60)
     target = tmp_path / "out.png"
