@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from fast_style.hardware import resolve_device
 from fast_style.image import read_crop, read_style
 from fast_style.losses import PerceptualLoss, total_variation
-from fast_style.network import DoublingConv, TransformerNetwork, build_network
+from fast_style.network import DoublingConv, ThinConv, TransformerNetwork, build_network
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.presets import load_preset
 from fast_style.resources import asset, config_folder
@@ -55,8 +55,13 @@ class Upsampled(nn.Module):
 
 
 def classical_network(network: TransformerNetwork) -> TransformerNetwork:
-    """Return a copy that doubles before it convolves."""
+    """Return a copy that doubles before it convolves, and convolves at the end as PyTorch does."""
     copy = deepcopy(network)
+    thin = copy.output[1]
+    assert isinstance(thin, ThinConv)
+    plain = nn.Conv2d(thin.in_channels, thin.out_channels, thin.kernel_size[0])
+    plain.weight, plain.bias = thin.weight, thin.bias
+    copy.output[1] = plain
     for upsample in copy.decoder:
         assert isinstance(upsample, nn.Sequential)
         assert isinstance(upsample[0], DoublingConv)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fast_style.backends import build_runner, resolve_backend
+from fast_style.backends import Runner, build_runner, resolve_backend
 from fast_style.checkpoint import StyleModel, load_style_model
 from fast_style.checks import check_image, check_range, check_size
 from fast_style.controls import Controls, apply
@@ -51,7 +52,8 @@ class Style:
             ``openvino``. What is done in strips is done in PyTorch.
 
     Raises:
-        ValueError: There is no such device, precision or backend, or the backend is not installed.
+        ValueError: There is no such device, precision or backend, or the backend is not installed
+            or does not start (``auto``: when the first picture is painted).
     """
 
     def __init__(
@@ -71,7 +73,10 @@ class Style:
         self.network = model.network.to(self.device)
         widths = [m.out_channels for m in self.network.modules() if isinstance(m, nn.Conv2d)]
         self._pixel_bytes = WHOLE_BYTES * widths[0]
-        self._run = build_runner(self.backend, self.network, self.device, self.dtype)
+        self._building = threading.Lock()
+        self._built: Runner | None = None
+        if backend != "auto":  # else when a picture needs it: none in strips does
+            self._runner()
         self.name = model.name
         self.description = model.description
 
@@ -177,12 +182,19 @@ class Style:
 
         strip = self._strip(height, width, tile)
         if strip is None:
-            put(0, self._run(rows(0, height)).clamp(0, 1))
+            put(0, self._runner()(rows(0, height)).clamp(0, 1))
             if progress is not None:
                 progress(1.0)
             return
         painter = StripPainter(self.network, height, width, strip, self.device, self.dtype)
         painter.paint(rows, put, progress)
+
+    def _runner(self) -> Runner:
+        """Return what runs the network on a whole picture, made when it is first needed."""
+        with self._building:
+            if self._built is None:
+                self._built = build_runner(self.backend, self.network, self.device, self.dtype)
+            return self._built
 
     def _strip(self, height: int, width: int, tile: str | int) -> int | None:
         """Return the rows of a strip, none for the whole picture."""

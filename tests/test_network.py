@@ -5,9 +5,16 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.network import DESIGNS, DoublingConv, TransformerNetwork, build_network
+from fast_style.network import (
+    DESIGNS,
+    DoublingConv,
+    ThinConv,
+    TransformerNetwork,
+    build_network,
+)
 
 TINY: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 
@@ -66,6 +73,19 @@ def test_the_start_is_near_flat_grey(network: nn.Module) -> None:
     assert stylized.std() < 0.15
     weights = network.output[1].weight  # type: ignore[union-attr, index]
     assert float(weights.detach().std()) == pytest.approx(0.01, rel=0.3)  # type: ignore[union-attr, operator]
+
+
+@pytest.mark.parametrize("kernel", [1, 5, 9])
+def test_a_thin_convolution_is_a_convolution(kernel: int) -> None:
+    thin = ThinConv(4, 3, kernel).double()
+    x = torch.rand(2, 4, 12, 15, dtype=torch.float64, requires_grad=True)
+    expected = F.conv2d(x, thin.weight, thin.bias)
+    torch.testing.assert_close(thin(x), expected)
+    inputs = (x, thin.weight, thin.bias)
+    upstream = torch.rand_like(expected)
+    found = torch.autograd.grad(thin(x), inputs, upstream)
+    for one, other in zip(found, torch.autograd.grad(expected, inputs, upstream), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_slim_has_a_tenth_of_johnsons_operations() -> None:
