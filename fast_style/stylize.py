@@ -12,103 +12,27 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from fast_style.arguments import Parser
-from fast_style.resources import main_styles, shipped_styles
+from fast_style.request import (
+    PROGRAM,
+    blend_weights,
+    check_output,
+    models_and_images,
+    parser,
+    with_color_value,
+)
+from fast_style.resources import shipped_styles
 
 if TYPE_CHECKING:
     from fast_style.batch import Work
     from fast_style.inputs import Input
 
-PROGRAM = "stylize"
-COLOR_OPTION = "--preserve-color"
 SMALL = 640  # px, longer side of a picture that PyTorch has painted when others have started
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command's arguments."""
-    names = ", ".join(shipped_styles()) or "none"
-    result = Parser(
-        prog=f"python -m fast_style.{PROGRAM}",
-        usage="%(prog)s [options] CKPT IMG...\n       %(prog)s [options] --style A,B IMG...",
-        description="Paint photographs in a trained style.",
-    )
-    result.add_argument(
-        "names",
-        metavar="CKPT IMG",
-        nargs="*",
-        help=f"a .safetensors style model, a .ckpt of a training, or a released style ({names}); "
-        "then picture files, folders, patterns, or - for standard input",
-    )
-    result.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="OUT",
-        help="the file to write, or a folder for several; its extension says the type: "
-        "png, jpg, webp, tif, gif, avif, heic "
-        "(default: IMG_STYLE beside each picture)",
-    )
-    result.add_argument("--list", action="store_true", help="show the released styles, and end")
-    result.add_argument("--style", metavar="A,B", help="styles or models, a result for each")
-    result.add_argument(
-        "--blend", metavar="A:0.7,B:0.3", help="styles and weights: one result, their mean"
-    )
-    result.add_argument(
-        "--sheet",
-        type=Path,
-        metavar="OUT",
-        help="instead, one labelled sheet of every style on every picture (without --style: of all "
-        "released, but for the slim ones)",
-    )
-    look = result.add_argument_group("look")
-    look.add_argument("--size", type=int, metavar="PX", help="longer side of the result (own)")
-    look.add_argument(
-        "--stroke", type=float, default=1.0, metavar="F", help="strokes so many times as large (1)"
-    )
-    look.add_argument(
-        "--strength", type=float, default=1.0, metavar="S", help="0, the photograph, to 1 (1)"
-    )
-    look.add_argument(
-        COLOR_OPTION,
-        nargs="?",
-        const="luminance",
-        metavar="match",
-        help="keep the photograph's colours: paint the luminance only, or match their mean and "
-        "covariance",
-    )
-    result.add_argument(
-        "--quality", type=int, metavar="Q", help="of JPEG, WebP, AVIF and HEIF, 1 to 100 (95)"
-    )
-    result.add_argument(
-        "--strip", action="store_true", help="leave date, camera, place and author (EXIF) behind"
-    )
-    result.add_argument(
-        "--max-megapixels", type=float, metavar="N", help="refuse larger pictures (179)"
-    )
-    result.add_argument(
-        "--tile",
-        default="auto",
-        metavar="ROWS",
-        help="in strips of so many rows: less memory, the same picture; off, or auto: if the "
-        "memory is too small for the whole (auto)",
-    )
-    result.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
-    result.add_argument(
-        "--backend",
-        default="auto",
-        help="what computes: torch, onnxruntime, openvino, or auto, the fastest installed (auto)",
-    )
-    result.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    result.add_argument(
-        "--json", action="store_true", help="a line of JSON for each picture, on standard output"
-    )
-    return result
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 if some pictures failed, 2 for wrong use, or 130."""
-    arguments = _with_color_value(sys.argv[1:] if argv is None else argv)
+    arguments = with_color_value(sys.argv[1:] if argv is None else argv)
     options = parser().parse_intermixed_args(arguments)
     previous = signal.getsignal(signal.SIGTERM)
     try:
@@ -122,21 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
-
-
-def _with_color_value(arguments: Sequence[str]) -> list[str]:
-    """Give ``--preserve-color`` its value, or it would take the name of the model."""
-    result: list[str] = []
-    for argument in arguments:
-        if result and result[-1] == COLOR_OPTION:
-            takes = argument in ("luminance", "match")
-            result[-1] += f"={argument if takes else 'luminance'}"
-            if takes:
-                continue
-        result.append(argument)
-    if result and result[-1] == COLOR_OPTION:
-        result[-1] += "=luminance"
-    return result
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -155,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
 
     output: Path | None = options.output
     try:
-        models, images = _models_and_images(options)
+        models, images = models_and_images(options)
         if options.sheet is not None:
             check_writable(options.sheet)
             if options.sheet.exists() and not options.overwrite:
@@ -173,7 +82,7 @@ def _run(options: argparse.Namespace) -> int:
             and not streams
             and (several or folders or not output.suffix or output.is_dir())
         )
-        _check_output(output, to_folder, streams)
+        check_output(output, to_folder, streams)
         if not (output is None or to_folder or options.overwrite) and output.exists():
             return _fail(f"{output} exists; --overwrite replaces it")
         if options.max_megapixels is not None:
@@ -195,57 +104,6 @@ def _run(options: argparse.Namespace) -> int:
     return Batch(pictures, work, places, _show, _fail, options.json).run()
 
 
-def _models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Return which models were named, and which pictures."""
-    from fast_style.files import user_path
-    from fast_style.image import READABLE
-
-    names: list[str] = options.names
-    if options.style and options.blend:
-        raise ValueError("give --style or --blend, not both")
-    if options.blend:
-        models = list(_blend_weights(options.blend))
-    elif options.style:
-        models = [name for name in options.style.split(",") if name]
-    elif options.sheet is not None:
-        models = main_styles()
-    else:
-        models, names = names[:1], names[1:]
-    if not models:
-        raise ValueError("no style: name a released style or a model file first")
-    if not names:
-        if models[0] not in shipped_styles() and user_path(models[0]).suffix.lower() in READABLE:
-            known = ", ".join(main_styles())
-            raise ValueError(f"no style for {models[0]}: name one first, a file or one of {known}")
-        raise ValueError(f"no picture: name files or folders after {models[0]}")
-    return models, names
-
-
-def _blend_weights(text: str) -> dict[str, float]:
-    weights: dict[str, float] = {}
-    for part in text.split(","):
-        name, colon, weight = part.rpartition(":")
-        try:
-            weights[name if colon else part] = float(weight) if colon else 1.0
-        except ValueError as error:
-            raise ValueError(f"--blend is NAME:WEIGHT,NAME:WEIGHT; found {part!r}") from error
-    if len(weights) < 2:
-        raise ValueError(f"--blend is of two styles or more; found {text!r}")
-    return weights
-
-
-def _check_output(output: Path | None, to_folder: bool, streams: bool) -> None:
-    from fast_style.inputs import STREAM
-    from fast_style.writing import WRITABLE, check_writable
-
-    if output is None or str(output) == STREAM:
-        return
-    if not to_folder:
-        check_writable(output)
-    elif output.suffix.lower() in WRITABLE and not output.is_dir():
-        raise ValueError(f"{output} names a file; -o must be a folder for several pictures")
-
-
 def _work(models: list[str], options: argparse.Namespace) -> Work:
     """Load the models and check the controls."""
     from fast_style.batch import Work
@@ -265,7 +123,7 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
         if style.name in styles:
             raise ValueError(f"two models are named {style.name}: their results would collide")
         styles[style.name] = style
-    blend = _blend_weights(options.blend) if options.blend else {}
+    blend = blend_weights(options.blend) if options.blend else {}
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend and (min(weights.values()) < 0 or not sum(weights.values()) > 0):
         raise ValueError("the weights of a blend must be 0 or more, and not all 0")
