@@ -16,6 +16,7 @@ from fast_style.network import (
     ConvNorm,
     DoublingConv,
     Residual,
+    ThinConv,
     TransformerNetwork,
 )
 
@@ -164,6 +165,8 @@ class _Graph:
                 return self.node("Pad", x, self.constant(pads), mode="reflect", output=output)
             case DoublingConv():
                 return self._doubling(layer, name, x, output)
+            case ThinConv():
+                return self._thin(layer, name, x, output)
             case nn.Conv2d():
                 return self._convolution(layer.weight, layer.bias, name, x, output, layer.stride)
             case nn.InstanceNorm2d():
@@ -184,6 +187,17 @@ class _Graph:
         x = self.node("DepthToSpace", x, blocksize=2, mode="CRD")
         one, end, axes = (self.constant(torch.tensor(v)) for v in ([1, 1], [-1, -1], [2, 3]))
         return self.node("Slice", x, one, end, axes, output=output)
+
+    def _thin(self, layer: ThinConv, name: str, x: str, output: str) -> str:
+        """Add the rows, and their sum as a second convolution, of zeros and ones.
+
+        2.5 times as fast as one in OpenVINO and in onnxruntime (on a core, 520 x 520 px).
+        """
+        rows, outputs = layer.kernel_size[0], layer.out_channels
+        x = self._convolution(layer.by_rows(), None, f"{name}.rows", x)
+        # (rows * outputs, row, output) to (output, rows * outputs, row, 1)
+        sums = torch.eye(rows * outputs).view(-1, rows, outputs).permute(2, 0, 1)[..., None]
+        return self._convolution(sums.contiguous(), layer.bias, name, x, output)
 
     def _convolution(
         self,

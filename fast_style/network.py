@@ -131,15 +131,18 @@ class ThinConv(nn.Conv2d):
         """Return ``(N, outputs, H - kernel + 1, W - kernel + 1)`` for ``(N, inputs, H, W)``."""
         if x.device.type != "cpu":
             return super().forward(x)
-        outputs, inputs, rows, columns = self.weight.shape
-        weight = self.weight.permute(2, 0, 1, 3).reshape(rows * outputs, inputs, 1, columns)
-        y = F.conv2d(x, weight)
-        height = x.shape[-2] - rows + 1
+        y = F.conv2d(x, self.by_rows())
+        height = x.shape[-2] - self.kernel_size[0] + 1
         assert self.bias is not None
-        result: Tensor = self.bias.view(1, outputs, 1, 1).to(y)
-        for row, part in enumerate(torch.split(y, outputs, 1)):
+        result: Tensor = self.bias.view(1, -1, 1, 1)  # float32, as the sum is then
+        for row, part in enumerate(torch.split(y, self.out_channels, 1)):
             result = result + part[..., row : row + height, :]
         return result
+
+    def by_rows(self) -> Tensor:
+        """Return the weights by row of the kernel, ``(rows * outputs, inputs, 1, columns)``."""
+        outputs, inputs, rows, columns = self.weight.shape
+        return self.weight.permute(2, 0, 1, 3).reshape(rows * outputs, inputs, 1, columns)
 
 
 class UpsampleConv(nn.Sequential):
