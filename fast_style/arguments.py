@@ -1,4 +1,4 @@
-"""Argument parsers that name the option, or the style, that was probably meant."""
+"""What a misspelt name was probably meant to be, and parsers that say it of their options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean X?`` for the known name that is near, or nothing."""
+def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return ``; did you mean X?`` for the known name that is near, or nothing.
+
+    Args:
+        name: What was written.
+        known: What there is.
+        prefix: What to write before the guess.
+    """
     near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {prefix}{near[0]}?" if near else ""

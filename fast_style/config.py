@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any
 
@@ -16,6 +15,7 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from fast_style.arguments import did_you_mean
 from fast_style.resources import config_folder
 
 CONFIG_NAME = "train"
@@ -111,8 +111,7 @@ def _unknown_key(key: str) -> str:
                 homes = [str(s) for s in section if isinstance(section[s], DictConfig)]
                 if inside := [f"{s}.{name}" for s in homes if name in section[s]]:
                     return f"there is no {name}; did you mean {' or '.join(inside)}?"
-            close = difflib.get_close_matches(name, choices, n=1)
-            meant = f"; did you mean {'.'.join([*parents, *close])}?" if close else ";"
+            meant = did_you_mean(name, choices, ".".join([*parents, ""])) or ";"
             place = ".".join(parents) or "train.yaml"
             found = ".".join([*parents, name])
             return f"there is no {found}{meant} {place} has: {', '.join(sorted(choices))}"

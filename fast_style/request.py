@@ -96,16 +96,13 @@ def parser() -> argparse.ArgumentParser:
 
 def with_color_value(arguments: Sequence[str]) -> list[str]:
     """Give ``--preserve-color`` its value, or it would take the name of the model."""
-    result: list[str] = []
-    for argument in arguments:
-        if result and result[-1] == COLOR_OPTION:
-            takes = argument in ("luminance", "match")
-            result[-1] += f"={argument if takes else 'luminance'}"
-            if takes:
-                continue
+    left, result = list(arguments), []
+    while left:
+        argument = left.pop(0)
+        if argument == COLOR_OPTION:
+            given = left and left[0] in ("luminance", "match")
+            argument += f"={left.pop(0) if given else 'luminance'}"
         result.append(argument)
-    if result and result[-1] == COLOR_OPTION:
-        result[-1] += "=luminance"
     return result
 
 
