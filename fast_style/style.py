@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fast_style.backends import Runner, build_runner, resolve_backend
 from fast_style.checkpoint import StyleModel, load_style_model
@@ -17,7 +17,7 @@ from fast_style.checks import check_image, check_range, check_size
 from fast_style.controls import Controls, apply
 from fast_style.hardware import free_memory, has_bfloat16, resolve_device
 from fast_style.image import from_pil
-from fast_style.network import SMALLEST_SIDE, ConvNorm
+from fast_style.network import SMALLEST_SIDE
 from fast_style.picture import (
     Picture,
     PillowImage,
@@ -71,9 +71,8 @@ class Style:
         self.dtype = getattr(torch, precision)
         self.backend = resolve_backend(backend, self.device, self.dtype)
         self.network = model.network.to(self.device)
-        first = self.network.encoder[0]
-        assert isinstance(first, ConvNorm)
-        self._pixel_bytes = WHOLE_BYTES * first.outputs
+        widths = [m.out_channels for m in self.network.modules() if isinstance(m, nn.Conv2d)]
+        self._pixel_bytes = WHOLE_BYTES * widths[0]
         self._building = threading.Lock()
         self._built: Runner | None = None
         if backend != "auto":  # else when a picture needs it: none in strips does
