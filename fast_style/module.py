@@ -14,7 +14,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from fast_style.checkpoint import CKPT_KEY
 from fast_style.losses import LossTerms, PerceptualLoss
+from fast_style.muon import Muon
 
+METHODS = ("muon", "adam")
 START_SHARE = 1 / 25  # of the learning rate, at which the first step is taken
 
 
@@ -46,30 +48,36 @@ class StyleModule(pl.LightningModule):
     Args:
         network: ``(N, 3, H, W)`` in [0, 1] to the same shape.
         loss: Of the stylised picture and the photograph; holds the style.
-        learning_rate: Adam's highest; see ``one_cycle``.
+        method: The optimiser, one of ``METHODS``.
+        learning_rate: The highest, of the weights that Adam trains; see ``one_cycle``.
         warmup: Share of the steps in which the learning rate rises to it.
         description: Plain data that describes the model; written into every checkpoint and,
             flattened, into TensorBoard's hyperparameters.
 
     Raises:
-        ValueError: A learning rate that is not positive, or a warm-up outside [0, 1).
+        ValueError: An unknown method, a learning rate that is not positive, or a warm-up outside
+            [0, 1).
     """
 
     def __init__(
         self,
         network: nn.Module,
         loss: PerceptualLoss,
+        method: str,
         learning_rate: float,
         warmup: float,
         description: dict[str, Any],
     ) -> None:
         super().__init__()
+        if method not in METHODS:
+            raise ValueError(f"optimizer.method is {' or '.join(METHODS)}, found {method!r}")
         if not learning_rate > 0:
             raise ValueError(f"optimizer.learning_rate must be positive, found {learning_rate}")
         if not 0 <= warmup < 1:
             raise ValueError(f"optimizer.warmup must be in [0, 1), found {warmup}")
         self.network = network
         self.loss = loss
+        self.method = method
         self.learning_rate = learning_rate
         self.warmup = warmup
         self.description = description
@@ -115,8 +123,11 @@ class StyleModule(pl.LightningModule):
         self.log_dict(scalars, batch_size=len(content), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return Adam on the network and a one-cycle schedule over the trainer's steps."""
-        optimizer = Adam(self.network.parameters(), lr=self.learning_rate)
+        """Return the optimiser of the network and a one-cycle schedule over the trainer's steps."""
+        if self.method == "muon":
+            optimizer: Optimizer = Muon(self.network, self.learning_rate)
+        else:
+            optimizer = Adam(self.network.parameters(), lr=self.learning_rate)
         total = self.trainer.max_steps
         schedule = LambdaLR(optimizer, lambda step: one_cycle(step / total, self.warmup))
         return {

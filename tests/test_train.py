@@ -419,6 +419,7 @@ def test_the_classical_losses_train_too(
         ("trainer.devices=x", "devices"),
         ("trainer.devices=-3", "devices"),
         ("network.name=[1]", "network.name must be johnson or slim"),
+        ("optimizer.method=sgd", "optimizer.method is muon or adam, found 'sgd'"),
         ("optimizer.learning_rate=0", "optimizer.learning_rate must be positive, found 0"),
         ("optimizer.warmup=1.5", r"optimizer.warmup must be in \[0, 1\), found 1.5"),
         ("loss.style_weight=-2", "loss.style_weight must be a number of 0 or more, found -2"),
