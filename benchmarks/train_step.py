@@ -4,12 +4,12 @@
 
 The classical step is that of pytorch/examples' fast_neural_style: eager float32, VGG16 to relu4_3
 for both pictures, doubling before the last convolutions, gradients through autograd's own Gram
-matrix. Ours is the network, loss and precision of `python -m fast_style.train`; its photographs,
-logging and checkpoints are left out of both. Both start from the same weights and alternate step by
-step, so that they meet the same machine. Printed: the median step, images/s, GFLOP/s and their
-share of the rate of a large matrix product measured in the same run, peak memory (on a CPU of the
-process with both in it), and the loss of both, in float32, on photographs held back after the same
-steps.
+matrix, Adam. Ours is the network, loss, precision and optimiser of `python -m fast_style.train`;
+its photographs, logging and checkpoints are left out of both. Both start from the same weights and
+alternate step by step, so that they meet the same machine. Printed: the median step, images/s,
+GFLOP/s and their share of the rate of a large matrix product measured in the same run, peak memory
+(on a CPU of the process with both in it), and the loss of both, in float32, on photographs held
+back after the same steps.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from torch import Tensor, nn
 from fast_style.hardware import resolve_device
 from fast_style.image import read_crop, read_style
 from fast_style.losses import PerceptualLoss, total_variation
+from fast_style.module import METHODS
+from fast_style.muon import Muon
 from fast_style.network import DoublingConv, ThinConv, TransformerNetwork, build_network
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.presets import load_preset
@@ -182,6 +184,9 @@ def main() -> None:
         choices=("auto", "bf16-mixed", "32-true"),
         help="of ours (%(default)s)",
     )
+    parser.add_argument(
+        "--method", default="muon", choices=METHODS, help="optimiser of ours (%(default)s)"
+    )
     parser.add_argument("--memory-format", default="auto", help="of ours (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
     parser.add_argument("--tf32", action="store_true", help="classical step with TF32 (GPU)")
@@ -227,9 +232,10 @@ def main() -> None:
         "classical": (classical_step, classical),
         "ours": (our_step, ours),
     }
-    optimizers = {
-        name: torch.optim.Adam(network.parameters(), LEARNING_RATE)
-        for name, (_, network) in steps.items()
+    adam = torch.optim.Adam(ours.parameters(), LEARNING_RATE)
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        "classical": torch.optim.Adam(classical.parameters(), LEARNING_RATE),
+        "ours": Muon(ours, LEARNING_RATE) if options.method == "muon" else adam,
     }
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     memory = dict.fromkeys(steps, 0.0)

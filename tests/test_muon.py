@@ -104,3 +104,21 @@ def test_the_closure_computes_the_gradients() -> None:
         before["residual.0.convolutions.0.1.weight"],
         network.get_parameter("residual.0.convolutions.0.1.weight"),
     )
+
+
+def test_a_gradient_scaler_passes_over_an_infinite_gradient() -> None:
+    """As precision 16-mixed trains on a GPU."""
+    torch.manual_seed(0)
+    network = build_network(SMALL)
+    optimizer = Muon(network, 1e-3)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    before = deepcopy(network.state_dict())
+    for factor in (float("inf"), 1.0):
+        optimizer.zero_grad()
+        loss = network(random(1, 3, 32, 32).sigmoid()).square().mean()
+        scaler.scale(loss * factor).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        changed = [not torch.equal(before[k], v) for k, v in network.state_dict().items()]
+        assert any(changed) == (factor == 1.0)
+    assert all(torch.isfinite(weight).all() for weight in network.parameters())
