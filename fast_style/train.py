@@ -1,9 +1,8 @@
-"""python -m fast_style.train style=starry: build five objects by name, fit, export the model."""
+"""python -m fast_style.train style=starry: the command; what a run does is in run.py."""
 
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import os
 import shlex
@@ -11,61 +10,27 @@ import shutil
 import sys
 import tempfile
 import warnings
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import hydra
-import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
-from fast_style import __version__
-from fast_style.callbacks import Preview
-from fast_style.checkpoint import (
-    ModelFileError,
-    StyleModel,
-    is_style_name,
-    load_style_model,
-    save_style_model,
-)
+from fast_style.checkpoint import ModelFileError
 from fast_style.config import CONFIG_NAME, ConfigError, explain, plain
-from fast_style.data import PhotographData
-from fast_style.files import is_file, user_path
-from fast_style.image import read_style
-from fast_style.losses import PerceptualLoss
-from fast_style.module import StyleModule
-from fast_style.network import build_network
 from fast_style.photographs import DataError
-from fast_style.resources import asset, config_folder
+from fast_style.resources import config_folder
+from fast_style.run import fit, is_sweep, prepare, shell_path
 from fast_style.sweep import ContactSheet
-from fast_style.trainer import (
-    LOGS,
-    LastCheckpoint,
-    NonFiniteLossError,
-    build_trainer,
-    resolve_memory_format,
-    resolve_precision,
-    vgg_dtype,
-)
+from fast_style.trainer import NonFiniteLossError
 
 log = logging.getLogger(__name__)
 
-PREVIEW_PHOTOGRAPHS = 8
 INTERRUPTED = 130  # exit code, as of Ctrl-C
-# Of a model's description: what must be the same for a run to go on.
-RESUMED_SECTIONS = ("network", "style", "loss", "optimizer", "data", "seed")
-# What may differ, though then the result is another than an unbroken run's.
-RESUMED_TRAINER = ("precision", "compile", "processes")
-LAST = Path("checkpoints", "last.ckpt")  # in a run's folder
-FINAL_METRICS = ("loss", "content_error", "style_error")  # by which TensorBoard compares runs
 # Lightning's advice that does not hold here: StepSampler resumes at the step by itself, one
 # process decodes fast enough for a CPU, and the seconds of a last validation are no bottleneck.
 NOT_OUR_CASE = (
@@ -74,206 +39,6 @@ NOT_OUR_CASE = (
     ".*number of training batches .* is smaller than the logging interval.*",
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own
 )
-
-
-class Training(NamedTuple):
-    """What a run is made of."""
-
-    module: StyleModule
-    data: PhotographData
-    trainer: pl.Trainer
-    last_checkpoint: LastCheckpoint
-    resume_from: Path | None
-
-
-def style_image(image: str) -> Path:
-    """Return the path of a painting: one the package carries by its bare name, or any file."""
-    shipped = asset("styles") / image
-    return shipped if "/" not in image and is_file(shipped) else user_path(image)
-
-
-def describe(
-    config: dict[str, Any], photographs: int, precision: str, processes: int
-) -> dict[str, Any]:
-    """Return plain data that says what a model is and how it was made; no path of a machine."""
-    style, data, loss = dict(config["style"]), dict(config["data"]), dict(config["loss"])
-    known = json.loads(asset("styles/credits.json").read_text(encoding="utf-8"))
-    style["credit"] = style["credit"] or known.get(style["image"])
-    style["sha256"] = sha256(style_image(style["image"]).read_bytes()).hexdigest()
-    style["image"] = Path(style["image"]).name
-    data["root"] = Path(data["root"]).name
-    del data["num_workers"]  # makes no difference
-    loss["vgg_weights"] = Path(loss["vgg_weights"]).name
-    return {
-        "package_version": __version__,
-        "licence": config["licence"],
-        "seed": config["seed"],
-        "network": config["network"],
-        "init_from": config["init_from"] and Path(config["init_from"]).name,
-        "style": style,
-        "loss": loss,
-        "optimizer": config["optimizer"],
-        "data": data | {"photographs": photographs},
-        "trainer": config["trainer"] | {"precision": precision, "processes": processes},
-    }
-
-
-def checkpoint_to_resume(
-    ckpt_path: str | None, folder: Path, description: dict[str, Any]
-) -> Path | None:
-    """Return the checkpoint that ``ckpt_path`` means in this run's folder, checked to fit.
-
-    The number of steps may differ: the schedule is stretched from there on.
-
-    Raises:
-        ValueError: There is none, it is damaged, or it belongs to another configuration.
-    """
-    if ckpt_path is None:
-        return None
-    path = folder / LAST if ckpt_path == "last" else user_path(ckpt_path)
-    if not is_file(path):
-        if ckpt_path == "last" and (folder / LOGS).is_dir():
-            log.info("no checkpoint in %s yet: this run starts from its beginning", _shell(folder))
-            return None
-        hint = "; give the run's folder as hydra.run.dir=..." if ckpt_path == "last" else ""
-        raise ValueError(f"ckpt_path: there is no checkpoint {path}{hint}")
-    if path.suffix != ".ckpt":
-        raise ValueError(
-            f"ckpt_path goes on from a .ckpt, found {path}; to start from a style model's network "
-            f"give init_from={path}"
-        )
-    found = load_style_model(path).description
-    for section in RESUMED_SECTIONS:
-        before, now = found.get(section), description[section]
-        if before != now:
-            what = difference(before, now)
-            raise ValueError(
-                f"{path} was trained with another {section} ({what}); resume with the options of "
-                f"the first run, or start a new one with init_from={path}"
-            )
-    before = found.get("trainer", {})
-    for name in RESUMED_TRAINER:
-        if before.get(name) != description["trainer"][name]:
-            what = f"trainer.{name} was {before.get(name)}, now {description['trainer'][name]}"
-            log.warning("%s: this run goes on, but not exactly as an unbroken one would", what)
-    return path
-
-
-def difference(before: object, now: object) -> str:
-    """Say in which values two sections differ."""
-    if not isinstance(before, dict) or not isinstance(now, dict):
-        return f"{before}, now {now}"
-    keys = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-    return ", ".join(f"{key}: {before.get(key)}, now {now.get(key)}" for key in keys)
-
-
-def checked_model(name_or_path: str | Path, network: object) -> StyleModel:
-    """Load a style model, checked to hold the network that the configuration describes.
-
-    Raises:
-        ValueError: There is none, it is damaged, or it holds another network.
-    """
-    model = load_style_model(name_or_path)
-    found = model.description["network"]
-    if found != network:
-        raise ValueError(
-            f"{name_or_path} holds another network ({difference(found, network)}): choose it by "
-            "network=... or network.channels=..."
-        )
-    return model
-
-
-def prepare(config: dict[str, Any], folder: Path) -> Training:
-    """Build network, loss, data, module and trainer from the configuration's sections.
-
-    Raises:
-        ValueError: The configuration can't be used.
-        OSError: ``folder`` can't be written.
-    """
-    style, options, seed = config["style"], dict(config["trainer"]), config["seed"]
-    if not is_style_name(style["name"]):
-        raise ValueError(
-            f"style.name names files: letters, digits and ._+- only, found {style['name']!r}"
-        )
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or more, found {seed}")
-    pl.seed_everything(seed, workers=True, verbose=False)
-    precision = resolve_precision(options.pop("precision"), options["accelerator"])
-    memory_format = resolve_memory_format(options.pop("memory_format"), options["accelerator"])
-    painting = read_style(style_image(style["image"]), style["size"])
-    network = build_network(config["network"])
-    if config["init_from"] is not None:
-        model = checked_model(config["init_from"], config["network"])
-        network.load_state_dict(model.network.state_dict())
-    network.to(memory_format=memory_format)
-    data = PhotographData(**config["data"], seed=seed)
-    loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))
-    data.setup()
-    assert data.train_set is not None
-    if options.pop("compile"):
-        network.compile()
-    preview = Preview(
-        data.val_images[:PREVIEW_PHOTOGRAPHS], painting, options.pop("preview_every_n_steps")
-    )
-    last = LastCheckpoint(folder / LAST, config["checkpoint"]["every_n_steps"])
-    trainer = build_trainer(style["name"], folder, preview, last, precision=precision, **options)
-    if is_sweep() and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
-        raise ValueError(
-            "a sweep (-m) cannot start trainings of several processes by itself: start it with "
-            "torchrun or SLURM, or train one after the other"
-        )
-    processes = trainer.num_devices * trainer.num_nodes
-    description = describe(config, len(data.train_set), precision, processes)
-    resume_from = checkpoint_to_resume(config["ckpt_path"], folder, description)
-    module = StyleModule(network, loss, **config["optimizer"], description=description)
-    return Training(module, data, trainer, last, resume_from)
-
-
-def fit(training: Training, folder: Path) -> Path | None:
-    """Train, validate and export; return the style model's path, none if interrupted.
-
-    Raises:
-        OSError: The disk is full, or ``folder`` can't be written.
-        DataError: Not one photograph can be decoded.
-        NonFiniteLossError: The training went wrong.
-        ModelFileError: A weight is too large for a style model.
-    """
-    module, data, trainer, last, resume_from = training
-    trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
-    if last.interrupted:
-        return None
-    last_validated = trainer.global_step % trainer.val_check_interval == 0
-    # A finished run that is resumed has no step left, and so no validation of its own.
-    if not last_validated or "val/loss" not in trainer.callback_metrics:
-        trainer.validate(module, datamodule=data, verbose=False)
-    result = folder / f"{module.description['style']['name']}.safetensors"
-    if trainer.is_global_zero:
-        save_style_model(
-            result, module.network, module.description | {"steps": trainer.global_step}
-        )
-        if data.skipped:
-            log.warning("files skipped because they cannot be decoded: %d", len(data.skipped))
-        finals = {tag: float(trainer.callback_metrics[f"val/{tag}"]) for tag in FINAL_METRICS}
-        log.info(
-            "%d held-back photographs: style error %.3f, content error %.3f",
-            len(data.val_images),
-            finals["style_error"],
-            finals["content_error"],
-        )
-        if isinstance(trainer.logger, TensorBoardLogger):  # the table that compares runs
-            tagged = {f"val/{tag}": value for tag, value in finals.items()}
-            trainer.logger.log_hyperparams(dict(module.hparams), tagged, trainer.global_step)
-            trainer.logger.finalize("success")
-        log.info("style model: %s", _shell(result))
-        log.info("stylise:     python -m fast_style.stylize %s PHOTO.jpg", _shell(result))
-        log.info("look back:   tensorboard --logdir %s", _shell(folder))
-    return result
-
-
-def _shell(path: Path) -> str:
-    """Return a path as a person would type it here."""
-    here = Path.cwd()
-    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def _fail(error: Exception) -> int:
@@ -319,15 +84,10 @@ def _quiet_train(config: DictConfig) -> int:
             "ckpt_path=last",
             training.trainer.global_step,
             overrides,
-            _shell(folder),
+            shell_path(folder),
         )
         return INTERRUPTED
     return 0
-
-
-def is_sweep() -> bool:
-    """Whether this run is one of several of Hydra's ``--multirun``."""
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def process_rank() -> int:

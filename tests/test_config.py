@@ -26,6 +26,7 @@ from fast_style.losses import PerceptualLoss
 from fast_style.module import StyleModule
 from fast_style.network import TransformerNetwork, build_network
 from fast_style.resources import asset, config_folder
+from fast_style.run import style_image
 from fast_style.trainer import build_trainer
 
 FILES = sorted(config_folder().rglob("*.yaml"))
@@ -35,7 +36,7 @@ EXPERIMENTS = [option for option in OPTIONS if option.startswith("experiment=")]
 COMMAND = re.compile(r"python -m fast_style\.train +(.+?) *$", re.MULTILINE)
 GIVEN = {"data.root", "style.name", "style.image"}  # what only the person can know
 SECTIONS = {"style", "loss", "network", "optimizer", "data", "trainer", "checkpoint"}
-# What train.prepare keeps for itself of the trainer's section.
+# What run.prepare keeps for itself of the trainer's section.
 POPPED = {"compile", "memory_format", "preview_every_n_steps"}
 
 
@@ -89,7 +90,7 @@ def at(values: dict[str, Any], path: tuple[str, ...]) -> Any:
 def test_the_documented_groups_are_there() -> None:
     assert {"style", "loss", "network", "data", "trainer", "experiment"} == set(GROUPS)
     losses = {option for option in OPTIONS if option.startswith("loss=")}
-    assert losses == {"loss=balanced", "loss=johnson", "loss=gatys"}
+    assert losses == {"loss=balanced", "loss=crisp", "loss=johnson", "loss=gatys"}
     assert {"style=starry", "data=sample", "data=folder", "data=coco"} <= set(OPTIONS)
     assert {"trainer=auto", "trainer=cpu", "trainer=gpu", "trainer=ddp"} <= set(OPTIONS)
     assert {"experiment=quick", "experiment=full"} <= set(OPTIONS)
@@ -221,7 +222,7 @@ def test_the_numbers_are_in_their_ranges(option: str) -> None:
 def test_every_style_has_its_painting_and_credit(option: str) -> None:
     style = complete(option)["style"]
     assert style["name"] == option.partition("=")[2]
-    path = train.style_image(style["image"])
+    path = style_image(style["image"])
     assert path.parent == asset("styles")
     assert min(read_style(path, style["size"]).shape[-2:]) == style["size"]
     known = json.loads(asset("styles/credits.json").read_text(encoding="utf-8"))
@@ -244,6 +245,14 @@ def test_balanced_is_relative_with_equal_layers() -> None:
         "grid_weight": 2e-2,
         "vgg_weights": "bundled",
     }
+
+
+def test_crisp_is_balanced_with_a_second_content_layer() -> None:
+    crisp = complete("loss=crisp")["loss"]
+    assert crisp.pop("content_layers") == ["relu2_2", "relu3_3"]
+    assert crisp.pop("content_layer_weights") == [1.0, 1.0]
+    balanced = complete("loss=balanced")["loss"]
+    assert crisp == {key: balanced[key] for key in crisp}
 
 
 def test_johnson_is_the_classical_loss() -> None:

@@ -16,7 +16,7 @@ def parsed(*arguments: str) -> dict[str, object]:
 
 
 def test_the_presets_are_the_losses_arguments() -> None:
-    assert preset_names() == ["balanced", "gatys", "johnson"]
+    assert preset_names() == ["balanced", "crisp", "gatys", "johnson"]
     known = set(inspect.signature(PerceptualLoss).parameters)
     for name in preset_names():
         assert set(load_preset(name)) <= known
@@ -45,5 +45,7 @@ def test_layers_without_weights_count_alike() -> None:
 
 
 def test_an_unknown_preset() -> None:
-    with pytest.raises(ValueError, match="there is no loss 'x'; choose balanced, gatys, johnson"):
+    with pytest.raises(
+        ValueError, match="there is no loss 'x'; choose balanced, crisp, gatys, johnson"
+    ):
         load_preset("x")

@@ -22,6 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fast_style import stylize, train
 from fast_style.checkpoint import load_style_model
+from fast_style.module import StyleModule
 
 TINY = [
     "data=folder",
@@ -209,15 +210,15 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
     finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped = tmp_path / "stopped"
-    training_step = train.StyleModule.training_step
+    training_step = StyleModule.training_step
 
-    def interrupted(self: train.StyleModule, content: torch.Tensor, batch_idx: int) -> torch.Tensor:
+    def interrupted(self: StyleModule, content: torch.Tensor, batch_idx: int) -> torch.Tensor:
         if batch_idx == 3:
             os.kill(os.getpid(), signal.SIGINT)
         return training_step(self, content, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.StyleModule, "training_step", interrupted)
+        patch.setattr(StyleModule, "training_step", interrupted)
         assert run(patch, stopped, photographs) == 130
     assert not (stopped / "starry.safetensors").exists()
     assert torch.load(stopped / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
@@ -545,14 +546,14 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    training_step = train.StyleModule.training_step
+    training_step = StyleModule.training_step
 
-    def diverging(self: train.StyleModule, content: torch.Tensor, batch_idx: int) -> torch.Tensor:
+    def diverging(self: StyleModule, content: torch.Tensor, batch_idx: int) -> torch.Tensor:
         loss = training_step(self, content, batch_idx)
         return loss * float("nan") if batch_idx == 4 else loss
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.StyleModule, "training_step", diverging)
+        patch.setattr(StyleModule, "training_step", diverging)
         assert run(patch, tmp_path, photographs) == 2
     error = capfd.readouterr().err
     assert "the loss is not a finite number at step 5: try a lower optimizer.learning_rate" in error
@@ -571,12 +572,12 @@ def test_weights_that_are_no_numbers_are_not_saved(
 ) -> None:
     """A finite loss whose gradient is not: the step before the loss shows it."""
 
-    def spoil(self: train.StyleModule, optimizer: object) -> None:
+    def spoil(self: StyleModule, optimizer: object) -> None:
         for parameter in self.network.parameters():
             assert parameter.grad is not None
             parameter.grad.fill_(float("inf"))
 
-    monkeypatch.setattr(train.StyleModule, "on_before_optimizer_step", spoil)
+    monkeypatch.setattr(StyleModule, "on_before_optimizer_step", spoil)
     assert run(monkeypatch, tmp_path, photographs, "checkpoint.every_n_steps=1") == 2
     assert "not a finite number at step 1" in capfd.readouterr().err
     assert not list(tmp_path.rglob("*.ckpt"))
