@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--styles", nargs="+", help="(all that are released, but for the slim)")
     parser.add_argument("--photos", nargs="+", type=Path, help="(five of the sample photographs)")
     parser.add_argument("--painted", type=int, default=384, help="px (%(default)s)")
-    parser.add_argument("--shown", type=int, default=240, help="px (%(default)s)")
+    parser.add_argument("--shown", type=int, default=220, help="px (%(default)s)")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     styles = arguments.styles or main_styles()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from fast_style.checkpoint import load_style_model
+from fast_style.config import CONFIG_NAME, plain
 from fast_style.image import read_picture
 from fast_style.resources import asset, config_folder, shipped_styles
 from fast_style.style import Style, load
@@ -96,5 +99,14 @@ def test_each_has_a_recipe_a_painting_and_a_card(name: str) -> None:
     assert description["style"]["name"] == name
     assert description["style"]["credit"]
     assert asset(f"styles/{Path(description['style']['image']).name}").is_file()
+    # The values of the recipe's file are those of the last part of the training.
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        recipe = plain(compose(CONFIG_NAME, overrides=[f"experiment={name}", "data.root=given"]))
+    for section in ("network", "loss", "optimizer"):
+        assert description[section] == recipe[section]
+    assert description["steps"] == recipe["trainer"]["max_steps"]
+    assert description["licence"] == recipe["licence"]
+    assert description["style"]["size"] == recipe["style"]["size"]
     card = (shipped_styles()[name].parent / "README.md").read_text(encoding="utf-8")
     assert f"## {name.removesuffix('-slim')}" in card
+    assert sha256(shipped_styles()[name].read_bytes()).hexdigest() in card
