@@ -26,16 +26,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.hardware import resolve_device
+from fast_style.hardware import (
+    resolve_device,
+    resolve_memory_format,
+    resolve_precision,
+    vgg_dtype,
+)
 from fast_style.image import read_crop, read_style
 from fast_style.losses import PerceptualLoss, total_variation
-from fast_style.module import METHODS
-from fast_style.muon import Muon
+from fast_style.module import OPTIMIZERS
 from fast_style.network import DoublingConv, ThinConv, TransformerNetwork, build_network
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.presets import load_preset
 from fast_style.resources import asset, config_folder
-from fast_style.trainer import resolve_memory_format, resolve_precision, vgg_dtype
 from fast_style.vgg import BLOCKS
 
 LEARNING_RATE = 1e-3
@@ -185,7 +188,7 @@ def main() -> None:
         help="of ours (%(default)s)",
     )
     parser.add_argument(
-        "--method", default="muon", choices=METHODS, help="optimiser of ours (%(default)s)"
+        "--method", default="muon", choices=OPTIMIZERS, help="optimiser of ours (%(default)s)"
     )
     parser.add_argument("--memory-format", default="auto", help="of ours (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
@@ -232,10 +235,9 @@ def main() -> None:
         "classical": (classical_step, classical),
         "ours": (our_step, ours),
     }
-    adam = torch.optim.Adam(ours.parameters(), LEARNING_RATE)
-    optimizers: dict[str, torch.optim.Optimizer] = {
-        "classical": torch.optim.Adam(classical.parameters(), LEARNING_RATE),
-        "ours": Muon(ours, LEARNING_RATE) if options.method == "muon" else adam,
+    optimizers = {
+        "classical": OPTIMIZERS["adam"](classical, LEARNING_RATE),
+        "ours": OPTIMIZERS[options.method](ours, LEARNING_RATE),
     }
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     memory = dict.fromkeys(steps, 0.0)

@@ -1,8 +1,9 @@
-"""Writing files so that a reader never sees half of one, whatever stops the writer."""
+"""Paths as people type them, and files written so that a reader never sees half of one."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,3 +55,9 @@ def write_atomically(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def shell_path(path: Path) -> str:
+    """Return a path as a person would type it here."""
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

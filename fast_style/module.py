@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,7 +17,11 @@ from fast_style.checkpoint import CKPT_KEY
 from fast_style.losses import LossTerms, PerceptualLoss
 from fast_style.muon import Muon
 
-METHODS = ("muon", "adam")
+# By optimizer.method: from a network and a learning rate.
+OPTIMIZERS: dict[str, Callable[[nn.Module, float], Optimizer]] = {
+    "muon": Muon,
+    "adam": lambda network, learning_rate: Adam(network.parameters(), lr=learning_rate),
+}
 START_SHARE = 1 / 25  # of the learning rate, at which the first step is taken
 
 
@@ -48,7 +53,7 @@ class StyleModule(pl.LightningModule):
     Args:
         network: ``(N, 3, H, W)`` in [0, 1] to the same shape.
         loss: Of the stylised picture and the photograph; holds the style.
-        method: The optimiser, one of ``METHODS``.
+        method: The optimiser, one of ``OPTIMIZERS``.
         learning_rate: The highest, of the weights that Adam trains; see ``one_cycle``.
         warmup: Share of the steps in which the learning rate rises to it.
         description: Plain data that describes the model; written into every checkpoint and,
@@ -69,8 +74,8 @@ class StyleModule(pl.LightningModule):
         description: dict[str, Any],
     ) -> None:
         super().__init__()
-        if method not in METHODS:
-            raise ValueError(f"optimizer.method is {' or '.join(METHODS)}, found {method!r}")
+        if method not in OPTIMIZERS:
+            raise ValueError(f"optimizer.method is {' or '.join(OPTIMIZERS)}, found {method!r}")
         if not learning_rate > 0:
             raise ValueError(f"optimizer.learning_rate must be positive, found {learning_rate}")
         if not 0 <= warmup < 1:
@@ -124,10 +129,7 @@ class StyleModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser of the network and a one-cycle schedule over the trainer's steps."""
-        if self.method == "muon":
-            optimizer: Optimizer = Muon(self.network, self.learning_rate)
-        else:
-            optimizer = Adam(self.network.parameters(), lr=self.learning_rate)
+        optimizer = OPTIMIZERS[self.method](self.network, self.learning_rate)
         total = self.trainer.max_steps
         schedule = LambdaLR(optimizer, lambda step: one_cycle(step / total, self.warmup))
         return {

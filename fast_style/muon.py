@@ -11,7 +11,7 @@ from torch.optim import Adam
 
 MOMENTUM = 0.95
 # A step of a matrix has this many times Adam's learning rate, as the length of all its directions.
-# Measured on starry, 300 steps from nothing at 1.0e-3: 20 and 50 alike.
+# Measured on starry from nothing at 1.0e-3: after 150 steps 20 and 50 were within 2 %.
 STEP = 20.0
 # 0 < s <= 1 goes to near 1 by five times a s + b s^3 + c s^5 (between 0.7 and 1.2, from 0.01 on).
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)

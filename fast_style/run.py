@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
@@ -19,20 +16,15 @@ from fast_style import __version__
 from fast_style.callbacks import Preview
 from fast_style.checkpoint import StyleModel, is_style_name, load_style_model, save_style_model
 from fast_style.data import PhotographData
-from fast_style.files import is_file, user_path
+from fast_style.files import is_file, shell_path, user_path
+from fast_style.hardware import resolve_memory_format, resolve_precision, vgg_dtype
 from fast_style.image import read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.module import StyleModule
 from fast_style.network import build_network
 from fast_style.resources import asset
-from fast_style.trainer import (
-    LOGS,
-    LastCheckpoint,
-    build_trainer,
-    resolve_memory_format,
-    resolve_precision,
-    vgg_dtype,
-)
+from fast_style.sweep import is_sweep
+from fast_style.trainer import LOGS, LastCheckpoint, build_trainer
 
 log = logging.getLogger(__name__)
 
@@ -239,14 +231,3 @@ def fit(training: Training, folder: Path) -> Path | None:
         log.info("stylise:     python -m fast_style.stylize %s PHOTO.jpg", shell_path(result))
         log.info("look back:   tensorboard --logdir %s", shell_path(folder))
     return result
-
-
-def is_sweep() -> bool:
-    """Whether this run is one of several of Hydra's ``--multirun``."""
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-def shell_path(path: Path) -> str:
-    """Return a path as a person would type it here."""
-    here = Path.cwd()
-    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

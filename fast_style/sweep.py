@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
@@ -29,6 +31,11 @@ SHEET = "contact_sheet.jpg"
 PHOTOGRAPHS = ("castle_neuschwanstein.jpg", "two_dogs.jpg", "temple_by_night.jpg", "sunset.jpg")
 TILE = 320  # px, longer side
 QUALITY = 90
+
+
+def is_sweep() -> bool:
+    """Whether this run is one of several of Hydra's ``--multirun``."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 class ContactSheet(Callback):

@@ -22,10 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fast_style.checkpoint import ModelFileError
 from fast_style.config import CONFIG_NAME, ConfigError, explain, plain
+from fast_style.files import shell_path
 from fast_style.photographs import DataError
 from fast_style.resources import config_folder
-from fast_style.run import fit, is_sweep, prepare, shell_path
-from fast_style.sweep import ContactSheet
+from fast_style.run import fit, prepare
+from fast_style.sweep import ContactSheet, is_sweep
 from fast_style.trainer import NonFiniteLossError
 
 log = logging.getLogger(__name__)

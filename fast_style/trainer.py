@@ -1,4 +1,4 @@
-"""From the config's trainer section to a Lightning Trainer: hardware, precision, checkpoints."""
+"""From the config's trainer section to a Lightning Trainer: devices, checkpoints, logs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fast_style.callbacks import Preview, Progress, Throughput, Waiting
 from fast_style.files import write_atomically
-from fast_style.hardware import cpu_has_bfloat16
 
-PRECISIONS = ("auto", "bf16-mixed", "16-mixed", "32-true")
-MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
 CHECK_EVERY_N_STEPS = 10  # where a check has to wait for a GPU or for other processes
 
@@ -157,60 +154,6 @@ class StepLogger(TensorBoardLogger):
         """Write scalars."""
         scalars = {name: value for name, value in metrics.items() if name != "epoch"}
         super().log_metrics(scalars, self.steps_done())
-
-
-def resolve_precision(precision: str, accelerator: str) -> str:
-    """Return the Lightning precision that ``trainer.precision`` stands for.
-
-    ``auto`` is bfloat16 where the hardware computes in it, else float32.
-
-    Raises:
-        ValueError: An unknown precision.
-    """
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f"trainer.precision is one of {', '.join(PRECISIONS)}, found {precision!r}"
-        )
-    if precision == "16-mixed" and (accelerator == "cpu" or not torch.cuda.is_available()):
-        raise ValueError("trainer.precision=16-mixed needs a CUDA GPU; use auto")
-    if precision != "auto":
-        return precision
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return (
-            "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-        )
-    if accelerator in ("auto", "cpu") and cpu_has_bfloat16():
-        return "bf16-mixed"
-    return "32-true"
-
-
-def resolve_memory_format(memory_format: str, accelerator: str) -> torch.memory_format:
-    """Return the memory format that ``trainer.memory_format`` stands for, of the network.
-
-    ``auto`` is channels-last on CUDA GPUs, whose tensor cores want it (PyTorch's tutorial "Channels
-    Last Memory Format"), and contiguous elsewhere: on CPUs it measured faster, since instance
-    normalisation copies what is channels-last. VGG16 is channels-last always.
-
-    Raises:
-        ValueError: An unknown one.
-    """
-    if memory_format == "auto":
-        on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-        memory_format = "channels_last" if on_gpu else "contiguous"
-    if memory_format not in MEMORY_FORMATS:
-        raise ValueError(
-            f"trainer.memory_format is one of auto, {', '.join(MEMORY_FORMATS)}, found "
-            f"{memory_format!r}"
-        )
-    return MEMORY_FORMATS[memory_format]
-
-
-def vgg_dtype(precision: str) -> torch.dtype:
-    """Return in what VGG16 runs beside a network of this Lightning precision.
-
-    bfloat16 with bfloat16; float32 else, since VGG16's activations are too large for float16.
-    """
-    return torch.bfloat16 if precision == "bf16-mixed" else torch.float32
 
 
 def _strategy(name: str, accelerator: str) -> str | DDPStrategy:

@@ -5,13 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fast_style import hardware, trainer
-from fast_style.trainer import (
-    AtomicCheckpointIO,
-    resolve_memory_format,
-    resolve_precision,
-    vgg_dtype,
-)
+from fast_style import hardware
+from fast_style.hardware import resolve_memory_format, resolve_precision, vgg_dtype
+from fast_style.trainer import AtomicCheckpointIO
 
 
 @pytest.mark.parametrize(
@@ -35,7 +31,7 @@ def test_auto_precision_is_bfloat16_where_the_hardware_has_it(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: cuda_bfloat16)
-    monkeypatch.setattr(trainer, "cpu_has_bfloat16", lambda: cpu_bfloat16)
+    monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: cpu_bfloat16)
     assert resolve_precision("auto", accelerator) == expected
 
 
@@ -89,7 +85,7 @@ def test_vgg_never_runs_in_float16() -> None:
 
 
 def test_the_probe_of_the_cpu_answers() -> None:
-    assert isinstance(trainer.cpu_has_bfloat16(), bool)
+    assert isinstance(hardware.cpu_has_bfloat16(), bool)
     # Private names of PyTorch's: were they renamed, bfloat16 would silently never be used.
     assert all(hasattr(torch.cpu, probe) for probe in hardware.BFLOAT16_PROBES)
 
