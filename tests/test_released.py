@@ -55,8 +55,13 @@ def peaks(pictures: list[Tensor]) -> dict[str, float]:
     return found
 
 
-def test_there_is_no_grid(style: Style) -> None:
-    found = peaks([style(picture) for picture in inputs()])
+@pytest.fixture(scope="module")
+def painted(style: Style) -> list[Tensor]:
+    return [style(picture) for picture in inputs()]
+
+
+def test_there_is_no_grid(painted: list[Tensor]) -> None:
+    found = peaks(painted)
     assert max(found.values()) < HIGHEST_PEAK, found
 
 
@@ -70,9 +75,9 @@ def test_a_grid_would_be_found() -> None:
         assert found[f"across, period {period}"] > HIGHEST_PEAK
 
 
-def test_there_is_no_frame(style: Style) -> None:
+def test_there_is_no_frame(painted: list[Tensor]) -> None:
     """The border is about as bright as what lies inside of it."""
-    pictures = torch.cat([style(picture) for picture in inputs()]).mean(1)
+    pictures = torch.cat(painted).mean(1)
     for side in (pictures, pictures.flip(-1), pictures.mT, pictures.flip(-2).mT):
         border, inside = side[..., :4].mean(), side[..., 8:40].mean()
         assert abs(float(border - inside)) < 0.08
