@@ -18,7 +18,7 @@ from torch import Tensor
 from fast_style.arguments import Parser
 from fast_style.commands import Bar, add_common_options, end, say
 from fast_style.files import is_file, user_path
-from fast_style.hardware import resolve_device
+from fast_style.hardware import keep_freed_memory, resolve_device
 from fast_style.image import picture_size, read_crop, read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.network import SMALLEST_SIDE
@@ -212,6 +212,7 @@ def _run(options: argparse.Namespace) -> int:
             raise ValueError(f"{path} exists; --overwrite replaces it")
     if options.photographs < 1 or options.evaluations < 1:
         raise ValueError("--photographs and --evaluations must be at least 1")
+    keep_freed_memory()
     device = resolve_device(options.device)
     styles = {str(model): load(model, options.device) for model in options.models}
     judge = yardstick(styles, options)

@@ -24,6 +24,47 @@ MOST_CHANNELS = 4096
 MOST_BLOCKS = 64
 
 
+class ReflectionPad(nn.ReflectionPad2d):
+    """Reflection padding by one width on all sides, with a quicker backward pass.
+
+    PyTorch's own takes about 2 % of a training step on a CPU, and adds in any order on a GPU.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(N, C, H + 2 width, W + 2 width)`` for ``(N, C, H, W)``."""
+        width = self.padding[0]
+        if not width:
+            return x
+        if x.requires_grad and not torch.compiler.is_compiling():
+            padded: Tensor = _Reflection.apply(x, width)
+            return padded
+        return super().forward(x)
+
+
+class _Reflection(torch.autograd.Function):
+    """Reflection padding, whose backward pass folds the border back onto what it mirrors."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, width: int) -> Tensor:
+        ctx.width = width
+        return F.pad(x, (width,) * 4, mode="reflect")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        gradient, width = gradients[0], ctx.width
+        for axis in (-1, -2):
+            size = gradient.shape[axis] - 2 * width
+            inner = gradient.narrow(axis, width, size).clone()
+            before, after = gradient.narrow(axis, 0, width), gradient.narrow(axis, -width, width)
+            inner.narrow(axis, 1, width).add_(before.flip(axis))
+            inner.narrow(axis, size - width - 1, width).add_(after.flip(axis))
+            gradient = inner
+        return gradient, None
+
+
 class ConvNorm(nn.Sequential):
     """Reflection padding, convolution, instance normalisation and, if asked, ReLU."""
 
@@ -31,7 +72,7 @@ class ConvNorm(nn.Sequential):
         self, inputs: int, outputs: int, kernel_size: int, stride: int = 1, relu: bool = True
     ) -> None:
         layers: list[nn.Module] = [
-            nn.ReflectionPad2d(kernel_size // 2),
+            ReflectionPad(kernel_size // 2),
             nn.Conv2d(inputs, outputs, kernel_size, stride),
             nn.InstanceNorm2d(outputs, affine=True),
         ]
@@ -216,7 +257,7 @@ class TransformerNetwork(nn.Module):
             *[DESIGNS[name].block(quarter) for _ in range(residual_blocks)]
         )
         self.decoder = nn.Sequential(UpsampleConv(quarter, half), UpsampleConv(half, full))
-        self.output = nn.Sequential(nn.ReflectionPad2d(outer // 2), ThinConv(full, 3, outer))
+        self.output = nn.Sequential(ReflectionPad(outer // 2), ThinConv(full, 3, outer))
         # Start near flat grey: from a larger start training was seen to collapse into patches.
         nn.init.normal_(self.output[1].get_parameter("weight"), std=0.01)
         nn.init.zeros_(self.output[1].get_parameter("bias"))
@@ -243,8 +284,8 @@ class TransformerNetwork(nn.Module):
         x = normalized(image)
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings, exactly
         # Under autocast some layers stay in the picture's own type. In training the last: the loss
-        # sees the result rounded no coarser than float32, see VGG16Features. Later the first ones:
-        # a plain sky rounded to bfloat16 has steps that instance normalisation makes large.
+        # sees the result in steps far finer than a level of 255, see VGG16Features. Later the
+        # first ones: instance normalisation enlarges the steps of a plain sky in bfloat16.
         device = x.device.type
         is_mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         exact = torch.autocast(device, enabled=False) if is_mixed else nullcontext()

@@ -24,7 +24,12 @@ from fast_style.commands import (
     is_out_of_memory,
     say,
 )
-from fast_style.hardware import TooLittleMemoryError, free_memory, resolve_device
+from fast_style.hardware import (
+    TooLittleMemoryError,
+    free_memory,
+    keep_freed_memory,
+    resolve_device,
+)
 from fast_style.image import read_picture, read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.picture import long_side_size, resize
@@ -37,7 +42,7 @@ INITS = ("content", "noise", "style")
 NOISE_MEAN, NOISE_STD = 0.5, 0.1
 SMALLEST_SIZE = 32  # px, longer side
 # Peak memory of an evaluation with the layers of all presets, float32, L-BFGS: measured.
-BYTES_PER_PIXEL = 4000
+BYTES_PER_PIXEL = 4500
 STYLE_BYTES_PER_PIXEL = 550  # of a painting, whose features are computed once
 
 
@@ -200,6 +205,7 @@ def check_memory(
 def _run(options: argparse.Namespace) -> int:
     output: Path = options.output
     check_output(output, options.overwrite)
+    keep_freed_memory()
     job, device = read_job(options), resolve_device(options.device)
     for number in range(options.save_every or 1, options.steps * len(job.sizes) + 1):
         if options.save_every and number % options.save_every == 0:

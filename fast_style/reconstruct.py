@@ -23,7 +23,7 @@ from fast_style.commands import (
     check_output,
     end,
 )
-from fast_style.hardware import resolve_device
+from fast_style.hardware import keep_freed_memory, resolve_device
 from fast_style.image import read_picture
 from fast_style.losses import NORMALIZATIONS, PerceptualLoss
 from fast_style.optimize import check_memory, start_picture
@@ -158,6 +158,7 @@ def _run(options: argparse.Namespace) -> int:
         check_output(single, options.overwrite)
     if not 0 <= options.seed < 2**63:
         raise ValueError(f"--seed must be 0 to 2**63 - 1, found {options.seed}")
+    keep_freed_memory()
     device = resolve_device(options.device)
     read = read_picture(options.image).rgb
     size = long_side_size(read, options.size)

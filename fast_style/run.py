@@ -17,7 +17,12 @@ from fast_style.callbacks import Preview
 from fast_style.checkpoint import StyleModel, is_style_name, load_style_model, save_style_model
 from fast_style.data import PhotographData
 from fast_style.files import is_file, shell_path, user_path
-from fast_style.hardware import resolve_memory_format, resolve_precision, vgg_dtype
+from fast_style.hardware import (
+    keep_freed_memory,
+    resolve_memory_format,
+    resolve_precision,
+    vgg_dtype,
+)
 from fast_style.image import read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.module import StyleModule
@@ -161,6 +166,7 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, found {seed}")
     pl.seed_everything(seed, workers=True, verbose=False)
+    keep_freed_memory()
     precision = resolve_precision(options.pop("precision"), options["accelerator"])
     memory_format = resolve_memory_format(options.pop("memory_format"), options["accelerator"])
     painting = read_style(style_image(style["image"]), style["size"])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fast_style.network import (
     DESIGNS,
     DoublingConv,
+    ReflectionPad,
     ThinConv,
     TransformerNetwork,
     build_network,
@@ -86,6 +87,19 @@ def test_a_thin_convolution_is_a_convolution(kernel: int) -> None:
     found = torch.autograd.grad(thin(x), inputs, upstream)
     for one, other in zip(found, torch.autograd.grad(expected, inputs, upstream), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("width", [0, 1, 4, 8])
+def test_padding_is_reflection_forward_and_backward(width: int, dtype: torch.dtype) -> None:
+    x = torch.rand(2, 3, 9, 11, dtype=dtype, requires_grad=True)
+    plain, ours = nn.ReflectionPad2d(width)(x), ReflectionPad(width)(x)
+    weights = torch.rand_like(plain)
+    torch.testing.assert_close(ours, plain, rtol=0, atol=0)
+    torch.testing.assert_close(
+        torch.autograd.grad((ours * weights).sum(), x),
+        torch.autograd.grad((plain * weights).sum(), x),
+    )
 
 
 def test_slim_has_a_tenth_of_johnsons_operations() -> None:

@@ -183,8 +183,8 @@ def test_a_picture_too_large_for_the_memory(
     monkeypatch.setattr(optimize, "free_memory", lambda device: 1_000_000_000)
     assert run(pictures, tmp_path / "out.png", "--size", "1024") == 2
     error = capsys.readouterr().err
-    assert "1024 x 768 px need about 3.1 GB of memory, 1.0 GB are free on cpu" in error
-    assert "--size 577 would fit" in error
+    assert "1024 x 768 px need about 3.5 GB of memory, 1.0 GB are free on cpu" in error
+    assert "--size 544 would fit" in error
     assert not list(tmp_path.iterdir())
 
 

@@ -59,6 +59,19 @@ def test_activations_are_those_of_the_released_weights() -> None:
         assert gram.trace().item() == pytest.approx(trace, rel=2e-4), layer
 
 
+def test_bfloat16_sees_steps_finer_than_it_can_say() -> None:
+    # From 64 levels off the mean on bfloat16 rounds to halves of a level; these are a tenth apart.
+    ramp = torch.linspace(0.85, 0.87, 50).expand(1, 3, 40, 50)
+    features = VGG16Features(["relu1_1"], dtype=torch.bfloat16)
+    found = features(ramp)["relu1_1"]
+    exact = VGG16Features(["relu1_1"])
+    exact.conv1_1_weight, exact.conv1_1_bias = (
+        features.conv1_1_weight.float(),
+        features.conv1_1_bias.float(),
+    )
+    torch.testing.assert_close(found.float(), exact(ramp)["relu1_1"], rtol=2**-8, atol=2e-3)
+
+
 def test_bfloat16_is_close() -> None:
     features = VGG16Features(["relu4_3"], dtype=torch.bfloat16)(reference_input())["relu4_3"]
     assert features.dtype == torch.bfloat16
