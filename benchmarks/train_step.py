@@ -4,29 +4,36 @@
 
 The classical step is that of pytorch/examples' fast_neural_style: eager float32, VGG16 to relu4_3
 for both pictures, doubling before the last convolutions, gradients through autograd's own Gram
-matrix, Adam. Ours is the network, loss, precision and optimiser of `python -m fast_style.train`;
-its photographs, logging and checkpoints are left out of both. Both start from the same weights and
-alternate step by step, so that they meet the same machine. Printed: the median step, images/s,
-GFLOP/s and their share of the rate of a large matrix product measured in the same run, peak memory
-(on a CPU of the process with both in it), and the loss of both, in float32, on photographs held
-back after the same steps.
+matrix, Adam. Ours is the network, loss, precision, optimiser and keeping of freed memory of
+`python -m fast_style.train`; its photographs, logging and checkpoints are left out of both. Both
+start from the same weights and alternate step by step, so that they meet the same machine, each in
+a process of its own, so that neither works in memory that the other has left. Printed: the median
+step, images/s, GFLOP/s and their share of the rate of a large matrix product measured in the same
+run, peak memory (on a CPU of the whole process), and the loss, in float32, on photographs held back
+after the same steps.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
 
 import psutil
 import torch
 import torch.nn.functional as F
+from omegaconf import OmegaConf
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from fast_style.hardware import (
+    keep_freed_memory,
     resolve_device,
     resolve_memory_format,
     resolve_precision,
@@ -35,12 +42,20 @@ from fast_style.hardware import (
 from fast_style.image import read_crop, read_style
 from fast_style.losses import PerceptualLoss, total_variation
 from fast_style.module import OPTIMIZERS
-from fast_style.network import DoublingConv, ThinConv, TransformerNetwork, build_network
+from fast_style.network import (
+    DoublingConv,
+    ReflectionPad,
+    ThinConv,
+    TransformerNetwork,
+    build_network,
+)
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.presets import load_preset
 from fast_style.resources import asset, config_folder
 from fast_style.vgg import BLOCKS
 
+SIDES = ("classical", "ours")
+LOSS = "balanced"
 LEARNING_RATE = 1e-3
 MATRIX = 2048  # side of the matrix product that stands for the machine's peak
 GPU_MATRIX = 8192
@@ -60,13 +75,17 @@ class Upsampled(nn.Module):
 
 
 def classical_network(network: TransformerNetwork) -> TransformerNetwork:
-    """Return a copy that doubles before it convolves, and convolves at the end as PyTorch does."""
+    """Return a copy made of PyTorch's own layers: it doubles before it convolves."""
     copy = deepcopy(network)
     thin = copy.output[1]
     assert isinstance(thin, ThinConv)
     plain = nn.Conv2d(thin.in_channels, thin.out_channels, thin.kernel_size[0])
     plain.weight, plain.bias = thin.weight, thin.bias
     copy.output[1] = plain
+    for module in copy.modules():
+        for name, child in module.named_children():
+            if isinstance(child, ReflectionPad):
+                setattr(module, name, nn.ReflectionPad2d(child.padding))
     for upsample in copy.decoder:
         assert isinstance(upsample, nn.Sequential)
         assert isinstance(upsample[0], DoublingConv)
@@ -167,14 +186,170 @@ def peak_gflops(dtype: torch.dtype, device: torch.device) -> float:
     return best
 
 
+def peak_memory_gb(device: torch.device) -> float:
+    """Return the most memory used until now, of a GPU or of this process."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device) / 1e9)
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset / 1e9)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
 def wait(device: torch.device) -> None:
     """Wait until a GPU has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
+class Step(NamedTuple):
+    """One side: its network, how it gets from photographs to the loss, its optimiser."""
+
+    network: TransformerNetwork
+    forward: Callable[[Tensor], Tensor]
+    optimizer: Optimizer
+
+
+def classical_step(network: TransformerNetwork, loss: PerceptualLoss) -> Step:
+    """Return the classical side."""
+    network = classical_network(network)
+    return Step(
+        network,
+        lambda batch: classical_loss(loss, network(batch), batch),
+        OPTIMIZERS["adam"](network, LEARNING_RATE),
+    )
+
+
+def our_step(
+    network: TransformerNetwork, loss: PerceptualLoss, precision: str, options: argparse.Namespace
+) -> Step:
+    """Return our side, as the options have it."""
+    device = loss.vgg.factor.device.type
+    network.to(memory_format=resolve_memory_format(options.memory_format, device))
+    if options.compile:
+        network.compile()
+
+    def forward(batch: Tensor) -> Tensor:
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            total: Tensor = loss(network(batch), batch).total
+        return total
+
+    return Step(network, forward, OPTIMIZERS[options.method](network, LEARNING_RATE))
+
+
+def serve(name: str, options: argparse.Namespace, pipe: Connection) -> None:
+    """Take a step for each batch of photographs' numbers that comes; send its seconds.
+
+    Then, for None, send what the process has to tell: ``peak_gflops``, ``memory_gb``, ``val_loss``,
+    ``gmac`` of a step on one photograph.
+    """
+    is_tf32 = options.tf32 and name == "classical"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = is_tf32
+    if name == "ours":
+        keep_freed_memory()
+    device = resolve_device(options.device)
+    precision = resolve_precision(options.precision, device.type) if name == "ours" else "32-true"
+    description = OmegaConf.to_container(
+        OmegaConf.load(config_folder() / "network" / f"{options.network}.yaml")
+    )
+    painting = read_style(asset("styles/starry.jpg"), 384)
+    train, val = (
+        torch.stack(
+            [
+                read_crop(path, options.size, centre_box)
+                for path in find_photographs(asset("photos") / part)
+            ]
+        ).to(device)
+        for part in ("train", "val")
+    )
+    loss = PerceptualLoss(painting, **load_preset(LOSS), dtype=vgg_dtype(precision)).to(device)
+    torch.manual_seed(0)
+    network = build_network(description).to(device)
+    gmac = step_gmac(network, loss, options.size)
+    if name == "ours":
+        step = our_step(network, loss, precision, options)
+    else:
+        step = classical_step(network, loss)
+    for chosen in iter(pipe.recv, None):
+        batch = train[torch.tensor(chosen) % len(train)]
+        wait(device)
+        started_s = time.perf_counter()
+        step.optimizer.zero_grad()
+        step.forward(batch).backward()  # type: ignore[no-untyped-call]
+        step.optimizer.step()
+        wait(device)
+        pipe.send(time.perf_counter() - started_s)
+    memory_gb = peak_memory_gb(device)
+    exact = PerceptualLoss(painting, **load_preset(LOSS)).to(device)
+    with torch.no_grad():
+        losses = [
+            float(exact(step.network(photo).clamp(0, 1), photo).total)
+            for photo in torch.split(val, 1)
+        ]
+    pipe.send(
+        {
+            "peak_gflops": peak_gflops(
+                torch.bfloat16 if precision == "bf16-mixed" else torch.float32, device
+            ),
+            "memory_gb": memory_gb,
+            "val_loss": statistics.mean(losses),
+            "gmac": gmac,
+        }
+    )
+
+
 def main() -> None:
     """Run the comparison and print it."""
+    options = parse()
+    device = resolve_device(options.device)
+    precision = resolve_precision(options.precision, device.type)
+    pipes: dict[str, Connection] = {}
+    context = get_context("spawn")
+    for name in SIDES:
+        pipes[name], theirs = context.Pipe()
+        context.Process(target=serve, args=(name, options, theirs), daemon=True).start()
+        theirs.close()  # so that a side that dies is noticed
+    order = torch.randperm(options.steps * options.batch, generator=torch.manual_seed(0))
+    seconds: dict[str, list[float]] = {name: [] for name in SIDES}
+    results: dict[str, dict[str, float]] = {}
+    try:
+        for chosen in torch.split(order, options.batch):
+            for name, pipe in pipes.items():
+                pipe.send(chosen.tolist())
+                seconds[name].append(pipe.recv())
+        for name, pipe in pipes.items():
+            pipe.send(None)
+            results[name] = pipe.recv()
+    except (EOFError, OSError):
+        raise SystemExit(f"train_step: {name}'s process has ended before its time") from None
+    gmac = results["ours"]["gmac"]
+    print(
+        f"{options.network}, {options.steps} steps of {options.batch} photographs at "
+        f"{options.size} px on {device}, {torch.get_num_threads()} threads, torch "
+        f"{torch.__version__}; a step: {2 * gmac:.0f} GFLOP a photograph; ours in "
+        f"{precision}{', compiled' * options.compile}"
+    )
+    columns = ("step s", "images/s", "GFLOP/s", "of peak", "GB", "val loss")
+    print(f"{'':12}" + "".join(f"{column:>11}" for column in columns))
+    skipped = options.steps // 5
+    for name, found in results.items():
+        median_s = statistics.median(seconds[name][skipped:])
+        rate = 2 * gmac * options.batch / median_s
+        print(
+            f"{name:12}{median_s:11.3f}{options.batch / median_s:11.2f}{rate:11.0f}"
+            f"{rate / found['peak_gflops']:11.0%}{found['memory_gb']:11.2f}"
+            f"{found['val_loss']:11.3f}"
+        )
+    ratios = [a / b for a, b in zip(*seconds.values(), strict=True)][skipped:]
+    print(f"ours is {statistics.median(ratios):.2f} times as fast (median of {len(ratios)} pairs)")
+    peaks = [f"{name} {found['peak_gflops']:.0f}" for name, found in results.items()]
+    print(f"matrix product, GFLOP/s: {', '.join(peaks)}")
+
+
+def parse() -> argparse.Namespace:
+    """Return the command's options."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--steps", type=int, default=50, help="of each (%(default)s)")
     parser.add_argument("--batch", type=int, default=2, help="photographs (%(default)s)")
@@ -193,102 +368,7 @@ def main() -> None:
     parser.add_argument("--memory-format", default="auto", help="of ours (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
     parser.add_argument("--tf32", action="store_true", help="classical step with TF32 (GPU)")
-    options = parser.parse_args()
-    device = resolve_device(options.device)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
-    from omegaconf import OmegaConf
-
-    description = OmegaConf.to_container(
-        OmegaConf.load(config_folder() / "network" / f"{options.network}.yaml")
-    )
-    painting = read_style(asset("styles/starry.jpg"), 384)
-    photographs = {
-        part: torch.stack(
-            [
-                read_crop(path, options.size, centre_box)
-                for path in find_photographs(asset("photos") / part)
-            ]
-        ).to(device)
-        for part in ("train", "val")
-    }
-    precision = resolve_precision(options.precision, device.type)
-    preset = load_preset("balanced")
-    exact = PerceptualLoss(painting, **preset).to(device)
-    ours_loss = PerceptualLoss(painting, **preset, dtype=vgg_dtype(precision)).to(device)
-    torch.manual_seed(0)
-    ours = build_network(description).to(device)
-    classical = classical_network(ours)
-    gmac = step_gmac(ours, exact, options.size)
-    ours.to(memory_format=resolve_memory_format(options.memory_format, device.type))
-    if options.compile:
-        ours.compile()
-
-    def classical_step(batch: Tensor) -> Tensor:
-        return classical_loss(exact, classical(batch), batch)
-
-    def our_step(batch: Tensor) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
-            total: Tensor = ours_loss(ours(batch), batch).total
-        return total
-
-    steps: dict[str, tuple[Callable[[Tensor], Tensor], nn.Module]] = {
-        "classical": (classical_step, classical),
-        "ours": (our_step, ours),
-    }
-    optimizers = {
-        "classical": OPTIMIZERS["adam"](classical, LEARNING_RATE),
-        "ours": OPTIMIZERS[options.method](ours, LEARNING_RATE),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    memory = dict.fromkeys(steps, 0.0)
-    order = torch.randperm(len(photographs["train"]))
-    for number in range(options.steps):
-        chosen = order[torch.arange(options.batch).add(number * options.batch) % len(order)]
-        batch = photographs["train"][chosen]
-        for name, (forward, _) in steps.items():
-            if device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats()
-            wait(device)
-            started_s = time.perf_counter()
-            optimizers[name].zero_grad()
-            forward(batch).backward()  # type: ignore[no-untyped-call]
-            optimizers[name].step()
-            wait(device)
-            seconds[name].append(time.perf_counter() - started_s)
-            used = (
-                torch.cuda.max_memory_allocated()
-                if device.type == "cuda"
-                else psutil.Process().memory_info().rss
-            )
-            memory[name] = max(memory[name], used / 1e9)
-    peaks = {
-        "classical": peak_gflops(torch.float32, device),
-        "ours": peak_gflops(torch.bfloat16 if "bf16" in precision else torch.float32, device),
-    }
-    print(
-        f"{options.network}, {options.steps} steps of {options.batch} photographs at "
-        f"{options.size} px on {device}, {torch.get_num_threads()} threads, torch "
-        f"{torch.__version__}; a step: {2 * gmac:.0f} GFLOP a photograph; ours in {precision}"
-        f"{', compiled' * options.compile}"
-    )
-    columns = ("step s", "images/s", "GFLOP/s", "of peak", "GB", "val loss")
-    print(f"{'':12}" + "".join(f"{column:>11}" for column in columns))
-    for name, (_, network) in steps.items():
-        median_s = statistics.median(seconds[name][len(seconds[name]) // 5 :])
-        rate = 2 * gmac * options.batch / median_s
-        with torch.no_grad():
-            losses = [
-                float(exact(network(photo).clamp(0, 1), photo).total)
-                for photo in torch.split(photographs["val"], 1)
-            ]
-        print(
-            f"{name:12}{median_s:11.3f}{options.batch / median_s:11.2f}{rate:11.0f}"
-            f"{rate / peaks[name]:11.0%}{memory[name]:11.2f}{statistics.mean(losses):11.3f}"
-        )
-    skipped = options.steps // 5
-    ratios = [a / b for a, b in zip(*seconds.values(), strict=True)][skipped:]
-    print(f"ours is {statistics.median(ratios):.2f} times as fast (median of {len(ratios)} pairs)")
-    print(f"matrix product: float32 {peaks['classical']:.0f}, ours {peaks['ours']:.0f} GFLOP/s")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
