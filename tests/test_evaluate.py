@@ -110,7 +110,7 @@ def test_the_table(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "32 x 32 px, 2 photographs" in table
     for label in ("the photograph itself", "from noise, 1 evaluation ", "from content, 10 evaluat"):
         assert label in table
-    assert "from noise, 20" not in table
+    assert "from noise, 20 evaluations" not in table
     assert "times faster" in table
 
 
