@@ -78,6 +78,13 @@ def parser() -> argparse.ArgumentParser:
         help="stop the optimiser once it is as good as every model",
     )
     result.add_argument(
+        "--starts",
+        nargs="+",
+        choices=STARTS,
+        default=list(STARTS),
+        help="what the optimiser starts from (both; the paper's is noise)",
+    )
+    result.add_argument(
         "-o",
         "--output",
         metavar="JSON",
@@ -280,7 +287,7 @@ def _measure(
     networks = {name: measure_network(style, loss, content) for name, style in styles.items()}
     levels = [network["scalars"]["loss"] for network in networks.values()]
     runs: dict[str, Any] = {}
-    for start in STARTS:
+    for start in options.starts:
         first = start_picture(start, content, [], options.seed)
         stop_at = min(levels) if options.until_reached else 0.0
         runs[start] = measure_optimizer(

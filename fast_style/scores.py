@@ -11,7 +11,7 @@ from typing import Any
 
 from fast_style.files import write_atomically
 
-STARTS = ("noise", "content")  # of the optimiser
+STARTS = {"noise": "tab:blue", "content": "tab:orange"}  # of the optimiser, and their colours
 MARKS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # evaluations that the table shows
 SHOWN = ("content_loss", "style_loss", "total_variation_loss", "grid_loss", "loss")
 LABEL = 48  # letters of a label in the table
@@ -50,7 +50,8 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
         networks = [r["networks"][model] for r in records]
         seconds = statistics.mean(n["seconds"] for n in networks)
         line(model, [n["scalars"] for n in networks], seconds)
-    for start in STARTS:
+    starts = records[0]["optimizer"]
+    for start in starts:
         runs = [r["optimizer"][start] for r in records]
         for mark in MARKS:
             if all(mark in run["at"] for run in runs):
@@ -59,7 +60,7 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
                 label = f"L-BFGS from {start}, {mark} evaluation{plural}"
                 line(label, [run["at"][mark] for run in runs], seconds)
     for model in models:
-        for start in STARTS:
+        for start in starts:
             pairs = [(r["networks"][model], r["optimizer"][start]) for r in records]
             counts = [network["equivalent_iterations"][start] for network, _ in pairs]
             ratios = [
@@ -90,7 +91,8 @@ def plot(records: Sequence[dict[str, Any]], models: Sequence[str], path: Path) -
     panels = figure.subplots(1, len(sizes), squeeze=False)[0]
     for panel, size in zip(panels, sizes, strict=True):
         own = [record for record in records if record["size"] == size]
-        for start, color in zip(STARTS, ("tab:blue", "tab:orange"), strict=True):
+        for start in own[0]["optimizer"]:
+            color = STARTS[start]
             curves = [record["optimizer"][start]["best_loss"] for record in own]
             length = min(map(len, curves))
             steps = range(1, length + 1)

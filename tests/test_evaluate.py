@@ -114,6 +114,18 @@ def test_the_table(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "times faster" in table
 
 
+def test_from_noise_alone(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "f.json"
+    assert run(photographs, output, model(tmp_path / "one.safetensors"), "--starts", "noise") == 0
+    assert all(set(r["optimizer"]) == {"noise"} for r in json.loads(output.read_text())["records"])
+    table = capsys.readouterr().out
+    assert "evaluations from noise" in table
+    assert "from content" not in table
+    assert output.with_suffix(".png").exists()
+
+
 def test_the_same_seed_gives_the_same_figures(photographs: Path, tmp_path: Path) -> None:
     one = model(tmp_path / "one.safetensors")
     for name in ("a.json", "b.json"):
