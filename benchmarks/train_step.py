@@ -1,16 +1,16 @@
-"""The training step against the classical one: same network, loss, photographs and batch.
+"""The training step against the classical one: same network, photographs and batch.
 
     python benchmarks/train_step.py
 
 The classical step is that of pytorch/examples' fast_neural_style: eager float32, VGG16 to relu4_3
 for both pictures, doubling before the last convolutions, gradients through autograd's own Gram
-matrix, Adam. Ours is the network, loss, precision, optimiser and keeping of freed memory of
-`python -m fast_style.train`; its photographs, logging and checkpoints are left out of both. Both
-start from the same weights and alternate step by step, so that they meet the same machine, each in
-a process of its own, so that neither works in memory that the other has left. Printed: the median
-step, images/s, GFLOP/s and their share of the rate of a large matrix product measured in the same
-run, peak memory (on a CPU of the whole process), and the loss, in float32, on photographs held back
-after the same steps.
+matrix, no term against the grid, Adam. Ours is the network, loss, precision, optimiser and keeping
+of freed memory of `python -m fast_style.train`; its photographs, logging and checkpoints are left
+out of both. Both start from the same weights and alternate step by step, so that they meet the same
+machine, each in a process of its own, so that neither works in memory that the other has left.
+Printed: the median step, images/s, GFLOP/s and their share of the rate of a large matrix product
+measured in the same run, peak memory (on a CPU of the whole process), and our loss of both, in
+float32, on photographs held back after the same steps.
 """
 
 from __future__ import annotations
@@ -40,12 +40,10 @@ from fast_style.hardware import (
     vgg_dtype,
 )
 from fast_style.image import read_crop, read_style
+from fast_style.layers import DoublingConv, ReflectionPad, ThinConv
 from fast_style.losses import PerceptualLoss, total_variation
 from fast_style.module import OPTIMIZERS
 from fast_style.network import (
-    DoublingConv,
-    ReflectionPad,
-    ThinConv,
     TransformerNetwork,
     build_network,
 )

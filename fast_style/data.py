@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from fast_style.files import user_path
+from fast_style.hardware import keep_freed_memory
 from fast_style.image import read_crop
 from fast_style.photographs import (
     DataError,
@@ -37,8 +38,12 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _ignore_signals(worker: int) -> None:
-    """Leave Ctrl-C and SIGTERM, which reach all processes of a group, to the main process."""
+def _begin_worker(worker: int) -> None:
+    """Leave to the main process what is for it alone.
+
+    Ctrl-C and SIGTERM, which reach all processes of a group; and the keeping of freed memory.
+    """
+    keep_freed_memory(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
@@ -159,7 +164,7 @@ class PhotographData(pl.LightningDataModule):
             num_workers=workers,
             pin_memory=on_gpu,
             prefetch_factor=4 if workers else None,
-            worker_init_fn=_ignore_signals,
+            worker_init_fn=_begin_worker,
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:

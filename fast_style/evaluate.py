@@ -219,7 +219,6 @@ def _run(options: argparse.Namespace) -> int:
             raise ValueError(f"{path} exists; --overwrite replaces it")
     if options.photographs < 1 or options.evaluations < 1:
         raise ValueError("--photographs and --evaluations must be at least 1")
-    keep_freed_memory()
     device = resolve_device(options.device)
     styles = {str(model): load(model, options.device) for model in options.models}
     judge = yardstick(styles, options)
@@ -235,6 +234,7 @@ def _run(options: argparse.Namespace) -> int:
     loss = PerceptualLoss(painting, **judge["loss"]).to(device)
     for size in options.size:
         check_memory(size, size, device)
+    keep_freed_memory()
     records: list[dict[str, Any]] = []
     code = 0
     try:
@@ -287,7 +287,7 @@ def _measure(
     networks = {name: measure_network(style, loss, content) for name, style in styles.items()}
     levels = [network["scalars"]["loss"] for network in networks.values()]
     runs: dict[str, Any] = {}
-    for start in options.starts:
+    for start in dict.fromkeys(options.starts):
         first = start_picture(start, content, [], options.seed)
         stop_at = min(levels) if options.until_reached else 0.0
         runs[start] = measure_optimizer(

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from fast_style.layers import DoublingConv, ThinConv
 from fast_style.network import (
     MEAN,
     SPREAD,
     ConvNorm,
-    DoublingConv,
     Residual,
-    ThinConv,
     TransformerNetwork,
 )
 

@@ -19,9 +19,13 @@ CGROUPS = (
 )
 PRECISIONS = ("auto", "bf16-mixed", "16-mixed", "32-true")
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-# Of glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+# Of glibc's malloc.h, with what they are before we change them.
+M_TRIM_THRESHOLD, TRIM_THRESHOLD = -1, 128 * 1024
+M_MMAP_MAX, MMAP_MAX = -4, 65536
 BFLOAT16_PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
+
+_keeps_freed = False  # what keep_freed_memory has said last
 
 
 class TooLittleMemoryError(ValueError):
@@ -50,6 +54,8 @@ def free_memory(device: torch.device) -> int:
     """Return how many bytes can be allocated on a device now; for a CPU within its container."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    if _keeps_freed and (libc := _glibc()) is not None:
+        libc.malloc_trim(0)  # what has been kept is free too
     free = int(psutil.virtual_memory().available)
     for limit, usage in CGROUPS:
         try:
@@ -71,19 +77,27 @@ def _reclaimable(statistics: Path) -> int:
     return found.get("total_inactive_file", found.get("inactive_file", 0))
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(keep: bool = True) -> None:
     """Have this process keep the memory it frees, for its next step, where the C library is glibc.
 
     Each step of a training or an optimisation takes blocks as large as the step before has freed.
-    Given back to the system in between, their pages are cleared anew: 5 % of a training step on a
-    CPU, 20 % of an evaluation in ``optimize``.
+    Given back to the system in between, their pages are cleared anew at every step. The price: the
+    process stays as large as it ever was, and somewhat larger than it would have to be.
+
+    Args:
+        keep: False for how it is by itself, in processes that have inherited it.
 
     Source: mallopt(3).
     """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_MAX, 0)  # no block in a mapping of its own, which ends with it
-        libc.mallopt(M_TRIM_THRESHOLD, -1)
+    global _keeps_freed
+    _keeps_freed = keep
+    if (libc := _glibc()) is not None:
+        libc.mallopt(M_MMAP_MAX, 0 if keep else MMAP_MAX)  # a mapping of its own ends with a block
+        libc.mallopt(M_TRIM_THRESHOLD, -1 if keep else TRIM_THRESHOLD)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
 def has_bfloat16(device: torch.device) -> bool:

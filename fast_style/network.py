@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_style.checks import check_image
+from fast_style.layers import DoublingConv, ReflectionPad, ThinConv
 
 SMALLEST_SIDE = 32  # px; below it reflection padding has nothing left to reflect
 # The networks work on (image - MEAN) / SPREAD: VGG's training mean, and 64 of 255 levels.
@@ -22,47 +23,6 @@ SPREAD = 64 / 255
 # Bounds on what a model file may ask for, far beyond anything useful.
 MOST_CHANNELS = 4096
 MOST_BLOCKS = 64
-
-
-class ReflectionPad(nn.ReflectionPad2d):
-    """Reflection padding by one width on all sides, with a quicker backward pass.
-
-    PyTorch's own takes about 2 % of a training step on a CPU, and adds in any order on a GPU.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``(N, C, H + 2 width, W + 2 width)`` for ``(N, C, H, W)``."""
-        width = self.padding[0]
-        if not width:
-            return x
-        if x.requires_grad and not torch.compiler.is_compiling():
-            padded: Tensor = _Reflection.apply(x, width)
-            return padded
-        return super().forward(x)
-
-
-class _Reflection(torch.autograd.Function):
-    """Reflection padding, whose backward pass folds the border back onto what it mirrors."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, width: int) -> Tensor:
-        ctx.width = width
-        return F.pad(x, (width,) * 4, mode="reflect")
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        gradient, width = gradients[0], ctx.width
-        for axis in (-1, -2):
-            size = gradient.shape[axis] - 2 * width
-            inner = gradient.narrow(axis, width, size).clone()
-            before, after = gradient.narrow(axis, 0, width), gradient.narrow(axis, -width, width)
-            inner.narrow(axis, 1, width).add_(before.flip(axis))
-            inner.narrow(axis, size - width - 1, width).add_(after.flip(axis))
-            gradient = inner
-        return gradient, None
 
 
 class ConvNorm(nn.Sequential):
@@ -106,84 +66,6 @@ def bottleneck_block(channels: int) -> Residual:
         ConvNorm(inner, inner, 3),
         ConvNorm(inner, channels, 1, relu=False),
     )
-
-
-class DoublingConv(nn.Conv2d):
-    """Nearest-neighbour doubling, reflection padding and a 3 x 3 convolution, in one.
-
-    Of the nine taps on a doubled picture several fall on the same pixel, so four 2 x 2
-    convolutions before doubling, one for each place in a doubled pixel, give the same result with
-    2.25 times fewer operations. All four look at the same 2 x 2 window: they are one convolution,
-    whose channels are then interleaved.
-
-    Source: Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", for doubling before
-        convolving: a transposed convolution overlaps unevenly and leaves a grid in the picture.
-    """
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, kernel_size=3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``(N, outputs, 2 H, 2 W)`` for ``(N, inputs, H, W)``."""
-        weight, bias = self.folded()
-        # The doubled picture's reflection at its border is the pixel itself, once more. (Not by
-        # padding in mode "replicate": torch.compile has a wrong layout for its backward pass.)
-        x = torch.cat((x[..., :1, :], x, x[..., -1:, :]), dim=-2)
-        x = torch.cat((x[..., :1], x, x[..., -1:]), dim=-1)
-        y = F.pixel_shuffle(F.conv2d(x, weight, bias), 2)
-        return y[..., 1:-1, 1:-1]
-
-    def folded(self) -> tuple[Tensor, Tensor | None]:
-        """Return the four convolutions as one, ``(4 outputs, inputs, 2, 2)``, and its bias.
-
-        Its channels are as ``pixel_shuffle`` takes them.
-        """
-        # Window i, over rows i - 1 and i of x, gives the doubled rows 2 i - 1 (first of the four
-        # kernels' rows) and 2 i: a cropped border of one row is all that is too much.
-        w = _fold(_fold(self.weight, 2), 4)  # (O, I, 3, 3) to (O, I, 2, 2, 2, 2)
-        o, i = w.shape[:2]
-        # (O, I, place, tap, place, tap) to (O * 4, I, tap, tap), as pixel_shuffle wants them.
-        w = w.permute(0, 2, 4, 1, 3, 5).reshape(o * 4, i, 2, 2)
-        return w, None if self.bias is None else self.bias.repeat_interleave(4)
-
-
-def _fold(weight: Tensor, axis: int) -> Tensor:
-    """Return, for one axis of three taps, the two taps of each place in a doubled pixel.
-
-    The doubled row 2 i - 1 is row i - 1 twice (its own and the tap before) and row i; the doubled
-    row 2 i is row i - 1 once and row i twice. The axis becomes (place, tap).
-    """
-    first, middle, last = weight.unbind(axis)
-    odd = torch.stack([first + middle, last], axis)
-    even = torch.stack([first, middle + last], axis)
-    return torch.stack([odd, even], axis)
-
-
-class ThinConv(nn.Conv2d):
-    """A convolution to few channels, without padding or stride, as fast as one to many on a CPU.
-
-    There convolutions compute 16 output channels at a time, and for three of them throw the rest
-    away. The rows of the kernel are taken for output channels of their own here, so that a kernel
-    of 9 x 9 to three channels becomes one of 1 x 9 to 27, whose results are then added, each moved
-    by its row: 2.4 times as fast forward and backward (measured: 264 x 264 px, 32 channels).
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``(N, outputs, H - kernel + 1, W - kernel + 1)`` for ``(N, inputs, H, W)``."""
-        if x.device.type != "cpu":
-            return super().forward(x)
-        y = F.conv2d(x, self.by_rows())
-        height = x.shape[-2] - self.kernel_size[0] + 1
-        assert self.bias is not None
-        result: Tensor = self.bias.view(1, -1, 1, 1)  # float32, as the sum is then
-        for row, part in enumerate(torch.split(y, self.out_channels, 1)):
-            result = result + part[..., row : row + height, :]
-        return result
-
-    def by_rows(self) -> Tensor:
-        """Return the weights by row of the kernel, ``(rows * outputs, inputs, 1, columns)``."""
-        outputs, inputs, rows, columns = self.weight.shape
-        return self.weight.permute(2, 0, 1, 3).reshape(rows * outputs, inputs, 1, columns)
 
 
 class UpsampleConv(nn.Sequential):

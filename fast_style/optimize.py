@@ -205,13 +205,13 @@ def check_memory(
 def _run(options: argparse.Namespace) -> int:
     output: Path = options.output
     check_output(output, options.overwrite)
-    keep_freed_memory()
     job, device = read_job(options), resolve_device(options.device)
     for number in range(options.save_every or 1, options.steps * len(job.sizes) + 1):
         if options.save_every and number % options.save_every == 0:
             check_output(_numbered(output, number), options.overwrite)
     for size in job.sizes:
         check_memory(*long_side_size(job.content, size), device)
+    keep_freed_memory()
     best: Tensor | None = None
     done = 0  # evaluations of the scales before
     code = 0
@@ -251,9 +251,10 @@ def _run(options: argparse.Namespace) -> int:
                     report,
                 )
                 done += options.steps
-        except (KeyboardInterrupt, MemoryError, RuntimeError) as error:
+        except (KeyboardInterrupt, MemoryError, RuntimeError, TooLittleMemoryError) as error:
             interrupted = isinstance(error, KeyboardInterrupt)
-            if best is None or not (interrupted or is_out_of_memory(error)):
+            full = isinstance(error, TooLittleMemoryError) or is_out_of_memory(error)
+            if best is None or not (interrupted or full):
                 raise
             reason = "interrupted" if interrupted else "out of memory"
             height, width = best.shape[-2:]

@@ -158,11 +158,11 @@ def _run(options: argparse.Namespace) -> int:
         check_output(single, options.overwrite)
     if not 0 <= options.seed < 2**63:
         raise ValueError(f"--seed must be 0 to 2**63 - 1, found {options.seed}")
-    keep_freed_memory()
     device = resolve_device(options.device)
     read = read_picture(options.image).rgb
     size = long_side_size(read, options.size)
     check_memory(*size, device)
+    keep_freed_memory()
     image = resize(read, *size)
     check_image(image, smallest_side(layer for column in todo for layer in column.layers))
     targets_on_device = image.to(device)

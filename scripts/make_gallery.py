@@ -1,9 +1,10 @@
 """The gallery of the README: paintings across the top, photographs down the side.
 
-    python scripts/make_gallery.py -o docs/images/gallery.jpg
+    python scripts/make_gallery.py -o docs/images/gallery.jpg --cards docs/images
 
 Every released style on every photograph, made by the released files themselves. Photographs are cut
-to the square in their middle, painted at one size and shown at another.
+to the square in their middle, painted at one size and shown at another. `--cards` also writes the
+pictures of the model card: a style's painting, the first photograph, and that in its manner.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from fast_style.style import load
 from fast_style.writing import write_picture
 
 PHOTOGRAPHS = ("castle_neuschwanstein", "kingfisher", "astronaut", "sunset", "canyon_river")
+CARD = 256  # px: the side of a picture on a card
 QUALITY = 80  # of the JPEG: a page with pictures should load at once
 
 
@@ -54,20 +56,31 @@ def gallery(styles: list[str], photographs: list[Path], painted: int, shown: int
     return sheet(rows, ["", *styles])
 
 
+def card(style: str, file: Path, painted: int, shown: int) -> Tensor:
+    """Return a style's painting, a photograph and the photograph painted, side by side."""
+    photograph = read_crop(file, painted, centre_box)[None]
+    pictures = [photograph, load(style).paint(photograph)]
+    return sheet([[painting_of(style, shown), *(resize(each, shown, shown) for each in pictures)]])
+
+
 def main() -> int:
-    """Write the gallery; return the exit code."""
+    """Write the gallery and the cards; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--styles", nargs="+", help="(all that are released, but for the slim)")
     parser.add_argument("--photos", nargs="+", type=Path, help="(five of the sample photographs)")
     parser.add_argument("--painted", type=int, default=384, help="px (%(default)s)")
     parser.add_argument("--shown", type=int, default=220, help="px (%(default)s)")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--cards", metavar="FOLDER", type=Path, help="for card_STYLE.jpg")
     arguments = parser.parse_args()
     styles = arguments.styles or main_styles()
     photographs = arguments.photos or [asset(f"photos/val/{name}.jpg") for name in PHOTOGRAPHS]
     try:
         picture = gallery(styles, photographs, arguments.painted, arguments.shown)
         write_picture(arguments.output, picture, quality=QUALITY)
+        for style in styles if arguments.cards else ():
+            picture = card(style, photographs[0], arguments.painted, CARD)
+            write_picture(arguments.cards / f"card_{style}.jpg", picture, quality=QUALITY)
     except ValueError as error:
         print(f"make_gallery: {error}", file=sys.stderr)
         return 2

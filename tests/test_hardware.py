@@ -36,3 +36,26 @@ def test_freed_memory_is_kept_for_the_next_step() -> None:
         )
         faults[keep] = int(result.stdout)
     assert faults[True] < faults[False] / 10
+
+
+KEPT = """
+import psutil
+import torch
+from fast_style.hardware import free_memory, keep_freed_memory
+
+keep_freed_memory()
+block = torch.ones(2**26)
+after = torch.ones(1)
+del block
+kept = psutil.Process().memory_info().rss
+free_memory(torch.device("cpu"))
+print(kept - psutil.Process().memory_info().rss)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is for glibc")
+def test_kept_memory_counts_as_free() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", KEPT], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert int(result.stdout) > 200_000_000  # of the block's 268

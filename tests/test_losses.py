@@ -63,12 +63,9 @@ def test_gram_matrix_gradient() -> None:
     assert torch.autograd.gradcheck(gram_matrix, (features,))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_gram_matrix_taken_in_parts_is_the_same(
-    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
-) -> None:
-    features = image(2, 5, 6, 7).to(dtype)
-    whole = gram_matrix(features)
+def test_gram_matrix_taken_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = image(2, 5, 6, 7).bfloat16()
+    whole = gram_matrix(features.float())
     monkeypatch.setattr("fast_style.losses.PRODUCT_ROWS", 10)
     torch.testing.assert_close(gram_matrix(features), whole)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -186,6 +187,28 @@ def test_a_picture_too_large_for_the_memory(
     assert "1024 x 768 px need about 3.5 GB of memory, 1.0 GB are free on cpu" in error
     assert "--size 544 would fit" in error
     assert not list(tmp_path.iterdir())
+
+
+def test_a_scale_too_large_for_the_memory_keeps_the_one_before(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def free(device: torch.device) -> int:
+        return 10**12 if not steps else 1_000_000
+
+    def count(*arguments: Any) -> Tensor:
+        steps.append(1)
+        return optimize_pixels(*arguments)
+
+    steps: list[int] = []
+    monkeypatch.setattr(optimize, "free_memory", free)
+    monkeypatch.setattr(optimize, "optimize_pixels", count)
+    output = tmp_path / "out.png"
+    assert run(pictures, output, "--scales", "32", "64") == 2
+    assert "the best picture so far, 32 x 24 px, is in" in capsys.readouterr().err
+    assert read_picture(output).rgb.shape == (1, 3, 24, 32)
 
 
 @pytest.mark.parametrize(
