@@ -905,3 +905,17 @@ def test_the_released_styles_are_listed(capsys: Capture) -> None:
     assert code == 0
     assert [line.split("\t")[0] for line in out.splitlines()] == list(shipped_styles())
     assert "Starry Night" in out
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "fast_style.stylize", "--list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
