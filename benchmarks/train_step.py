@@ -43,10 +43,7 @@ from fast_style.image import read_crop, read_style
 from fast_style.layers import DoublingConv, ReflectionPad, ThinConv
 from fast_style.losses import PerceptualLoss, total_variation
 from fast_style.module import OPTIMIZERS
-from fast_style.network import (
-    TransformerNetwork,
-    build_network,
-)
+from fast_style.network import TransformerNetwork, build_network
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.presets import load_preset
 from fast_style.resources import asset, config_folder

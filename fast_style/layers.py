@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class ReflectionPad(nn.ReflectionPad2d):
     """Reflection padding by one width on all sides, with a quicker backward pass.
 
-    PyTorch's own takes about 2 % of a training step on a CPU, and adds in any order on a GPU.
+    PyTorch's own goes pixel by pixel on a CPU, and adds in any order on a GPU.
     """
 
     def __init__(self, width: int) -> None:

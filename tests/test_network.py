@@ -9,11 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_style.layers import DoublingConv, ReflectionPad, ThinConv
-from fast_style.network import (
-    DESIGNS,
-    TransformerNetwork,
-    build_network,
-)
+from fast_style.network import DESIGNS, TransformerNetwork, build_network
 
 TINY: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 
