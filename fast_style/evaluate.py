@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import closing, suppress
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from fast_style.arguments import Parser
-from fast_style.commands import Bar, add_common_options, end, say
+from fast_style.commands import add_common_options, end, say
 from fast_style.files import is_file, user_path
 from fast_style.hardware import keep_freed_memory, resolve_device
 from fast_style.image import picture_size, read_crop, read_style
 from fast_style.losses import PerceptualLoss
+from fast_style.measurements import (
+    equivalent_iterations,
+    measure_network,
+    measure_optimizer,
+    scalars,
+)
 from fast_style.network import SMALLEST_SIDE
 from fast_style.optimize import check_memory, start_picture
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.picture import PictureError
-from fast_style.pixels import Evaluation, optimize_pixels
 from fast_style.presets import load_preset, preset_names
 from fast_style.resources import asset
 from fast_style.scores import MARKS, STARTS, plot, summarize, write_json
 from fast_style.style import Style, load
 
 PROGRAM = "evaluate"
-TIMED_RUNS = 3
-
-
-class _ReachedError(Exception):
-    """Ends an optimisation that has reached every network."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -155,61 +149,6 @@ def yardstick(styles: dict[str, Style], options: argparse.Namespace) -> dict[str
     return found
 
 
-def equivalent_iterations(best_so_far: Sequence[float], total: float) -> int | None:
-    """Return after how many evaluations the optimiser is as good as ``total``; none if never."""
-    return next((n for n, value in enumerate(best_so_far, 1) if value <= total), None)
-
-
-def measure_network(style: Style, loss: PerceptualLoss, content: Tensor) -> dict[str, Any]:
-    """Return a network's loss terms on a photograph ``(1, 3, H, W)``, and its seconds."""
-    stylized = style.paint(content)
-    seconds = []
-    for _ in range(TIMED_RUNS):
-        started_s = time.perf_counter()
-        stylized = style.paint(content)
-        _wait(stylized)
-        seconds.append(time.perf_counter() - started_s)
-    return {"scalars": _scalars(loss, stylized, content), "seconds": min(seconds)}
-
-
-def measure_optimizer(
-    loss: PerceptualLoss,
-    content: Tensor,
-    start: Tensor,
-    evaluations: int,
-    stop_at: float,
-    title: str,
-) -> dict[str, Any]:
-    """Return the optimiser's progress: the best loss after each evaluation, terms at ``MARKS``.
-
-    Args:
-        loss: Whose total is minimised.
-        content: The photograph, ``(1, 3, H, W)`` in [0, 1].
-        start: Of the same shape.
-        evaluations: At most.
-        stop_at: A total that is good enough.
-        title: Of the progress bar.
-    """
-    targets = loss.content_targets(content)
-    totals: list[float] = []
-    at: dict[int, dict[str, float]] = {}
-    elapsed_s: list[float] = []
-    bar = Bar(title, evaluations, lines=1)
-
-    def report(evaluation: Evaluation) -> None:
-        totals.append(evaluation.best_scalars["loss"])
-        elapsed_s.append(evaluation.elapsed_s)
-        if evaluation.number in MARKS:
-            at[evaluation.number] = evaluation.best_scalars
-        bar.show(evaluation.number, evaluation.best_scalars)
-        if totals[-1] <= stop_at:
-            raise _ReachedError
-
-    with closing(bar), suppress(_ReachedError):
-        optimize_pixels(partial(loss.compare, targets=targets), start, evaluations, report=report)
-    return {"best_loss": totals, "at": at, "elapsed_s": elapsed_s}
-
-
 def _run(options: argparse.Namespace) -> int:
     output: Path = options.output
     if output.suffix != ".json":
@@ -301,21 +240,10 @@ def _measure(
     return {
         "size": size,
         "photograph": file.name,
-        "unstylised": _scalars(loss, content, content),
+        "unstylised": scalars(loss, content, content),
         "networks": networks,
         "optimizer": runs,
     }
-
-
-@torch.no_grad()
-def _scalars(loss: PerceptualLoss, picture: Tensor, content: Tensor) -> dict[str, float]:
-    return {name: float(value) for name, value in loss(picture, content).scalars().items()}
-
-
-def _wait(result: Tensor) -> None:
-    """Wait until a GPU has computed a result."""
-    if result.device.type == "cuda":
-        torch.cuda.synchronize(result.device)
 
 
 if __name__ == "__main__":

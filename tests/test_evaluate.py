@@ -12,9 +12,9 @@ import torch
 
 from fast_style import evaluate
 from fast_style.checkpoint import save_style_model
-from fast_style.evaluate import equivalent_iterations
 from fast_style.image import read_crop, read_picture, read_style
 from fast_style.losses import PerceptualLoss
+from fast_style.measurements import equivalent_iterations
 from fast_style.network import TransformerNetwork
 from fast_style.photographs import centre_box
 from fast_style.resources import asset
