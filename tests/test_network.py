@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,15 @@ def test_padding_is_reflection_forward_and_backward(width: int, dtype: torch.dty
         torch.autograd.grad((ours * weights).sum(), x),
         torch.autograd.grad((plain * weights).sum(), x),
     )
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_padding_can_be_traced_and_saved_while_it_is_trained(tmp_path: Path) -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 4, 1), ReflectionPad(2))
+    x = torch.rand(1, 3, 9, 11)
+    torch.jit.save(torch.jit.trace(layers, x), tmp_path / "traced.pt")
+    torch.testing.assert_close(torch.jit.load(tmp_path / "traced.pt")(x), layers(x))
 
 
 def test_slim_has_a_tenth_of_johnsons_operations() -> None:
