@@ -26,13 +26,15 @@ PRODUCT_ROWS = 4096
 
 
 class LossTerms(NamedTuple):
-    """The loss of a batch and its parts, scalar tensors of float32 or better, and the weights.
+    """The loss of a batch and its parts, tensors of float32 or better, and the weights.
 
-    ``total`` is the weighted sum of the content and style errors by layer, which are unweighted,
-    the total variation and the grid energy.
+    ``totals``, ``(N,)``, has for each photograph the weighted sum of its content and style errors
+    by layer, total variation and grid energy; ``total`` is their mean. The parts are scalars,
+    unweighted means over the batch.
     """
 
     total: Tensor
+    totals: Tensor
     content: dict[str, Tensor]
     style: dict[str, Tensor]
     total_variation: Tensor
@@ -134,9 +136,14 @@ def total_variation(image: Tensor) -> Tensor:
     """
     if image.ndim != 4 or min(image.shape[-2:]) < 2:
         raise ValueError(f"expected (N, 3, H, W), H and W at least 2, found {tuple(image.shape)}")
+    return _variations(image).mean()
+
+
+def _variations(image: Tensor) -> Tensor:
+    """Return the total variation of each picture, ``(N,)``."""
     x = image.to(torch.promote_types(image.dtype, torch.float32)) * 255
-    vertical = (x[..., 1:, :] - x[..., :-1, :]).square().mean()
-    horizontal = (x[..., 1:] - x[..., :-1]).square().mean()
+    vertical = (x[..., 1:, :] - x[..., :-1, :]).square().mean((1, 2, 3))
+    horizontal = (x[..., 1:] - x[..., :-1]).square().mean((1, 2, 3))
     return vertical + horizontal
 
 
@@ -164,6 +171,11 @@ def grid_energy(image: Tensor) -> Tensor:
     """
     if image.ndim != 4 or min(image.shape[-2:]) < GRID_CELL + 3:
         raise ValueError(f"expected (N, 3, H, W), H and W at least 7, found {tuple(image.shape)}")
+    return _grid_energies(image).mean()
+
+
+def _grid_energies(image: Tensor) -> Tensor:
+    """Return the grid energy of each picture, ``(N,)``."""
     x = image.to(torch.promote_types(image.dtype, torch.float32)) * 255
     x = x[..., 3:, 3:] - F.avg_pool2d(x, GRID_CELL, stride=1)
     n, c, h, w = x.shape
@@ -173,7 +185,7 @@ def grid_energy(image: Tensor) -> Tensor:
     x = x[..., : rows * side, : columns * side]
     x = x.reshape(n, c, rows, cells, GRID_CELL, columns, cells, GRID_CELL)
     means = x.mean((3, 6))  # (N, C, rows, 4, columns, 4)
-    return means.var((3, 5), correction=0).mean()
+    return means.var((3, 5), correction=0).mean((1, 2, 3))
 
 
 class PerceptualLoss(nn.Module):
@@ -331,47 +343,48 @@ class PerceptualLoss(nn.Module):
                 layer: self._error(gram_matrix(features[layer]), self.style_gram(layer))
                 for layer in self.style_weights
             }
-            variation = total_variation(stylized)
-            total = self.total_variation_weight * variation
+            variation = _variations(stylized)
+            totals = self.total_variation_weight * variation
             grid = self._grid(stylized)
-            total = total + self.grid_weight * grid
+            totals = totals + self.grid_weight * grid
             for layer, error in content_errors.items():
-                total = total + self.content_weights[layer] * error
+                totals = totals + self.content_weights[layer] * error
             for layer, error in style_errors.items():
-                total = total + self.style_weights[layer] * error
+                totals = totals + self.style_weights[layer] * error
         return LossTerms(
-            total,
-            content_errors,
-            style_errors,
-            variation,
+            totals.mean(),
+            totals,
+            {layer: error.mean() for layer, error in content_errors.items()},
+            {layer: error.mean() for layer, error in style_errors.items()},
+            variation.mean(),
             self.content_weights,
             self.style_weights,
             self.total_variation_weight,
-            grid,
+            grid.mean(),
             self.grid_weight,
         )
 
     def _grid(self, stylized: Tensor) -> Tensor:
-        """Return the grid energy, without a gradient where it does not count."""
+        """Return the grid energies, ``(N,)``, without a gradient where they do not count."""
         if min(stylized.shape[-2:]) < GRID_CELL + 3:  # too small to have one
-            return stylized.new_zeros(())
+            return stylized.new_zeros(len(stylized))
         with nullcontext() if self.grid_weight else torch.no_grad():
-            return grid_energy(stylized)
+            return _grid_energies(stylized)
 
     def style_gram(self, layer: str) -> Tensor:
         """Return the painting's Gram matrix at ``layer``, ``(1, C, C)``."""
         return self.get_buffer(f"style_gram_{layer}")
 
     def _error(self, found: Tensor, target: Tensor) -> Tensor:
-        """Return the squared error per photograph, by the chosen normalisation, batch mean."""
+        """Return the squared error of each photograph, ``(N,)``, by the chosen normalisation."""
         exact = torch.promote_types(found.dtype, torch.float32)
         found, target = found.flatten(1).to(exact), target.flatten(1).to(exact)
         if self.normalization == "mean":
-            return (found - target).square().mean()
+            return (found - target).square().mean(1)
         energy = target.square().sum(1)
         # A photograph may leave a deep layer dark; then any activation is an error of its own size.
         smallest = torch.finfo(torch.float32).tiny
-        return ((found - target).square().sum(1) / energy.clamp_min(smallest)).mean()
+        return (found - target).square().sum(1) / energy.clamp_min(smallest)
 
 
 def _weight(name: str, value: float) -> float:

@@ -22,6 +22,12 @@ OPTIMIZERS: dict[str, Callable[[nn.Module, float], Optimizer]] = {
     "muon": Muon,
     "adam": lambda network, learning_rate: Adam(network.parameters(), lr=learning_rate),
 }
+SMALLEST_TOTAL = 1e-12  # keeps the logarithm of a perfect picture's loss finite
+# By optimizer.objective: what is minimised, from the loss of each photograph, (N,).
+OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda totals: totals.mean(),
+    "mean_log": lambda totals: totals.clamp_min(SMALLEST_TOTAL).log().mean(),
+}
 START_SHARE = 1 / 25  # of the learning rate, at which the first step is taken
 
 
@@ -54,14 +60,17 @@ class StyleModule(pl.LightningModule):
         network: ``(N, 3, H, W)`` in [0, 1] to the same shape.
         loss: Of the stylised picture and the photograph; holds the style.
         method: The optimiser, one of ``OPTIMIZERS``.
+        objective: What it minimises, one of ``OBJECTIVES``. By ``mean`` the gradient is mostly
+            that of the photographs with the largest losses; by ``mean_log`` each photograph's is
+            divided by its loss, so that all have their say.
         learning_rate: The highest, of the weights that Adam trains; see ``one_cycle``.
         warmup: Share of the steps in which the learning rate rises to it.
         description: Plain data that describes the model; written into every checkpoint and,
             flattened, into TensorBoard's hyperparameters.
 
     Raises:
-        ValueError: An unknown method, a learning rate that is not positive, or a warm-up outside
-            [0, 1).
+        ValueError: An unknown method or objective, a learning rate that is not positive, or a
+            warm-up outside [0, 1).
     """
 
     def __init__(
@@ -69,6 +78,7 @@ class StyleModule(pl.LightningModule):
         network: nn.Module,
         loss: PerceptualLoss,
         method: str,
+        objective: str,
         learning_rate: float,
         warmup: float,
         description: dict[str, Any],
@@ -76,6 +86,10 @@ class StyleModule(pl.LightningModule):
         super().__init__()
         if method not in OPTIMIZERS:
             raise ValueError(f"optimizer.method is {' or '.join(OPTIMIZERS)}, found {method!r}")
+        if objective not in OBJECTIVES:
+            raise ValueError(
+                f"optimizer.objective is {' or '.join(OBJECTIVES)}, found {objective!r}"
+            )
         if not learning_rate > 0:
             raise ValueError(f"optimizer.learning_rate must be positive, found {learning_rate}")
         if not 0 <= warmup < 1:
@@ -83,6 +97,7 @@ class StyleModule(pl.LightningModule):
         self.network = network
         self.loss = loss
         self.method = method
+        self.objective = objective
         self.learning_rate = learning_rate
         self.warmup = warmup
         self.description = description
@@ -94,7 +109,7 @@ class StyleModule(pl.LightningModule):
         return stylized
 
     def training_step(self, content: Tensor, batch_idx: int) -> Tensor:
-        """Return the loss of a batch of photographs, ``(N, 3, H, W)`` in [0, 1]."""
+        """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1]."""
         stylized = self(content)
         terms: LossTerms = self.loss(stylized, content)
         scalars = {f"train/{name}": value for name, value in terms.scalars().items()}
@@ -102,7 +117,7 @@ class StyleModule(pl.LightningModule):
         self.log_dict(self._mean_over_devices(scalars))
         self.log_dict({"train/output_min": low, "train/output_max": high})  # of this device
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
-        return terms.total
+        return OBJECTIVES[self.objective](terms.totals)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Log the length of the gradient over all weights."""

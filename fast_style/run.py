@@ -111,6 +111,8 @@ def checkpoint_to_resume(
             f"give init_from={path}"
         )
     found = load_style_model(path).description
+    # Versions without optimizer.objective minimised the mean.
+    found["optimizer"] = {"objective": "mean"} | found.get("optimizer", {})
     for section in RESUMED_SECTIONS:
         before, now = found.get(section), description[section]
         if before != now:

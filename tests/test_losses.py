@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from fast_style.losses import PerceptualLoss, gram_matrix, grid_energy, total_variation
+from fast_style.losses import (
+    NORMALIZATIONS,
+    PerceptualLoss,
+    gram_matrix,
+    grid_energy,
+    total_variation,
+)
 
 LAYERS = ["relu1_2", "relu2_2"]
 
@@ -181,7 +187,7 @@ def test_relative_errors_of_an_empty_answer_are_one() -> None:
     """A network that leaves every feature dark is as wrong as a whole target."""
     perceptual = loss()
     target = image(2, 8, 4, 4)
-    assert perceptual._error(torch.zeros_like(target), target) == 1
+    assert perceptual._error(torch.zeros_like(target), target).tolist() == [1, 1]
 
 
 def test_relative_error_of_a_dark_target_is_finite() -> None:
@@ -203,6 +209,18 @@ def test_scalars_add_up() -> None:
     )
     torch.testing.assert_close(scalars["style_loss"], 5 * scalars["style_error"])
     assert not any(value.requires_grad for value in scalars.values())
+
+
+def test_each_photograph_has_its_own_total() -> None:
+    for normalization in NORMALIZATIONS:
+        perceptual = loss(
+            total_variation_weight=1e-3, grid_weight=1e-2, normalization=normalization
+        )
+        stylized, content = image(3, 3, 32, 40, seed=3), image(3, 3, 32, 40, seed=4)
+        terms = perceptual(stylized, content)
+        alone = [perceptual(stylized[i : i + 1], content[i : i + 1]).total for i in range(3)]
+        torch.testing.assert_close(terms.totals, torch.stack(alone))
+        torch.testing.assert_close(terms.total, terms.totals.mean())
 
 
 def test_gradients_reach_the_picture_and_nothing_else() -> None:

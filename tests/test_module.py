@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from fast_style.module import START_SHARE, one_cycle
+from fast_style.module import OBJECTIVES, START_SHARE, one_cycle
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
@@ -22,3 +23,18 @@ def test_without_a_warm_up_it_only_falls() -> None:
 
 def test_past_the_end_it_stays_at_zero() -> None:
     assert one_cycle(1.5, 0.1) == pytest.approx(0)
+
+
+def test_by_the_logarithm_each_photograph_counts_alike() -> None:
+    totals = torch.tensor([2.0, 16.0], requires_grad=True)
+    OBJECTIVES["mean"](totals).backward()  # type: ignore[no-untyped-call]
+    assert totals.grad is not None
+    assert totals.grad.tolist() == [0.5, 0.5]  # of the losses: the larger has the larger gradient
+    totals.grad = None
+    OBJECTIVES["mean_log"](totals).backward()  # type: ignore[no-untyped-call]
+    assert (totals.grad * totals).tolist() == [0.5, 0.5]
+
+
+def test_a_perfect_picture_has_a_finite_objective() -> None:
+    for objective in OBJECTIVES.values():
+        assert torch.isfinite(objective(torch.zeros(2)))

@@ -20,7 +20,7 @@ def distance_to(target: Tensor, picture: Tensor) -> LossTerms:
     """A loss whose minimum is known, in the shape of ours."""
     total = (picture - target).square().sum()
     zero = torch.zeros(())
-    return LossTerms(total, {}, {}, zero, {}, {}, 0.0, zero, 0.0)
+    return LossTerms(total, total[None], {}, {}, zero, {}, {}, 0.0, zero, 0.0)
 
 
 def perceptual(dtype: torch.dtype) -> PerceptualLoss:

@@ -21,7 +21,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fast_style import stylize, train
-from fast_style.checkpoint import load_style_model
+from fast_style.checkpoint import CKPT_KEY, load_style_model
 from fast_style.module import StyleModule
 
 TINY = [
@@ -424,6 +424,7 @@ def test_the_classical_losses_train_too(
         ("trainer.devices=-3", "devices"),
         ("network.name=[1]", "network.name must be johnson or slim"),
         ("optimizer.method=sgd", "optimizer.method is muon or adam, found 'sgd'"),
+        ("optimizer.objective=max", "optimizer.objective is mean or mean_log, found 'max'"),
         ("optimizer.learning_rate=0", "optimizer.learning_rate must be positive, found 0"),
         ("optimizer.warmup=1.5", r"optimizer.warmup must be in \[0, 1\), found 1.5"),
         ("loss.style_weight=-2", "loss.style_weight must be a number of 0 or more, found -2"),
@@ -538,6 +539,19 @@ def test_a_finished_run_can_be_made_longer(
     options = ["ckpt_path=last", "trainer.max_steps=8", "data.num_workers=1"]
     assert run(monkeypatch, folder, photographs, *options) == 0
     assert load_style_model(folder / "starry.safetensors").description["steps"] == 8
+
+
+def test_a_run_from_before_there_were_objectives_goes_on(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "before"
+    shutil.copytree(finished, folder)
+    last = folder / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    del checkpoint[CKPT_KEY]["optimizer"]["objective"]
+    torch.save(checkpoint, last)
+    options = ["ckpt_path=last", "trainer.max_steps=8", "data.num_workers=1"]
+    assert run(monkeypatch, folder, photographs, *options) == 0
 
 
 def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(
