@@ -1,18 +1,25 @@
-"""What a person may want changed about a stylised picture: size, strokes, strength, colours."""
+"""What a person may want changed about a stylised picture: size, strokes, grain, colours, ..."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from fast_style.alpha import fill_transparent
+from fast_style.checks import check_range
 from fast_style.color import keep_color, match_color
 from fast_style.picture import Picture, as_bytes, as_float, long_side_size, resize
 
 PRESERVE_COLOR = ("luminance", "match")
 SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
+# Levels of 255. A network makes its strokes out of what it sees: of a plain area it makes a plain
+# one, and that of a night sky ends where its noise begins. 2 levels are enough everywhere.
+GRAIN = 2.0
+LARGEST_GRAIN = 64.0
+GRAIN_ROWS = 256  # that get theirs at a time: a large picture is not held as floats
 
 
 class Controls(NamedTuple):
@@ -20,13 +27,16 @@ class Controls(NamedTuple):
 
     ``size``: longer side of the result, px. ``stroke``: strokes so many times as large, 0.1 to 10:
     the picture is painted at another size and brought back. ``strength``: from 0, the photograph,
-    to 1. ``preserve_color``: ``luminance`` paints the brightness only, ``match`` gives the result
-    the photograph's mean and covariance of colours (Gatys et al. 2016, arXiv:1606.05897).
+    to 1. ``grain``: deviation, in levels of 255, of noise that the network is shown on top of the
+    photograph, the same for all pictures of a size. ``preserve_color``: ``luminance`` paints the
+    brightness only, ``match`` gives the result the photograph's mean and covariance of colours
+    (Gatys et al. 2016, arXiv:1606.05897).
     """
 
     size: int | None = None
     stroke: float = 1.0
     strength: float = 1.0
+    grain: float = 0.0
     preserve_color: str | None = None
 
     def check(self) -> None:
@@ -43,6 +53,8 @@ class Controls(NamedTuple):
             )
         if not 0 <= self.strength <= 1:
             raise ValueError(f"strength must be 0 to 1, found {self.strength}")
+        if not 0 <= self.grain <= LARGEST_GRAIN:
+            raise ValueError(f"grain must be 0 to {LARGEST_GRAIN:g}, found {self.grain}")
         if self.preserve_color not in (None, *PRESERVE_COLOR):
             raise ValueError(
                 f"preserve_color is {' or '.join(PRESERVE_COLOR)}, found {self.preserve_color!r}"
@@ -73,7 +85,7 @@ def apply(
     work = picture
     if controls.stroke != 1:
         work = _resized(picture, round(height / controls.stroke), round(width / controls.stroke))
-    painted = paint(work).levels
+    painted = paint(_grained(work, controls.grain)).levels
     if controls.preserve_color == "match":
         painted = _like(picture, match_color(as_float(painted), work.rgb))
     if painted.shape != picture.levels.shape:
@@ -98,6 +110,25 @@ def blend(parts: list[tuple[Picture, float]]) -> Picture:
     assert isinstance(mixed, Tensor)
     first = parts[0][0]
     return Picture(_like(first, mixed), first.alpha)
+
+
+def _grained(picture: Picture, deviation: float) -> Picture:
+    """Return a picture with grey noise on it, of a deviation in levels of 255.
+
+    Raises:
+        ValueError: Values outside [0, 1].
+    """
+    if not deviation or not picture.levels.numel():
+        return picture
+    generator = torch.Generator().manual_seed(0)
+    if picture.levels.is_floating_point():
+        check_range(picture.levels)  # before the sum is clamped
+    levels = picture.levels.detach().clone()
+    for rows in levels.split(GRAIN_ROWS, dim=-2):  # type: ignore[no-untyped-call]
+        noise = torch.randn(rows[:, :1].shape, generator=generator).to(levels.device)
+        grained = (as_float(rows) + noise * (deviation / 255)).clamp(0, 1)
+        rows.copy_(_like(picture, grained))
+    return picture._replace(levels=levels)
 
 
 def _resized(picture: Picture, height: int, width: int) -> Picture:

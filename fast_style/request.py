@@ -58,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
         "--strength", type=float, default=1.0, metavar="S", help="0, the photograph, to 1 (1)"
     )
     look.add_argument(
+        "--grain",
+        type=float,
+        metavar="LEVELS",
+        help="noise on the photograph, of 255 levels, so that plain areas are painted too; 0, none "
+        "(2)",
+    )
+    look.add_argument(
         COLOR_OPTION,
         nargs="?",
         const="luminance",

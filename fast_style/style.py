@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fast_style.backends import Runner, build_runner, resolve_backend
 from fast_style.checkpoint import StyleModel, load_style_model
 from fast_style.checks import check_image, check_range, check_size
-from fast_style.controls import Controls, apply
+from fast_style.controls import GRAIN, Controls, apply
 from fast_style.hardware import free_memory, has_bfloat16, resolve_device
 from fast_style.image import from_pil
 from fast_style.network import SMALLEST_SIDE
@@ -87,6 +87,7 @@ class Style:
         size: int | None = None,
         stroke: float = 1.0,
         strength: float = 1.0,
+        grain: float = GRAIN,
         preserve_color: str | None = None,
         tile: str | int = "auto",
     ) -> AnyImage:
@@ -99,6 +100,8 @@ class Style:
             size: Longer side of the result, px.
             stroke: Strokes so many times as large, 0.1 to 10.
             strength: From 0, the photograph, to 1.
+            grain: Deviation of noise that makes the network paint plain areas too, levels of 255,
+                0 to 64.
             preserve_color: ``luminance`` or ``match``; see ``Controls``.
             tile: As in ``paint``.
 
@@ -106,7 +109,7 @@ class Style:
             ValueError: Another shape or type, values outside [0, 1], a side below 32 px where it
                 is painted, or a control out of its range.
         """
-        controls = Controls(size, stroke, strength, preserve_color)
+        controls = Controls(size, stroke, strength, grain, preserve_color)
 
         def painted(picture: Picture) -> Picture:
             return apply(lambda one: self.paint_picture(one, tile), picture, controls)

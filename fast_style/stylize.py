@@ -113,7 +113,7 @@ def _run(options: argparse.Namespace) -> int:
 def _work(models: list[str], options: argparse.Namespace) -> Work:
     """Load the models and check the controls."""
     from fast_style.batch import Work
-    from fast_style.controls import Controls
+    from fast_style.controls import GRAIN, Controls
     from fast_style.style import Style, load
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
@@ -121,7 +121,9 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
         raise ValueError(f"--tile is auto, off or a number of rows, found {tile}")
     if options.quality is not None and not 1 <= options.quality <= 100:
         raise ValueError(f"--quality must be 1 to 100, found {options.quality}")
-    controls = Controls(options.size, options.stroke, options.strength, options.preserve_color)
+    grain = GRAIN if options.grain is None else options.grain
+    look = (options.size, options.stroke, options.strength, grain, options.preserve_color)
+    controls = Controls(*look)
     controls.check()
     styles: dict[str, Style] = {}
     for model in models:

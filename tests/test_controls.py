@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -52,6 +53,40 @@ def test_strokes_change_the_size_of_painting_not_of_the_result(
     assert painted.levels.shape == (1, 3, 40, 60)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_the_network_is_shown_grain(dtype: torch.dtype) -> None:
+    """As much as is asked for, grey, the same each time, over more rows than are made at a time."""
+    shown: list[Picture] = []
+
+    def paint(picture: Picture) -> Picture:
+        shown.append(picture)
+        return picture
+
+    plain = Picture(torch.full((1, 3, 600, 80), 128 if dtype == torch.uint8 else 0.5), None)
+    plain = plain._replace(levels=plain.levels.to(dtype))
+    before = plain.levels.clone()
+    for _ in range(2):
+        apply(paint, plain, Controls(grain=3))
+    assert torch.equal(plain.levels, before)
+    assert torch.equal(shown[0].levels, shown[1].levels)
+    assert shown[0].levels.dtype == dtype
+    noise = (shown[0].rgb - plain.rgb) * 255
+    assert torch.equal(noise[:, 0], noise[:, 1])
+    assert float(noise.std()) == pytest.approx(3, rel=0.03)
+    assert abs(float(noise.mean())) < 0.1
+    top, below = noise[..., :256, :].flatten(), noise[..., 256:512, :].flatten()
+    assert abs(float(torch.corrcoef(torch.stack((top, below)))[0, 1])) < 0.05
+
+
+def test_grain_stays_within_the_range() -> None:
+    shown: list[Picture] = []
+    ends = torch.cat((torch.zeros(1, 3, 40, 30), torch.ones(1, 3, 40, 30)), dim=-1)
+    apply(lambda one: (shown.append(one), one)[1], Picture(ends, None), Controls(grain=20))
+    assert (shown[0].levels.min(), shown[0].levels.max()) == (0, 1)
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], found 0 to 255"):
+        apply(invert, Picture(ends * 255, None), Controls(grain=2))
+
+
 def test_strength_goes_from_the_photograph_to_the_painting() -> None:
     picture = photograph(torch.float32)
     for strength in (0.0, 0.3, 1.0):
@@ -85,6 +120,8 @@ def test_a_blend_is_the_mean() -> None:
         ({"size": 0}, "size must be at least 1 px, found 0"),
         ({"stroke": 0.01}, "stroke must be 0.1 to 10, found 0.01"),
         ({"stroke": float("nan")}, "stroke must be"),
+        ({"grain": 65}, "grain must be 0 to 64, found 65"),
+        ({"grain": math.nan}, "grain must be 0 to 64, found nan"),
         ({"strength": 1.5}, "strength must be 0 to 1, found 1.5"),
         ({"preserve_color": "hue"}, "preserve_color is luminance or match, found 'hue'"),
     ],

@@ -202,7 +202,7 @@ def test_the_picture_is_what_the_style_gives(
     tmp_path: Path, tiny_model: Path, capsys: Capture
 ) -> None:
     image = photograph(tmp_path / "photo.png")
-    assert run(capsys, tiny_model, image)[0] == 0
+    assert run(capsys, tiny_model, image, "--grain", "0")[0] == 0
     expected = load(tiny_model, "cpu", backend="torch").paint(read_picture(image).rgb)
     with Image.open(tmp_path / "photo_tiny.png") as stylized:
         assert stylized.mode == "RGB"
@@ -599,6 +599,7 @@ def test_a_misspelt_option(capsys: Capture) -> None:
         (["model", "a.png", "--tile", "0"], "--tile is auto, off or a number of rows, found 0"),
         (["model", "a.png", "--quality", "101"], "--quality must be 1 to 100, found 101"),
         (["model", "a.png", "--strength", "2"], "strength must be 0 to 1, found 2"),
+        (["model", "a.png", "--grain", "-1"], "grain must be 0 to 64, found -1"),
         (["model", "a.png", "--stroke", "0"], "stroke must be 0.1 to 10, found 0"),
         (["model", "a.png", "--size", "0"], "size must be at least 1 px, found 0"),
         (["model", "a.png", "--preserve-color=hue"], "preserve_color is luminance or match"),
