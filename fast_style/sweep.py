@@ -96,6 +96,6 @@ def contact_sheet(runs: list[tuple[str, Path]]) -> Tensor:
             log.warning("left out: %s", error)
             continue
         with torch.no_grad():
-            rows.append([style.paint(photograph) for photograph in photographs])
+            rows.append([style(photograph) for photograph in photographs])
         labels.append(label)
     return sheet(rows, row_labels=labels)

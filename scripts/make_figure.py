@@ -27,7 +27,7 @@ def row(photograph: Tensor, styles: list[Style], height: int) -> list[Tensor]:
     """Return the photograph at ``height`` px and its stylised versions, ``(1, 3, height, W)``."""
     width = round(photograph.shape[-1] * height / photograph.shape[-2])
     scaled = resize(photograph, height, width)
-    return [scaled, *[style.paint(scaled) for style in styles]]
+    return [scaled, *[style(scaled) for style in styles]]
 
 
 def main() -> int:

@@ -51,7 +51,7 @@ def gallery(styles: list[str], photographs: list[Path], painted: int, shown: int
     painters = [load(style) for style in styles]
     for file in photographs:
         photograph = read_crop(file, painted, centre_box)[None]
-        pictures = [photograph, *(painter.paint(photograph) for painter in painters)]
+        pictures = [photograph, *(painter(photograph) for painter in painters)]
         rows.append([resize(picture, shown, shown) for picture in pictures])
     return sheet(rows, ["", *styles])
 
@@ -59,7 +59,7 @@ def gallery(styles: list[str], photographs: list[Path], painted: int, shown: int
 def card(style: str, file: Path, painted: int, shown: int) -> Tensor:
     """Return a style's painting, a photograph and the photograph painted, side by side."""
     photograph = read_crop(file, painted, centre_box)[None]
-    pictures = [photograph, load(style).paint(photograph)]
+    pictures = [photograph, load(style)(photograph)]
     return sheet([[painting_of(style, shown), *(resize(each, shown, shown) for each in pictures)]])
 
 
