@@ -61,8 +61,8 @@ def parser() -> argparse.ArgumentParser:
         "--grain",
         type=float,
         metavar="LEVELS",
-        help="noise on the photograph, of 255 levels, so that plain areas are painted too; 0, none "
-        "(2)",
+        help="deviation of noise on the photograph, levels of 255, by which plain areas are "
+        "painted too; 0 for none (2)",
     )
     look.add_argument(
         COLOR_OPTION,

@@ -111,8 +111,9 @@ def checkpoint_to_resume(
             f"give init_from={path}"
         )
     found = load_style_model(path).description
-    # Versions without optimizer.objective minimised the mean.
-    found["optimizer"] = {"objective": "mean"} | found.get("optimizer", {})
+    if isinstance(found.get("optimizer"), dict):
+        # Versions without optimizer.objective minimised the mean.
+        found = found | {"optimizer": {"objective": "mean"} | found["optimizer"]}
     for section in RESUMED_SECTIONS:
         before, now = found.get(section), description[section]
         if before != now:

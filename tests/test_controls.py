@@ -78,6 +78,21 @@ def test_the_network_is_shown_grain(dtype: torch.dtype) -> None:
     assert abs(float(torch.corrcoef(torch.stack((top, below)))[0, 1])) < 0.05
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_grain_is_for_the_network_only(dtype: torch.dtype) -> None:
+    """Where the photograph shows through, in colour or strength, it has none."""
+    alpha = torch.rand(1, 1, 40, 60).clamp_min(0.1)
+    picture = Picture(photograph(dtype).levels, alpha)
+    untouched = apply(invert, picture, Controls(grain=9, strength=0))
+    assert torch.equal(untouched.levels, picture.levels)
+    assert untouched.alpha is not None
+    assert torch.equal(untouched.alpha, alpha)
+    grey = Picture(torch.full_like(picture.levels, 128 if dtype == torch.uint8 else 0.5), None)
+    kept = apply(lambda one: grey, picture, Controls(grain=9, preserve_color="luminance"))
+    pure = apply(lambda one: grey, picture, Controls(preserve_color="luminance"))
+    assert torch.equal(kept.levels, pure.levels)
+
+
 def test_grain_stays_within_the_range() -> None:
     shown: list[Picture] = []
     ends = torch.cat((torch.zeros(1, 3, 40, 30), torch.ones(1, 3, 40, 30)), dim=-1)

@@ -228,6 +228,7 @@ def test_it_is_what_the_network_gives(style: Style, tiny_model: Path) -> None:
     tensor = torch.rand(2, 3, HEIGHT, WIDTH)
     expected = load_style_model(tiny_model).network(tensor).clamp(0, 1)
     torch.testing.assert_close(style(tensor, grain=0), expected)
+    assert 0 < float((style(tensor) - expected).abs().mean()) < 0.1  # what is not asked for
     torch.testing.assert_close(style.paint(tensor), expected)
 
 

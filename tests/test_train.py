@@ -542,7 +542,11 @@ def test_a_finished_run_can_be_made_longer(
 
 
 def test_a_run_from_before_there_were_objectives_goes_on(
-    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "before"
     shutil.copytree(finished, folder)
@@ -551,6 +555,8 @@ def test_a_run_from_before_there_were_objectives_goes_on(
     del checkpoint[CKPT_KEY]["optimizer"]["objective"]
     torch.save(checkpoint, last)
     options = ["ckpt_path=last", "trainer.max_steps=8", "data.num_workers=1"]
+    assert run(monkeypatch, folder, photographs, *options, "optimizer.objective=mean_log") == 2
+    assert "(objective: mean, now mean_log)" in capfd.readouterr().err
     assert run(monkeypatch, folder, photographs, *options) == 0
 
 
