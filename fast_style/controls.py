@@ -16,11 +16,11 @@ from fast_style.picture import Picture, as_bytes, as_float, long_side_size, resi
 PRESERVE_COLOR = ("luminance", "match")
 SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
 # Levels of 255. A network makes its strokes out of what it sees: of a plain area it makes a plain
-# one, and its strokes end where a night sky's own noise does. 2 levels were enough for those, for
-# white pages and for walls; of 8 bits, less than 0.3 is lost in rounding.
+# one, and its strokes end where a night sky's own noise does. 2 levels were enough for night
+# skies, dark stages and white pages; less than 0.3 is lost in the rounding of 8 bits.
 GRAIN = 2.0
 LARGEST_GRAIN = 64.0
-GRAIN_ROWS = 256  # that get theirs at a time: a large picture is not held as floats
+GRAIN_ROWS = 256  # grained at a time, so that a large picture is not held as floats
 
 
 class Controls(NamedTuple):
@@ -29,8 +29,8 @@ class Controls(NamedTuple):
     ``size``: longer side of the result, px. ``stroke``: strokes so many times as large, 0.1 to 10:
     the picture is painted at another size and brought back. ``strength``: from 0, the photograph,
     to 1. ``grain``: deviation, in levels of 255, of noise that the network is shown on top of the
-    photograph, clipped at black and white, the same for all pictures of a size; what people use
-    has ``GRAIN``. ``preserve_color``: ``luminance`` paints the
+    photograph, clipped at black and white, the same for all pictures of a size; ``stylize`` and
+    ``Style`` have ``GRAIN`` unless told otherwise. ``preserve_color``: ``luminance`` paints the
     brightness only, ``match`` gives the result the photograph's mean and covariance of colours
     (Gatys et al. 2016, arXiv:1606.05897).
     """

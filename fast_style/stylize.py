@@ -121,9 +121,13 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
         raise ValueError(f"--tile is auto, off or a number of rows, found {tile}")
     if options.quality is not None and not 1 <= options.quality <= 100:
         raise ValueError(f"--quality must be 1 to 100, found {options.quality}")
-    grain = GRAIN if options.grain is None else options.grain
-    look = (options.size, options.stroke, options.strength, grain, options.preserve_color)
-    controls = Controls(*look)
+    controls = Controls(
+        options.size,
+        options.stroke,
+        options.strength,
+        GRAIN if options.grain is None else options.grain,
+        options.preserve_color,
+    )
     controls.check()
     styles: dict[str, Style] = {}
     for model in models:
