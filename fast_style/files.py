@@ -47,7 +47,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # Windows flushes only what may be written
             os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
