@@ -7,20 +7,24 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import warnings
 from pathlib import Path
 
 import hydra
+import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from fast_style.checkpoint import ModelFileError
+from fast_style.commands import is_out_of_memory
 from fast_style.config import CONFIG_NAME, ConfigError, explain, plain
 from fast_style.files import shell_path
 from fast_style.photographs import DataError
@@ -67,28 +71,51 @@ def _quiet_train(config: DictConfig) -> int:
     except (ValueError, TypeError, OSError, MisconfigurationException) as error:
         # Lightning answers an odd number of devices with a TypeError.
         return _fail(error)
+    trainer = training.trainer
     try:
-        result = fit(training, folder)
-    except (OSError, DataError, NonFiniteLossError, ModelFileError) as error:
-        return _fail(error)
-    except SystemExit as error:  # how Lightning answers a second Ctrl-C
-        if not training.last_checkpoint.interrupted:
-            raise
-        raise KeyboardInterrupt from error
-    finally:
-        if torch.distributed.is_initialized():  # Lightning leaves it to the end of the process
-            torch.distributed.destroy_process_group()
-    if result is None:
-        overrides = shlex.join(HydraConfig.get().overrides.task)
+        if fit(training, folder) is not None:
+            return 0
         log.warning(
             "stopped after step %d; go on with: python -m fast_style.train %s hydra.run.dir=%s "
             "ckpt_path=last",
-            training.trainer.global_step,
-            overrides,
+            trainer.global_step,
+            shlex.join(HydraConfig.get().overrides.task),
             shell_path(folder),
         )
         return INTERRUPTED
-    return 0
+    except Exception as error:
+        _leave_started(trainer, kill=True)  # they may be waiting for this process
+        if isinstance(error, OSError | DataError | NonFiniteLossError | ModelFileError):
+            return _fail(error)
+        if is_out_of_memory(error):
+            data = config["data"]
+            return _fail(
+                MemoryError(
+                    f"out of memory: try a smaller data.batch_size (now {data['batch_size']}) or "
+                    f"data.image_size (now {data['image_size']})"
+                )
+            )
+        raise
+    except SystemExit as error:  # how Lightning answers a second Ctrl-C
+        if not training.last_checkpoint.signalled:
+            raise
+        raise KeyboardInterrupt from error
+    finally:
+        _leave_started(trainer)
+        if torch.distributed.is_initialized():  # Lightning leaves it to the end of the process
+            torch.distributed.destroy_process_group()
+
+
+def _leave_started(trainer: pl.Trainer, kill: bool = False) -> None:
+    """Let go of the processes that Lightning has started, dead or alive.
+
+    As long as it watches them, it kills this process once one of them has ended with an error.
+    """
+    launcher = trainer.strategy.launcher
+    if isinstance(launcher, _SubprocessScriptLauncher):
+        if kill:
+            launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
+        launcher.procs.clear()
 
 
 def process_rank() -> int:
@@ -136,7 +163,10 @@ def main() -> int:
         if begun:
             raise
         return _fail(ConfigError(f"{error} in: {' '.join(sys.argv[1:])}"))  # Hydra's own, bare
-    return max([*codes, *(2 for _ in ContactSheet.unfinished)], default=0)
+    code = max([*codes, *(2 for _ in ContactSheet.unfinished)], default=0)
+    # All have stopped together. The first process says so: what starts them, as torchrun, takes
+    # any other's exit code for a crash and ends the first before it has.
+    return 0 if code == INTERRUPTED and process_rank() > 0 else code
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ class LastCheckpoint(Callback):
             raise ValueError(f"checkpoint.every_n_steps must be at least 1, found {every_n_steps}")
         self.path = path
         self.every_n_steps = every_n_steps
-        self.interrupted = False
+        self.interrupted = False  # the same in all processes
+        self.signalled = False  # in this one
         self._bad_since = torch.empty(0)  # the first step of a non-finite loss, 0 for none
         self._saved_step = 0
         self._handlers: dict[signal.Signals, Any] = {}
@@ -97,11 +98,10 @@ class LastCheckpoint(Callback):
         self._bad_since = torch.where(is_bad, step, self._bad_since)
         due = step % self.every_n_steps == 0 or step == trainer.max_steps
         # To read a value from a GPU, or to ask other processes, holds up the step.
-        waits = trainer.world_size > 1 or self._bad_since.is_cuda
+        waits = trainer.world_size > 1 or self._bad_since.device.type != "cpu"
         if waits and not due and step % CHECK_EVERY_N_STEPS:
             return
-        # All processes stop together, though the signal may have reached one of them only.
-        self.interrupted = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
+        self._agree(trainer)
         self._check(trainer, pl_module, weights=due or self.interrupted)
         if due or self.interrupted:
             trainer.save_checkpoint(self.path)
@@ -111,14 +111,19 @@ class LastCheckpoint(Callback):
             trainer.limit_val_batches = 0  # a machine that is taken away does not wait for it
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the signals back."""
+        """Give the signals back; one may have come during the last validation."""
         self._restore()
+        self._agree(trainer)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """Give the signals back."""
         self._restore()
+
+    def _agree(self, trainer: pl.Trainer) -> None:
+        """Stop all processes together, though the signal may have reached one of them only."""
+        self.interrupted = trainer.strategy.reduce_boolean_decision(self.signalled, all=False)
 
     def _check(self, trainer: pl.Trainer, pl_module: pl.LightningModule, weights: bool) -> None:
         since = int(self._bad_since)
@@ -133,7 +138,7 @@ class LastCheckpoint(Callback):
             )
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self.interrupted = True
+        self.signalled = True
         self._restore()  # a second Ctrl-C stops at once
 
     def _restore(self) -> None:

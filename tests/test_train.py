@@ -363,6 +363,77 @@ def test_sigterm_to_the_whole_group_stops_cleanly(photographs: Path, tmp_path: P
     assert f"stopped after step {step}; go on with: python -m fast_style.train" in output
 
 
+def start_two(folder: Path, photographs: Path, *extra: str) -> subprocess.Popen[str]:
+    two = ["data.batch_size=2", "trainer.devices=2", "trainer.strategy=ddp"]
+    command = [sys.executable, "-m", "fast_style.train", *TINY, f"data.root={photographs}", *two]
+    return subprocess.Popen(
+        [*command, f"hydra.run.dir={folder}", *extra],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def is_running(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_process_that_fails_alone_takes_the_others_with_it(
+    photographs: Path, tmp_path: Path
+) -> None:
+    """Only the first writes checkpoints, and where the folder should be there is a file."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "checkpoints").write_text("mine")
+    process = start_two(folder, photographs, "checkpoint.every_n_steps=2")
+    _, errors = process.communicate(timeout=120)  # ends when all have closed it
+    assert process.returncode == 2
+    assert "fast_style.train: [Errno 17] File exists" in errors
+    assert "Traceback" not in errors
+    deadline = time.monotonic() + 30
+    while is_running(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(process.pid)
+    assert (folder / "checkpoints").read_text() == "mine"
+
+
+def test_two_processes_stop_together(photographs: Path, tmp_path: Path) -> None:
+    """Ctrl-C reaches all that a terminal has started; the first says how to go on."""
+    folder = tmp_path / "run"
+    process = start_two(folder, photographs, "trainer.max_steps=2000", "checkpoint.every_n_steps=2")
+    last = folder / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    step = torch.load(last, weights_only=True)["global_step"]
+    assert f"stopped after step {step}; go on with: python -m fast_style.train" in output
+
+
+def test_out_of_memory_says_what_needs_less(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fail(self: StyleModule, content: torch.Tensor, batch_idx: int) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(StyleModule, "training_step", fail)
+    assert run(monkeypatch, tmp_path, photographs, "data.batch_size=4") == 2
+    errors = capfd.readouterr().err
+    assert "fast_style.train: out of memory: try a smaller data.batch_size (now 4)" in errors
+    assert "data.image_size (now 32)" in errors
+
+
 def test_damaged_photographs_are_skipped_and_named(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

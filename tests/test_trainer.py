@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from fast_style import hardware
 from fast_style.hardware import resolve_memory_format, resolve_precision, vgg_dtype
-from fast_style.trainer import AtomicCheckpointIO
+from fast_style.trainer import AtomicCheckpointIO, LastCheckpoint
 
 
 @pytest.mark.parametrize(
@@ -107,3 +110,36 @@ def test_a_checkpoint_is_whole_or_not_there(
         AtomicCheckpointIO().save_checkpoint({"step": 2}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
     assert list(path.parent.iterdir()) == [path]
+
+
+def trained_step(last: LastCheckpoint, trainer: SimpleNamespace) -> None:
+    trainer.global_step += 10
+    outputs = {"loss": torch.ones(())}
+    module = torch.nn.Conv2d(1, 1, 1)
+    last.on_train_batch_end(trainer, module, outputs, None, 0)  # type: ignore[arg-type]
+
+
+def test_a_signal_that_comes_while_the_processes_agree_is_heard_at_the_next_step(
+    tmp_path: Path,
+) -> None:
+    saved: list[int] = []
+
+    def reduce(decision: bool, **options: bool) -> bool:
+        if trainer.global_step == 10 and not last.signalled:
+            signal.raise_signal(signal.SIGTERM)
+        return decision
+
+    strategy: Any = SimpleNamespace(reduce_boolean_decision=reduce)
+    trainer = SimpleNamespace(
+        global_step=0, max_steps=100, world_size=2, strategy=strategy, should_stop=False
+    )
+    trainer.save_checkpoint = lambda path: saved.append(trainer.global_step)
+    last = LastCheckpoint(tmp_path / "last.ckpt", 100)
+    last.on_train_start(trainer, SimpleNamespace(device=torch.device("cpu")))  # type: ignore[arg-type]
+    trained_step(last, trainer)
+    assert not last.interrupted
+    assert not trainer.should_stop
+    trained_step(last, trainer)
+    assert last.interrupted
+    assert trainer.should_stop
+    assert saved == [20]
