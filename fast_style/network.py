@@ -181,12 +181,16 @@ class TransformerNetwork(nn.Module):
 
 def normalized(image: Tensor) -> Tensor:
     """Return an image ``(N, 3, H, W)`` in [0, 1] as the networks' convolutions take it."""
-    return (image - image.new_tensor(MEAN).view(1, 3, 1, 1)) / SPREAD
+    # By numbers: a tensor of them would be sent to a GPU at each call, and bind an exported model
+    # to the device it was made on.
+    planes = zip(image.unbind(1), MEAN, strict=True)
+    return torch.stack([(plane - mean) / SPREAD for plane, mean in planes], dim=1)
 
 
 def denormalized(output: Tensor) -> Tensor:
     """Return the last convolution's output as an image: the reverse of ``normalized``."""
-    return output * SPREAD + output.new_tensor(MEAN).view(1, 3, 1, 1)
+    planes = zip(output.unbind(1), MEAN, strict=True)
+    return torch.stack([plane * SPREAD + mean for plane, mean in planes], dim=1)
 
 
 def build_network(description: Any) -> TransformerNetwork:

@@ -66,6 +66,14 @@ def test_results_are_those_of_pytorch_at_any_size(
         assert np.abs(found - expected).mean() < 0.5 / 255
 
 
+def test_a_traced_model_is_bound_to_no_device(tiny_model: Path, tmp_path: Path) -> None:
+    output = tmp_path / "model.pt"
+    assert export.main([str(tiny_model), str(output)]) == 0
+    graph = str(torch.jit.load(output).inlined_graph)
+    assert "aten::_convolution" in graph
+    assert "Device =" not in graph
+
+
 def test_half_the_size(tiny_model: Path, tmp_path: Path) -> None:
     output = tmp_path / "half.onnx"
     assert export.main([str(tiny_model), str(output), "--half"]) == 0
