@@ -157,7 +157,8 @@ class PhotographData(pl.LightningDataModule):
         workers = self.num_workers
         if isinstance(workers, str):
             # One process decodes far faster than a CPU trains; a GPU can eat what eight give.
-            workers = min(8, available_cpus()) if on_gpu else 1
+            here = max(1, available_cpus() // self.trainer.num_devices)
+            workers = min(8, here) if on_gpu else 1
         return DataLoader(
             self.train_set,
             batch_sampler=sampler,

@@ -82,6 +82,7 @@ def loader(data: PhotographData, **changes: Any) -> DataLoader[Tensor]:
         "max_steps": 6,
         "global_rank": 0,
         "world_size": 1,
+        "num_devices": 1,
         "strategy": SimpleNamespace(root_device=torch.device(device)),
     }
     data.trainer = SimpleNamespace(**(trainer | changes))  # type: ignore[assignment]
@@ -334,12 +335,20 @@ def test_two_processes_share_the_batches_of_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "processors", "expected"),
-    [("cpu", 16, 1), ("cuda", 16, 8), ("cuda", 3, 3), ("cuda", None, 1)],
+    ("device", "processors", "devices", "expected"),
+    [
+        ("cpu", 16, 1, 1),
+        ("cuda", 16, 1, 8),
+        ("cuda", 3, 1, 3),
+        ("cuda", None, 1, 1),
+        ("cuda", 16, 8, 2),
+        ("cuda", 4, 8, 1),
+    ],
 )
 def test_auto_workers_suit_what_trains(
     device: str,
     processors: int | None,
+    devices: int,
     expected: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -348,7 +357,7 @@ def test_auto_workers_suit_what_trains(
     data = ready(photographs(tmp_path, 6), num_workers="auto")
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: available, raising=False)
-    found = loader(data, device=device)
+    found = loader(data, device=device, num_devices=devices)
     assert found.num_workers == expected
     assert found.pin_memory == (device == "cuda")
 
