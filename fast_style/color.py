@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fast_style.hardware import double
+
 # Luminance of sRGB values, ITU-R BT.601: what JPEG and the field's "luminance only" take.
 LUMINANCE = (0.299, 0.587, 0.114)
 
@@ -53,15 +55,15 @@ def match_color(style: Tensor, content: Tensor) -> Tensor:
     mean_style, root_style = _statistics(style)
     mean_content, root_content = _statistics(content)
     transform = root_content @ torch.linalg.inv(root_style)
-    pixels = style[0].double().flatten(1) - mean_style
+    pixels = double(style[0]).flatten(1) - mean_style
     matched = (transform @ pixels + mean_content).view_as(style)
-    result: Tensor = matched.clamp(0, 1).to(style.dtype)
+    result: Tensor = matched.clamp(0, 1).to(style)
     return result
 
 
 def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean colour ``(3, 1)`` and the symmetric root of the covariance ``(3, 3)``."""
-    pixels = image[0].double().flatten(1)  # (3, HW)
+    pixels = double(image[0]).flatten(1)  # (3, HW)
     mean = pixels.mean(1, keepdim=True)
     centred = pixels - mean
     covariance = centred @ centred.T / pixels.shape[1]

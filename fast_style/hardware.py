@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import torch
+from torch import Tensor
 
 # Where Linux tells a container's limit and use: cgroup 2, then cgroup 1.
 CGROUPS = (
@@ -53,7 +54,8 @@ def resolve_device(name: str) -> torch.device:
 def free_memory(device: torch.device) -> int:
     """Return how many bytes can be allocated on a device now; for a CPU within its container."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + held  # what PyTorch has kept is free too
     if _keeps_freed and (libc := _glibc()) is not None:
         libc.malloc_trim(0)  # what has been kept is free too
     free = int(psutil.virtual_memory().available)
@@ -98,6 +100,11 @@ def keep_freed_memory(keep: bool = True) -> None:
 
 def _glibc() -> ctypes.CDLL | None:
     return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+
+def double(x: Tensor) -> Tensor:
+    """Return ``x`` in float64; on the CPU where its device has none, as MPS."""
+    return (x.cpu() if x.device.type == "mps" else x).double()
 
 
 def has_bfloat16(device: torch.device) -> bool:

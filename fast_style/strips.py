@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fast_style.hardware import free_memory
+from fast_style.hardware import double, free_memory
 from fast_style.network import (
     ConvNorm,
     Residual,
@@ -52,7 +52,7 @@ class Statistics:
         # var_mean of a bfloat16 strip.
         ones, zeros = (x.new_full((x.shape[1],), v, dtype=torch.float32) for v in (1.0, 0.0))
         _, mean, inverse = torch.native_batch_norm(x, ones, zeros, None, None, True, 0.0, TINY)
-        mean, variance = (v.double().view(1, -1, 1, 1) for v in (mean, inverse.double() ** -2))
+        mean, variance = (double(v).view(1, -1, 1, 1) for v in (mean, double(inverse) ** -2))
         total = self.count + count
         away = mean - self.mean
         self.squares = self.squares + variance * count + away**2 * (self.count * count / total)
@@ -62,9 +62,9 @@ class Statistics:
     def normalize(self, x: Tensor, norm: nn.InstanceNorm2d) -> Tensor:
         """Return ``x`` normalised by what was gathered."""
         variance = self.squares / self.count
-        factor = norm.weight.view(1, -1, 1, 1) * (variance + norm.eps).rsqrt()
-        offset = norm.bias.view(1, -1, 1, 1) - self.mean * factor
-        return torch.addcmul(offset.to(x.dtype), x, factor.to(x.dtype))
+        factor = double(norm.weight).view(1, -1, 1, 1) * (variance + norm.eps).rsqrt()
+        offset = double(norm.bias).view(1, -1, 1, 1) - self.mean * factor
+        return torch.addcmul(offset.to(x), x, factor.to(x))
 
 
 class Scratch:

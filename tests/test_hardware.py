@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from fast_style.hardware import double, free_memory
 
 # Three blocks of 64 MB at a time, over and over: 16,000 pages of 4 KiB each. The heap takes up to
 # four rounds to grow to where it stays, by where it lies.
@@ -63,3 +66,21 @@ def test_kept_memory_counts_as_free() -> None:
         [sys.executable, "-c", KEPT], capture_output=True, text=True, check=True, timeout=120
     )
     assert int(result.stdout) > 200_000_000  # of the block's 268
+
+
+def test_what_pytorch_has_kept_on_a_gpu_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3_000, 24_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 20_000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 5_000)
+    assert free_memory(torch.device("cuda")) == 18_000
+
+
+def test_float64_on_the_cpu_where_the_device_has_none() -> None:
+    class OnMps:
+        device = torch.device("mps")
+
+        def cpu(self) -> torch.Tensor:
+            return torch.ones(3)
+
+    assert double(OnMps()).dtype == torch.float64  # type: ignore[arg-type]
+    assert double(torch.ones(3, device="meta")).device.type == "meta"
