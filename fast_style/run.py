@@ -92,9 +92,15 @@ def checkpoint_to_resume(
     The number of steps may differ: the schedule is stretched from there on.
 
     Raises:
-        ValueError: There is none, it is damaged, or it belongs to another configuration.
+        ValueError: There is none, it is damaged, or it belongs to another configuration; or a new
+            training would replace the one in the folder.
     """
     if ckpt_path is None:
+        if is_file(folder / LAST):
+            raise ValueError(
+                f"{shell_path(folder)} holds a training already, which a new one would replace: go "
+                "on with it by ckpt_path=last, or give another folder as hydra.run.dir=..."
+            )
         return None
     path = folder / LAST if ckpt_path == "last" else user_path(ckpt_path)
     if not is_file(path):

@@ -418,6 +418,22 @@ def test_two_processes_stop_together(photographs: Path, tmp_path: Path) -> None:
     assert f"stopped after step {step}; go on with: python -m fast_style.train" in output
 
 
+def test_a_new_training_replaces_none(
+    finished: Path,
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    before = {
+        path: path.read_bytes()
+        for path in (finished / "checkpoints" / "last.ckpt", finished / "starry.safetensors")
+    }
+    assert run(monkeypatch, finished, photographs, "style.size=48") == 2
+    errors = capfd.readouterr().err
+    assert "holds a training already, which a new one would replace: go on with it by" in errors
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+
 def test_out_of_memory_says_what_needs_less(
     photographs: Path,
     tmp_path: Path,
