@@ -343,6 +343,20 @@ def test_two_processes_train_as_one(photographs: Path, tmp_path: Path) -> None:
         assert torch.equal(resumed[key], value), key
 
 
+def stop_cleanly(process: subprocess.Popen[str], folder: Path, number: signal.Signals) -> None:
+    """Send a signal to a training's whole group once it has a checkpoint; check how it ends."""
+    last = folder / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    step = torch.load(last, weights_only=True)["global_step"]
+    assert f"stopped after step {step}; go on with: python -m fast_style.train" in output
+
+
 def test_sigterm_to_the_whole_group_stops_cleanly(photographs: Path, tmp_path: Path) -> None:
     """What a scheduler does: the processes that decode get the signal too."""
     folder = tmp_path / "preempted"
@@ -351,16 +365,7 @@ def test_sigterm_to_the_whole_group_stops_cleanly(photographs: Path, tmp_path: P
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    last = folder / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 120
-    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGTERM)
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-    step = torch.load(last, weights_only=True)["global_step"]
-    assert f"stopped after step {step}; go on with: python -m fast_style.train" in output
+    stop_cleanly(process, folder, signal.SIGTERM)
 
 
 def start_two(folder: Path, photographs: Path, *extra: str) -> subprocess.Popen[str]:
@@ -406,16 +411,7 @@ def test_two_processes_stop_together(photographs: Path, tmp_path: Path) -> None:
     """Ctrl-C reaches all that a terminal has started; the first says how to go on."""
     folder = tmp_path / "run"
     process = start_two(folder, photographs, "trainer.max_steps=2000", "checkpoint.every_n_steps=2")
-    last = folder / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 120
-    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-    step = torch.load(last, weights_only=True)["global_step"]
-    assert f"stopped after step {step}; go on with: python -m fast_style.train" in output
+    stop_cleanly(process, folder, signal.SIGINT)
 
 
 def test_a_new_training_replaces_none(
