@@ -131,6 +131,10 @@ class Batch:
                 ahead = read_ahead()
                 clip = self._attempt(future.result, source.path)
                 if clip is not None:
+                    if clip.left_out:
+                        self._bar.clear()
+                        pages = clip.left_out + 1
+                        self.say(f"{source.path} has {pages} pages: only the first is painted")
                     self._paint(source.path, clip, targets, writer)
                 self._count()
             self._finish(most=0)
@@ -140,14 +144,19 @@ class Batch:
 
     def _todo(self) -> Iterator[tuple[Input, dict[str, Path]]]:
         """Yield the pictures that are not done yet, and the results they lack, by style."""
-        taken: set[Path] = set()
+        photographs = {os.path.realpath(source.path) for source in self.pictures}
+        owners: dict[Path, Path] = {}
         for source in self.pictures:
             targets = {}
             for name in self.work.names():
                 target = result_path(source, self.places.output, name, self.places.to_folder)
-                if target in taken:
-                    replaced = f"{target} would replace another picture of this run"
-                    self._report(PictureError(replaced), source.path)
+                owner = owners.setdefault(target, source.path)
+                if owner != source.path:
+                    taken = f"its result would be {target}, as that of {owner}"
+                    self._report(ValueError(taken), source.path)
+                elif os.path.realpath(target) in photographs:
+                    replaced = f"its result would replace the photograph {target}"
+                    self._report(ValueError(replaced), source.path)
                 elif os.path.exists(target) and not self.places.overwrite:  # noqa: PTH110
                     if self.places.resumes:
                         self.kept += 1
@@ -156,7 +165,6 @@ class Batch:
                         self._report(PictureError(exists), target)
                 else:
                     targets[name] = target
-                    taken.add(target)
             if targets:
                 yield source, targets
             else:

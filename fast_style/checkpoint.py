@@ -23,6 +23,7 @@ from fast_style.network import MEAN, SPREAD, TransformerNetwork, build_network
 from fast_style.resources import shipped_styles
 
 FORMAT_VERSION = 1
+MODEL_SUFFIXES = (".safetensors", ".ckpt", ".pth", ".model")  # the last two: pytorch/examples'
 HEADER_KEY = "fast_style"  # of the JSON text in the safetensors metadata
 CKPT_KEY = "fast_style"  # of the same description in a Lightning checkpoint
 NETWORK_PREFIX = "network."  # of the network's tensors in a Lightning checkpoint
@@ -47,6 +48,11 @@ class StyleModel(NamedTuple):
 def is_style_name(name: object) -> bool:
     """Whether ``name`` can name a style and, as it does, its files: no separators."""
     return isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name) is not None
+
+
+def style_name(path: str | Path) -> str:
+    """Return the name that a file's own gives a style: letters, digits and ``._+-``."""
+    return re.sub(r"[^\w.+-]", "_", Path(path).stem).lstrip(".+-") or "style"
 
 
 def save_style_model(path: Path, network: nn.Module, description: Mapping[str, Any]) -> None:
@@ -176,11 +182,10 @@ def _read_pth(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     state["encoder.0.1.weight"] = first * (255 * SPREAD)
     state["output.1.weight"] = last / (255 * SPREAD)
     state["output.1.bias"] = (state["output.1.bias"] / 255 - mean.flatten()) / SPREAD
-    name = re.sub(r"[^\w.+-]", "_", path.stem).lstrip(".+-") or "style"
     description = {
         "format_version": FORMAT_VERSION,
         "network": network,
-        "style": {"name": name},
+        "style": {"name": style_name(path)},
         "source": "pytorch/examples fast_neural_style",
     }
     return description, state

@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from fast_style.files import is_folder
 from fast_style.picture import PictureError
 from fast_style.pixels import ALGORITHMS
-from fast_style.writing import check_writable
+from fast_style.writing import check_not_input, check_writable
 
 
 def end(program: str, job: Callable[[], int]) -> int:
@@ -117,14 +117,15 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 
-def check_output(path: Path, overwrite: bool) -> None:
+def check_output(path: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
     """Check that a picture can be written to ``path`` before hours are spent on it.
 
     Raises:
         PictureError: Its type can't be written, it exists and may not be replaced, or its folder
-            can't be written.
+            can't be written; or it is one of ``inputs``.
     """
     check_writable(path)
+    check_not_input(path, inputs)
     if os.path.exists(path) and not overwrite:  # noqa: PTH110, never raises
         raise PictureError(f"{path} exists; --overwrite replaces it")
     folder = path.absolute().parent

@@ -16,9 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fast_style.arguments import did_you_mean
+from fast_style.checkpoint import style_name
 from fast_style.resources import config_folder
 
 CONFIG_NAME = "train"
+# In train.yaml a style is called as its painting, unless told otherwise.
+OmegaConf.register_new_resolver("style_name", lambda image: style_name(str(image)), replace=True)
 NOT_OURS = {"defaults", "hydra"}  # in train.yaml, but Hydra's
 # Keys whose values are texts even where they look like numbers, by section.
 TEXTS = {

@@ -11,6 +11,7 @@ from torch import Tensor
 from fast_style.alpha import fill_transparent
 from fast_style.checks import check_range
 from fast_style.color import keep_color, match_color
+from fast_style.image import max_pixels
 from fast_style.picture import Picture, as_bytes, as_float, long_side_size, resize
 
 PRESERVE_COLOR = ("luminance", "match")
@@ -82,11 +83,16 @@ def apply(
     controls.check()
     picture = fill_transparent(picture)
     if controls.size is not None:
-        picture = _resized(picture, *long_side_size(picture.levels, controls.size))
+        height, width = long_side_size(picture.levels, controls.size)
+        _check_pixels(f"size {controls.size}", height, width)
+        picture = _resized(picture, height, width)
     height, width = picture.levels.shape[-2:]
     work = picture
     if controls.stroke != 1:
-        work = _resized(picture, round(height / controls.stroke), round(width / controls.stroke))
+        painted_size = round(height / controls.stroke), round(width / controls.stroke)
+        if controls.stroke < 1:
+            _check_pixels(f"stroke {controls.stroke:g}", *painted_size)
+        work = _resized(picture, *painted_size)
     painted = paint(_grained(work, controls.grain)).levels
     if controls.preserve_color == "match":
         painted = _like(picture, match_color(as_float(painted), work.rgb))
@@ -131,6 +137,19 @@ def _grained(picture: Picture, deviation: float) -> Picture:
         grained = (as_float(rows) + noise * (deviation / 255)).clamp(0, 1)
         rows.copy_(_like(picture, grained))
     return picture._replace(levels=levels)
+
+
+def _check_pixels(what: str, height: int, width: int) -> None:
+    """Check that a picture may be enlarged to this size.
+
+    Raises:
+        ValueError: It has more pixels than a picture file may have.
+    """
+    if height * width > max_pixels():
+        raise ValueError(
+            f"{what} makes {height * width / 1e6:.4g} megapixels of it, at most "
+            f"{max_pixels() / 1e6:.4g} are allowed; stylize's --max-megapixels allows more"
+        )
 
 
 def _resized(picture: Picture, height: int, width: int) -> Picture:

@@ -49,9 +49,7 @@ def flat_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and not {"icc_profile", "transparency"} & image.info.keys():
         return image
     picture = picture_of(image)
-    if picture.alpha is None:
-        return to_pil(picture.levels)
-    return to_pil(picture.rgb * picture.alpha + (1 - picture.alpha))
+    return to_pil(picture.levels if picture.alpha is None else picture.on_white)
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:

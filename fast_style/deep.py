@@ -12,13 +12,13 @@ import torch
 from PIL import Image, ImageFile
 from PIL.ExifTags import IFD
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
-from torch import Tensor
 
 from fast_style.metadata import srgb_profile
 from fast_style.picture import Picture
 
 DEEP = (".png", ".tif", ".tiff")  # files that can hold 16 bits
 WHITE = 65535
+MM_PER_INCH = 25.4
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -52,19 +52,18 @@ def read_deep(data: bytes, has_alpha: bool) -> Picture:
     return Picture(planes[:, :3].contiguous(), alpha)
 
 
-def encode_deep(rgb: Tensor, alpha: Tensor | None, suffix: str, exif: bytes | None) -> bytes:
+def encode_deep(picture: Picture, suffix: str) -> bytes:
     """Return a file of 16 bits, PNG or TIFF, that says that its colours are sRGB.
 
     Args:
-        rgb: ``(1, 3, H, W)``, float, clamped to [0, 1].
-        alpha: ``(1, 1, H, W)``, likewise, or none.
+        picture: Its levels float, clamped to [0, 1].
         suffix: One of ``DEEP``.
-        exif: As ``Picture.exif``.
 
     Raises:
         ValueError: The picture can't be encoded, or has values that are not finite numbers.
     """
     pyvips = _pyvips()
+    rgb, alpha, exif, dpi = picture
     if not torch.isfinite(rgb).all():
         raise ValueError("the picture has values that are not finite numbers")
     planes = rgb if alpha is None else torch.cat((rgb, alpha), dim=1)
@@ -74,12 +73,16 @@ def encode_deep(rgb: Tensor, alpha: Tensor | None, suffix: str, exif: bytes | No
     try:
         image = pyvips.Image.new_from_memory(array.tobytes(), width, height, bands, "ushort")
         image = image.copy(interpretation="rgb16")
+        if dpi is not None:
+            image = image.copy(xres=dpi / MM_PER_INCH, yres=dpi / MM_PER_INCH)
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", srgb_profile())
         if suffix.lower() == ".png":
             if exif is not None:
                 image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
             return bytes(image.pngsave_buffer())
-        data = bytes(image.tiffsave_buffer(compression="deflate", predictor="horizontal"))
+        data = bytes(
+            image.tiffsave_buffer(compression="deflate", predictor="horizontal", resunit="inch")
+        )
     except pyvips.Error as error:
         raise ValueError(f"libvips: {error}") from error
     return data if exif is None else _with_exif(data, exif)

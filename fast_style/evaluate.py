@@ -158,6 +158,8 @@ def _run(options: argparse.Namespace) -> int:
             raise ValueError(f"{path} exists; --overwrite replaces it")
     if options.photographs < 1 or options.evaluations < 1:
         raise ValueError("--photographs and --evaluations must be at least 1")
+    if min(options.size) < SMALLEST_SIDE:
+        raise ValueError(f"--size must be at least {SMALLEST_SIDE} px, found {min(options.size)}")
     device = resolve_device(options.device)
     styles = {str(model): load(model, options.device) for model in options.models}
     judge = yardstick(styles, options)

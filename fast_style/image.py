@@ -22,7 +22,7 @@ from torch import Tensor
 from fast_style import heif
 from fast_style.decode import EXIF_ORIENTATION, as_tensor, flat_rgb, picture_of
 from fast_style.deep import is_deep, read_deep
-from fast_style.metadata import kept_exif
+from fast_style.metadata import kept_dpi, kept_exif
 from fast_style.picture import Clip, Picture, PictureError
 
 READABLE = (
@@ -82,7 +82,8 @@ def read_clip(path: str | Path | io.BytesIO) -> Clip:
     with _open(path) as image:
         count = int(getattr(image, "n_frames", 1)) if image.format in MOVING else 1
         if count < 2:
-            return Clip([_first_picture(image, path)])
+            pages = int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
+            return Clip([_first_picture(image, path)], left_out=pages - 1)
         if count * image.width * image.height > max_pixels():
             raise Image.DecompressionBombError(f"{count * image.width * image.height} pixels")
         loop = image.info.get("loop")
@@ -107,11 +108,11 @@ def _all_with_alpha(frames: list[Picture]) -> list[Picture]:
 
 def _first_picture(image: Image.Image, path: str | Path | io.BytesIO) -> Picture:
     deep = is_deep(image)  # before EXIF is read: to that end Pillow decodes some files
-    exif = _exif(image)
+    exif, dpi = _exif(image), kept_dpi(image)
     if not deep:
-        return picture_of(image)._replace(exif=exif)
+        return picture_of(image)._replace(exif=exif, dpi=dpi)
     data = path.getvalue() if isinstance(path, io.BytesIO) else Path(path).read_bytes()
-    return read_deep(data, image.has_transparency_data)._replace(exif=exif)
+    return read_deep(data, image.has_transparency_data)._replace(exif=exif, dpi=dpi)
 
 
 def _exif(image: Image.Image) -> bytes | None:

@@ -21,6 +21,7 @@ KEPT = (
 )
 DROPPED = (Base.ExifImageWidth, Base.ExifImageHeight, Base.ColorSpace, Base.MakerNote)
 LARGEST = 60_000  # bytes: a JPEG holds 64 KiB of it
+LARGEST_DPI = 65_535  # that a JPEG holds
 
 
 def kept_exif(image: Image.Image) -> bytes | None:
@@ -44,6 +45,15 @@ def kept_exif(image: Image.Image) -> bytes | None:
     except (ValueError, TypeError, KeyError, OSError, SyntaxError, struct.error, OverflowError):
         return None
     return data if data and len(data) <= LARGEST else None
+
+
+def kept_dpi(image: Image.Image) -> float | None:
+    """Return how many pixels an inch in print has, if a file says so and alike for both sides."""
+    try:
+        across, down = map(float, image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return across if across == down and 1 <= across <= LARGEST_DPI else None
 
 
 def srgb_profile() -> bytes:

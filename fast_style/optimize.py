@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -133,7 +134,7 @@ def read_job(options: argparse.Namespace) -> Job:
     Raises:
         ValueError: An option can't be used, or a picture can't be read.
     """
-    styles = [path for path in [options.painting, *options.style] if path is not None]
+    styles = _paintings(options)
     if not styles:
         raise ValueError("no painting: give STYLE, or --style once or more")
     sizes = options.scales or [options.size]
@@ -141,8 +142,8 @@ def read_job(options: argparse.Namespace) -> Job:
         raise ValueError(
             f"sizes must be {SMALLEST_SIZE} px or more, growing; found {' '.join(map(str, sizes))}"
         )
-    if not options.style_scale > 0:
-        raise ValueError(f"--style-scale must be positive, found {options.style_scale}")
+    if not 0 < options.style_scale < math.inf:
+        raise ValueError(f"--style-scale must be a number above 0, found {options.style_scale}")
     if options.save_every is not None and options.save_every < 1:
         raise ValueError(f"--save-every must be at least 1, found {options.save_every}")
     if not 0 <= options.seed < 2**63:
@@ -204,11 +205,12 @@ def check_memory(
 
 def _run(options: argparse.Namespace) -> int:
     output: Path = options.output
-    check_output(output, options.overwrite)
+    inputs = [options.content, *_paintings(options)]
+    check_output(output, options.overwrite, inputs)
     job, device = read_job(options), resolve_device(options.device)
     for number in range(options.save_every or 1, options.steps * len(job.sizes) + 1):
         if options.save_every and number % options.save_every == 0:
-            check_output(_numbered(output, number), options.overwrite)
+            check_output(_numbered(output, number), options.overwrite, inputs)
     for size in job.sizes:
         check_memory(*long_side_size(job.content, size), device)
     keep_freed_memory()
@@ -268,6 +270,10 @@ def _run(options: argparse.Namespace) -> int:
     _write(output, best, job, options.preserve_color)
     print(output)
     return code
+
+
+def _paintings(options: argparse.Namespace) -> list[Path]:
+    return [path for path in [options.painting, *options.style] if path is not None]
 
 
 def _numbered(output: Path, number: int) -> Path:

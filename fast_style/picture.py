@@ -28,11 +28,19 @@ class Picture(NamedTuple):
     levels: Tensor  # (1, 3, H, W), sRGB: uint8, or float32 in [0, 1] where that loses something
     alpha: Tensor | None  # (1, 1, H, W), float32, [0, 1]; 0 is transparent
     exif: bytes | None = None  # what of it stays with a stylised version
+    dpi: float | None = None  # pixels an inch in print, if the file says so
 
     @property
     def rgb(self) -> Tensor:
         """The colours, ``(1, 3, H, W)``, float32 in [0, 1]."""
         return as_float(self.levels)
+
+    @property
+    def on_white(self) -> Tensor:
+        """The colours, ``(1, 3, H, W)``, float32 in [0, 1], transparent parts laid on white."""
+        if self.alpha is None:
+            return self.rgb
+        return self.rgb.clamp(0, 1) * self.alpha + (1 - self.alpha)
 
     @property
     def bits(self) -> int:
@@ -46,11 +54,16 @@ class Clip(NamedTuple):
     frames: list[Picture]  # of one size
     durations_ms: list[int] = []  # one for each frame of an animation
     loop: int | None = None  # how often it is shown, 0 for ever; none if the file does not say
+    left_out: int = 0  # further pictures of the file, pages of a TIFF
 
     def map(self, change: Callable[[Picture], Picture], exif: bool = True) -> Clip:
-        """Return the clip with each frame changed, EXIF kept or left behind."""
-        changed = [change(one)._replace(exif=one.exif if exif else None) for one in self.frames]
-        return self._replace(frames=changed)
+        """Return the clip with each frame changed, EXIF kept or left behind; dpi stays."""
+        return self._replace(
+            frames=[
+                change(one)._replace(exif=one.exif if exif else None, dpi=one.dpi)
+                for one in self.frames
+            ]
+        )
 
 
 def as_float(levels: Tensor) -> Tensor:

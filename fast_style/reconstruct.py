@@ -151,11 +151,11 @@ def _single(figure: Path, column: Column) -> Path:
 
 def _run(options: argparse.Namespace) -> int:
     figure: Path = options.output
-    check_output(figure, options.overwrite)
+    check_output(figure, options.overwrite, [options.image])
     todo = columns(options.kind, options.layers)
     singles = [_single(figure, column) for column in todo]
     for single in singles:
-        check_output(single, options.overwrite)
+        check_output(single, options.overwrite, [options.image])
     if not 0 <= options.seed < 2**63:
         raise ValueError(f"--seed must be 0 to 2**63 - 1, found {options.seed}")
     device = resolve_device(options.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -123,6 +124,10 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
     from fast_style.image import READABLE
 
     names: list[str] = options.names
+    option = next((one for one in ("style", "blend", "sheet") if getattr(options, one)), None)
+    if option and (styles := [name for name in names if _is_style(name)]):
+        by = "--blend" if option == "blend" else "--style"
+        raise ValueError(f"{styles[0]} is a style, where --{option} expects pictures: use {by}")
     if options.style and options.blend:
         raise ValueError("give --style or --blend, not both")
     if options.blend:
@@ -141,6 +146,16 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
             raise ValueError(f"no style for {models[0]}: name one first, a file or one of {known}")
         raise ValueError(f"no picture: name files or folders after {models[0]}")
     return models, names
+
+
+def _is_style(name: str) -> bool:
+    """Whether a name is a model's, and no picture's or folder's."""
+    from fast_style.checkpoint import MODEL_SUFFIXES
+    from fast_style.files import user_path
+
+    path = user_path(name)
+    is_free = not os.path.exists(path)  # noqa: PTH110, never raises
+    return path.suffix in MODEL_SUFFIXES or (name in shipped_styles() and is_free)
 
 
 def blend_weights(text: str) -> dict[str, float]:

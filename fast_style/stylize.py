@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import os
 import signal
 import sys
@@ -66,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
     from fast_style.files import is_folder, user_path
     from fast_style.image import allow_megapixels
     from fast_style.inputs import STREAM, Input, expand
-    from fast_style.writing import QUALITY, check_writable
+    from fast_style.writing import QUALITY, check_not_input, check_writable
 
     output: Path | None = options.output
     try:
@@ -89,11 +90,16 @@ def _run(options: argparse.Namespace) -> int:
             and (several or folders or not output.suffix or output.is_dir())
         )
         check_output(output, to_folder, streams)
+        for target in (options.sheet, None if to_folder else output):
+            if target is not None and str(target) != STREAM:
+                check_not_input(target, [picture.path for picture in pictures])
         if not (output is None or to_folder or options.overwrite) and output.exists():
             return _fail(f"{output} exists; --overwrite replaces it")
         if options.max_megapixels is not None:
-            if not options.max_megapixels > 0:
-                raise ValueError(f"--max-megapixels must be above 0: {options.max_megapixels}")
+            if not 0 < options.max_megapixels < math.inf:
+                raise ValueError(
+                    f"--max-megapixels must be a number above 0, found {options.max_megapixels}"
+                )
             allow_megapixels(options.max_megapixels)
         if options.backend == "auto" and len(pictures) == len(models) == 1 and not streams:
             options.backend = _backend_for(pictures[0].path, options)
@@ -198,7 +204,8 @@ def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> in
             failed += 1
             _fail(error)
             continue
-        rows.append([photograph.rgb, *(clip.frames[0].rgb for clip in results.values())])
+        shown = [photograph, *(clip.frames[0] for clip in results.values())]
+        rows.append([picture.on_white for picture in shown])
     labels = ["photograph", *work.names()]
     try:
         if rows:

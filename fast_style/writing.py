@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from fast_style import heif
 from fast_style.deep import DEEP, encode_deep
 from fast_style.files import write_atomically
 from fast_style.metadata import srgb_profile
-from fast_style.picture import Clip, Picture, PictureError, as_float, to_pil
+from fast_style.picture import Clip, Picture, PictureError, to_pil
 
 WRITABLE: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif")
 if features.check("avif"):  # not in every build of Pillow
     WRITABLE += (".avif",)
 if heif.is_available():
     WRITABLE += heif.SUFFIXES
+PRINTED = (".png", ".jpg", ".jpeg", ".tif", ".tiff")  # that hold a size in print
 ANIMATED = (".gif", ".webp", ".png", ".avif")
 QUALITY = 95  # of JPEG, WebP, AVIF and HEIF, as the field's best tools write
 
@@ -36,6 +38,16 @@ def check_writable(path: Path) -> None:
         if path.suffix.lower() in heif.SUFFIXES:
             raise PictureError(f"cannot write {path}: {heif.NEEDED}")
         raise PictureError(f"cannot write {path}: its name must end in {', '.join(WRITABLE)}")
+
+
+def check_not_input(path: Path, inputs: Sequence[Path]) -> None:
+    """Check that writing ``path`` would replace none of the pictures that are read.
+
+    Raises:
+        PictureError: It would.
+    """
+    if os.path.realpath(path) in map(os.path.realpath, inputs):
+        raise PictureError(f"cannot write {path}: it would replace the picture it is made from")
 
 
 def check_holds(path: Path, clip: Clip) -> bool:
@@ -123,7 +135,7 @@ def _picture_errors(what: str) -> Iterator[None]:
 def _save(target: Path | io.BytesIO, suffix: str, clip: Clip, quality: int, bits: int) -> None:
     first = clip.frames[0]
     if bits == 16 and suffix in DEEP and len(clip.frames) == 1:
-        data = encode_deep(first.levels, first.alpha, suffix, first.exif)
+        data = encode_deep(first, suffix)
         if isinstance(target, Path):
             target.write_bytes(data)
         else:
@@ -131,7 +143,7 @@ def _save(target: Path | io.BytesIO, suffix: str, clip: Clip, quality: int, bits
         return
     heif.register()
     images = [_flat(one, suffix) for one in clip.frames]
-    options = _options(suffix, quality, first.exif)
+    options = _options(suffix, quality, first)
     if len(images) > 1:
         options |= {"save_all": True, "append_images": images[1:], "duration": clip.durations_ms}
         if clip.loop is not None:
@@ -147,15 +159,17 @@ def _flat(picture: Picture, suffix: str) -> Image.Image:
     """Return a picture of 8 bits as a file of this type holds it."""
     rgb, alpha = picture.levels, picture.alpha
     if suffix in (".jpg", ".jpeg") and alpha is not None:
-        rgb, alpha = as_float(rgb).clamp(0, 1) * alpha + (1 - alpha), None
+        rgb, alpha = picture.on_white, None
     return to_pil(rgb, alpha)
 
 
-def _options(suffix: str, quality: int, exif: bytes | None) -> dict[str, Any]:
-    """Return Pillow's options for a type of file."""
+def _options(suffix: str, quality: int, picture: Picture) -> dict[str, Any]:
+    """Return Pillow's options for a type of file and what the picture says beside its pixels."""
     options: dict[str, Any] = {"icc_profile": srgb_profile()}
-    if exif is not None and suffix != ".gif":
-        options["exif"] = exif
+    if picture.exif is not None and suffix != ".gif":
+        options["exif"] = picture.exif
+    if picture.dpi is not None and suffix in PRINTED:
+        options["dpi"] = (picture.dpi, picture.dpi)
     if suffix in (".avif", ".heic", ".heif"):
         options |= {"quality": quality, "subsampling": "4:4:4"}
     elif suffix in (".jpg", ".jpeg", ".webp"):  # TIFF is not compressed, or it could hold no EXIF

@@ -361,6 +361,20 @@ def test_the_command_line_gives_numbers_as_numbers() -> None:
     assert values["licence"] == "CC0"
 
 
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("mine.jpg", "mine"),
+        ("'a b/My sea (2).jpg'", "My_sea__2_"),
+        (".jpg", "jpg"),
+        ("1889", "1889"),
+    ],
+)
+def test_a_style_is_called_as_its_painting(image: str, name: str) -> None:
+    assert plain(composed(f"style.image={image}"))["style"]["name"] == name
+    assert plain(composed(f"style.image={image}", "style.name=other"))["style"]["name"] == "other"
+
+
 def test_references_are_resolved() -> None:
     assert plain(changed("style.credit", "after ${style.name}"))["style"]["credit"] == (
         "after starry"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from fast_style.color import luminance
 from fast_style.controls import Controls, apply, blend
@@ -144,6 +145,22 @@ def test_a_blend_is_the_mean() -> None:
 def test_values_out_of_range(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         apply(invert, photograph(), Controls(**values))
+
+
+@pytest.mark.parametrize(
+    ("controls", "message"),
+    [
+        (Controls(size=99_999_999), "size 99999999 makes 6.667e\\+09 megapixels of it, at most"),
+        (Controls(stroke=0.1), "stroke 0.1 makes 0.24 megapixels of it, at most 0.2 are allowed"),
+    ],
+)
+def test_sizes_beyond_what_is_allowed(
+    controls: Controls, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)  # Pillow refuses twice as many
+    with pytest.raises(ValueError, match=message):
+        apply(invert, photograph(), controls)
+    assert apply(invert, photograph(), Controls(stroke=0.2)).levels.shape == (1, 3, 40, 60)
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 2.0)])

@@ -216,7 +216,7 @@ def test_small_photographs_are_named(
     [
         (["--photographs", 0], "--photographs and --evaluations must be at least 1"),
         (["-o", "figures.txt"], "-o names the JSON file, NAME.json; found figures.txt"),
-        (["--size", 8], "at least 32 x 32 px are needed"),
+        (["--size", 256, 0], "--size must be at least 32 px, found 0"),
         (["--content", "nowhere"], "there is no folder nowhere"),
     ],
 )

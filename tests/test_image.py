@@ -1066,7 +1066,7 @@ def test_arrays(shape: tuple[int, ...], kind: str) -> None:
     array = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     given = array if kind == "uint8" else (array / 255).astype(kind)
     before = given.copy()
-    rgb, alpha, _ = from_array(given)
+    rgb, alpha, *_ = from_array(given)
     assert rgb.shape == (1, 3, 5, 7)
     assert rgb.dtype == torch.float32
     expected = np.repeat(array[..., None], 3, axis=-1) if len(shape) == 2 else array[..., :3]

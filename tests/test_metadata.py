@@ -13,9 +13,9 @@ from PIL.ExifTags import IFD, Base
 
 from fast_style import image, stylize
 from fast_style.image import read_picture
-from fast_style.metadata import kept_exif, srgb_profile
-from fast_style.picture import PictureError
-from fast_style.writing import write_picture
+from fast_style.metadata import kept_dpi, kept_exif, srgb_profile
+from fast_style.picture import Clip, Picture, PictureError
+from fast_style.writing import write_clip, write_picture
 
 TAKEN = "2020:02:03 04:05:06"
 
@@ -68,6 +68,31 @@ def test_strip_leaves_it_behind(
     source, result = photograph(tmp_path / "in.jpg"), tmp_path / "out.jpg"
     assert stylize.main([str(tiny_model), str(source), "-o", str(result), "--strip"]) == 0
     assert exif_of(result) == ({}, {}, {})
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_size_in_print_stays(
+    suffix: str, deep: bool, tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, result = tmp_path / "in.png", tmp_path / f"out{suffix}"
+    photograph(tmp_path / "in.jpg", dpi=(300, 300))
+    if deep:
+        levels = torch.full((1, 3, 40, 48), 0.5)
+        write_clip(source, Clip([Picture(levels, None, dpi=300)]))
+    else:
+        source = tmp_path / "in.jpg"
+    assert stylize.main([str(tiny_model), str(source), "-o", str(result)]) == 0
+    with Image.open(result) as opened:
+        assert opened.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+@pytest.mark.parametrize("dpi", [(300, 150), (0, 0), (1e9, 1e9), (float("nan"),) * 2, "many"])
+def test_a_size_in_print_that_is_none(dpi: Any) -> None:
+    image = Image.new("RGB", (8, 8))
+    assert kept_dpi(image) is None
+    image.info["dpi"] = dpi
+    assert kept_dpi(image) is None
 
 
 def test_a_tiff_keeps_no_layout_of_the_old_file(tmp_path: Path) -> None:

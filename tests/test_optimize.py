@@ -258,7 +258,8 @@ def test_a_containers_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["--size", "8"], "sizes must be 32 px or more, growing; found 8"),
         (["--scales", "64", "48"], "growing; found 64 48"),
         (["--steps", "0"], "at least 1 step is needed, found 0"),
-        (["--style-scale", "0"], "--style-scale must be positive, found 0.0"),
+        (["--style-scale", "0"], "--style-scale must be a number above 0, found 0.0"),
+        (["--style-scale", "inf"], "--style-scale must be a number above 0, found inf"),
         (["--save-every", "0"], "--save-every must be at least 1"),
         (["--seed", "-1"], "--seed must be 0 to"),
         (["--style-weight", "1", "2"], "one number, or one for each of 1 paintings; found 2"),
@@ -300,6 +301,16 @@ def test_a_file_that_exists_is_kept(
     assert "exists; --overwrite replaces it" in capsys.readouterr().err
     assert output.read_text() == "precious"
     assert run(pictures, output, "--overwrite") == 0
+
+
+@pytest.mark.parametrize("name", ["photo.png", "painting.png"])
+def test_what_it_is_made_from_is_not_replaced(
+    name: str, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (pictures / name).read_bytes()
+    assert run(pictures, pictures / name, "--overwrite") == 2
+    assert "it would replace the picture it is made from" in capsys.readouterr().err
+    assert (pictures / name).read_bytes() == before
 
 
 def test_every_start() -> None:

@@ -97,3 +97,13 @@ def test_wrong_use_is_one_line_and_code_2(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert message in lines[0]
+
+
+def test_the_picture_it_is_made_from_is_not_replaced(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = picture.read_bytes()
+    arguments = ["content", str(picture), "-o", str(picture), "--overwrite", "--size", "32"]
+    assert reconstruct.main(arguments) == 2
+    assert "it would replace the picture it is made from" in capsys.readouterr().err
+    assert picture.read_bytes() == before

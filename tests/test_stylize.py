@@ -162,15 +162,27 @@ def test_pictures_of_the_same_name_do_not_replace_each_other(
         photograph(tmp_path / "x" / "photo.png", 40),
         photograph(tmp_path / "y" / "photo.png", 50),
     ]
+    result = tmp_path / "out" / "photo_tiny.png"
     code, out, err = run(capsys, tiny_model, *images, "-o", tmp_path / "out", *overwrite)
-    written = list((tmp_path / "out").iterdir())
-    assert sorted(out.splitlines()) == sorted(str(path) for path in written)
-    if code == 0:
-        assert len(written) == 2
-    else:
-        assert code == 1
-        assert read_picture(written[0]).rgb.shape[-1] == 40
-        assert_one_line(err, "photo")
+    assert (code, out) == (1, f"{result}\n")
+    assert_one_line(
+        err, f"cannot stylise {images[1]}: its result would be {result}", str(images[0])
+    )
+    assert read_picture(result).rgb.shape[-1] == 40
+
+
+def test_a_folder_that_goes_on_still_names_the_pictures_of_the_same_name(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    for name in "xy":
+        photograph(tmp_path / name / "photo.png")
+    for done in (1, 0):
+        folders = (tmp_path / "x", tmp_path / "y", "-o", tmp_path / "out")
+        code, out, err = run(capsys, tiny_model, *folders)
+        assert (code, len(out.splitlines())) == (1, done)
+        assert f"cannot stylise {tmp_path / 'y' / 'photo.png'}: its result would be" in err[0]
+        assert len(err) == 2 - done
+    assert "1 results were there already" in err[1]
 
 
 def test_result_path() -> None:
@@ -276,15 +288,33 @@ def test_overwrite_replaces_it(tmp_path: Path, tiny_model: Path, capsys: Capture
     assert files_below(tmp_path) == {Path("photo.png"), Path("photo_tiny.png")}
 
 
-def test_a_photograph_is_not_overwritten_by_itself(
-    tmp_path: Path, tiny_model: Path, capsys: Capture
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+@pytest.mark.parametrize("option", ["-o", "--sheet"])
+def test_a_photograph_is_not_overwritten_by_its_result(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, overwrite: list[str], option: str
 ) -> None:
     image = photograph(tmp_path / "photo.png")
     before = image.read_bytes()
-    code, _, err = run(capsys, tiny_model, image, "-o", image)
-    assert code == 1
-    assert_one_line(err, "--overwrite")
-    assert image.read_bytes() == before
+    link = tmp_path / "link.png"
+    link.symlink_to(image)
+    for target in (image, link):
+        arguments = ("--style", tiny_model, image, option, target, *overwrite)
+        code, _, err = run(capsys, *arguments)
+        assert code == 2
+        if overwrite or option == "-o":
+            assert_one_line(err, "it would replace the picture it is made from")
+        assert image.read_bytes() == before
+
+
+def test_a_photograph_is_not_overwritten_by_anothers_result(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    images = [photograph(tmp_path / "a.png"), photograph(tmp_path / "a_tiny.png", 40)]
+    before = images[1].read_bytes()
+    code, out, err = run(capsys, tiny_model, *images, "--overwrite")
+    assert (code, out) == (1, f"{tmp_path / 'a_tiny_tiny.png'}\n")
+    assert_one_line(err, f"its result would replace the photograph {images[1]}")
+    assert images[1].read_bytes() == before
 
 
 # Exit codes and errors
@@ -605,6 +635,10 @@ def test_a_misspelt_option(capsys: Capture) -> None:
         (["model", "a.png", "--preserve-color=hue"], "preserve_color is luminance or match"),
         (["model", "-", "a.png"], "standard input and output are for one picture"),
         (["model", "a.png", "--sheet", "sheet.xyz"], "its name must end in"),
+        (["starry", "a.png", "--sheet", "s.png"], "starry is a style, where --sheet expects"),
+        (["a.png", "m.ckpt", "--style", "starry"], "m.ckpt is a style, where --style expects"),
+        (["starry", "--blend", "ink,glass"], "pictures: use --blend"),
+        (["starry", "a.png", "--max-megapixels", "inf"], "must be a number above 0, found inf"),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(
@@ -899,6 +933,35 @@ def test_a_sheet_of_all_styles(
     shown = 1 + sum(not name.endswith("-slim") for name in shipped_styles())
     columns = math.ceil(math.sqrt(shown))
     assert read_picture(released).rgb.shape[-1] == columns * (64 + 8) - 8
+
+
+def test_a_sheet_shows_transparent_parts_white(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    Image.new("RGBA", (40, 40), (200, 0, 0, 0)).save(tmp_path / "a.png")
+    sheet = tmp_path / "sheet.png"
+    assert run(capsys, "--sheet", sheet, "--style", tiny_model, tmp_path / "a.png")[0] == 0
+    shown = read_picture(sheet).rgb[..., -512:, :]  # below the labels
+    assert (shown == 1).all()
+
+
+def test_a_folder_may_be_called_as_a_style(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photograph(tmp_path / "starry" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, "--style", tiny_model, "starry", "-o", "out")[0] == 0
+
+
+def test_pages_that_are_not_painted_are_told(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    pages = [Image.new("RGB", (40, 40), color) for color in ("red", "green", "blue")]
+    scan = tmp_path / "scan.tif"
+    pages[0].save(scan, save_all=True, append_images=pages[1:])
+    code, out, err = run(capsys, tiny_model, scan)
+    assert (code, out) == (0, f"{tmp_path / 'scan_tiny.tif'}\n")
+    assert_one_line(err, f"{scan} has 3 pages: only the first is painted")
 
 
 def test_the_released_styles_are_listed(capsys: Capture) -> None:
