@@ -53,8 +53,11 @@ class Work(NamedTuple):
         return ["blend"] if self.blend else list(self.styles)
 
     def _painted(self, style: Style, picture: Picture) -> Picture:
+        controls = self.controls
         return apply(
-            lambda one: style.paint_picture(one, self.tile, self.progress), picture, self.controls
+            lambda one: style.paint_picture(one, self.tile, controls.palette, self.progress),
+            picture,
+            controls,
         )
 
     def _blended(self, picture: Picture) -> Picture:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from fast_style.arguments import did_you_mean
 from fast_style.files import is_file, is_folder, user_path, write_atomically
 from fast_style.network import MEAN, SPREAD, TransformerNetwork, build_network
+from fast_style.palette import Palette, palette_from_header
 from fast_style.resources import shipped_styles
 
 FORMAT_VERSION = 1
@@ -43,6 +44,12 @@ class StyleModel(NamedTuple):
     def name(self) -> str:
         """The style's name."""
         return str(self.description["style"]["name"])
+
+    @property
+    def palette(self) -> Palette | None:
+        """What brings its colours to the painting's; none in files that do not know it."""
+        found = self.description.get("palette")
+        return None if found is None else palette_from_header(found)
 
 
 def is_style_name(name: object) -> bool:
@@ -122,6 +129,11 @@ def load_style_model(name_or_path: str | Path) -> StyleModel:
     style = description.get("style")
     if not isinstance(style, dict) or not is_style_name(style.get("name")):
         raise ModelFileError(f"{path}: its header names no style")
+    try:
+        if "palette" in description:
+            palette_from_header(description["palette"])
+    except ValueError as error:
+        raise ModelFileError(f"{path}: {error}") from error
     try:
         with torch.device("meta"):  # shapes first: nothing is allocated for a bad header
             network = build_network(description.get("network"))

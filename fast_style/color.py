@@ -52,8 +52,8 @@ def match_color(style: Tensor, content: Tensor) -> Tensor:
 
     Source: Gatys et al. 2016, arXiv:1606.05897, section 3.1, the symmetric square roots.
     """
-    mean_style, root_style = _statistics(style)
-    mean_content, root_content = _statistics(content)
+    mean_style, root_style = statistics(style)
+    mean_content, root_content = statistics(content)
     transform = root_content @ torch.linalg.inv(root_style)
     pixels = double(style[0]).flatten(1) - mean_style
     matched = (transform @ pixels + mean_content).view_as(style)
@@ -61,9 +61,16 @@ def match_color(style: Tensor, content: Tensor) -> Tensor:
     return result
 
 
-def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean colour ``(3, 1)`` and the symmetric root of the covariance ``(3, 3)``."""
-    pixels = double(image[0]).flatten(1)  # (3, HW)
+def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean colour and the symmetric root of the covariance, of all pixels together.
+
+    Args:
+        images: ``(N, 3, H, W)``, float.
+
+    Returns:
+        ``(3, 1)`` and ``(3, 3)``, float64 where the device has it.
+    """
+    pixels = double(images.movedim(1, 0)).flatten(1)  # (3, NHW)
     mean = pixels.mean(1, keepdim=True)
     centred = pixels - mean
     covariance = centred @ centred.T / pixels.shape[1]

@@ -21,6 +21,7 @@ SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
 # skies, dark stages and white pages; less than 0.3 is lost in the rounding of 8 bits.
 GRAIN = 2.0
 LARGEST_GRAIN = 64.0
+PALETTE = 1.0  # the share of ``stylize`` and ``Style``; see fast_style/palette.py
 GRAIN_ROWS = 256  # grained at a time, so that a large picture is not held as floats
 
 
@@ -30,8 +31,10 @@ class Controls(NamedTuple):
     ``size``: longer side of the result, px. ``stroke``: strokes so many times as large, 0.1 to 10:
     the picture is painted at another size and brought back. ``strength``: from 0, the photograph,
     to 1. ``grain``: deviation, in levels of 255, of noise that the network is shown on top of the
-    photograph, clipped at black and white, the same for all pictures of a size; ``stylize`` and
-    ``Style`` have ``GRAIN`` unless told otherwise. ``preserve_color``: ``luminance`` paints the
+    photograph, clipped at black and white, the same for all pictures of a size. ``palette``: how
+    far the result's light, dark and hues on the large scale are brought to the painting's own, 0 to
+    1, by the style that paints. ``stylize`` and ``Style`` have ``GRAIN`` and ``PALETTE`` unless
+    told otherwise. ``preserve_color``: ``luminance`` paints the
     brightness only, ``match`` gives the result the photograph's mean and covariance of colours
     (Gatys et al. 2016, arXiv:1606.05897).
     """
@@ -40,6 +43,7 @@ class Controls(NamedTuple):
     stroke: float = 1.0
     strength: float = 1.0
     grain: float = 0.0
+    palette: float = 0.0
     preserve_color: str | None = None
 
     def check(self) -> None:
@@ -58,6 +62,8 @@ class Controls(NamedTuple):
             raise ValueError(f"strength must be 0 to 1, found {self.strength}")
         if not 0 <= self.grain <= LARGEST_GRAIN:
             raise ValueError(f"grain must be 0 to {LARGEST_GRAIN:g}, found {self.grain}")
+        if not 0 <= self.palette <= 1:
+            raise ValueError(f"palette must be 0 to 1, found {self.palette}")
         if self.preserve_color not in (None, *PRESERVE_COLOR):
             raise ValueError(
                 f"preserve_color is {' or '.join(PRESERVE_COLOR)}, found {self.preserve_color!r}"
@@ -73,7 +79,7 @@ def apply(
     """Return ``picture`` painted, the way ``controls`` say.
 
     Args:
-        paint: Stylises a picture, same size.
+        paint: Stylises a picture, same size; also does what ``controls.palette`` says.
         picture: The photograph.
         controls: What to change.
 

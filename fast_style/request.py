@@ -66,6 +66,13 @@ def parser() -> argparse.ArgumentParser:
         "painted too; 0 for none (2)",
     )
     look.add_argument(
+        "--palette",
+        type=float,
+        metavar="S",
+        help="how far light, dark and hues on the large scale are brought to the painting's own, "
+        "from 0, the network alone, to 1 (1)",
+    )
+    look.add_argument(
         COLOR_OPTION,
         nargs="?",
         const="luminance",

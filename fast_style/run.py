@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from torch import Tensor
 
 from fast_style import __version__
 from fast_style.callbacks import Preview
@@ -27,6 +28,7 @@ from fast_style.image import read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.module import StyleModule
 from fast_style.network import build_network
+from fast_style.palette import measure_palette
 from fast_style.resources import asset
 from fast_style.sweep import is_sweep
 from fast_style.trainer import LOGS, LastCheckpoint, build_trainer
@@ -47,6 +49,7 @@ class Training(NamedTuple):
 
     module: StyleModule
     data: PhotographData
+    painting: Tensor  # (1, 3, H, W) in [0, 1]
     trainer: pl.Trainer
     last_checkpoint: LastCheckpoint
     resume_from: Path | None
@@ -204,7 +207,7 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     description = describe(config, len(data.train_set), precision, processes)
     resume_from = checkpoint_to_resume(config["ckpt_path"], folder, description)
     module = StyleModule(network, loss, **config["optimizer"], description=description)
-    return Training(module, data, trainer, last, resume_from)
+    return Training(module, data, painting, trainer, last, resume_from)
 
 
 def fit(training: Training, folder: Path) -> Path | None:
@@ -216,7 +219,7 @@ def fit(training: Training, folder: Path) -> Path | None:
         NonFiniteLossError: The training went wrong.
         ModelFileError: A weight is too large for a style model.
     """
-    module, data, trainer, last, resume_from = training
+    module, data, painting, trainer, last, resume_from = training
     trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
     if last.interrupted:
         return None
@@ -226,9 +229,9 @@ def fit(training: Training, folder: Path) -> Path | None:
         trainer.validate(module, datamodule=data, verbose=False)
     result = folder / f"{module.description['style']['name']}.safetensors"
     if trainer.is_global_zero:
-        save_style_model(
-            result, module.network, module.description | {"steps": trainer.global_step}
-        )
+        palette = measure_palette(module.network, data.val_images, painting)
+        more = {"steps": trainer.global_step, "palette": palette.header()}
+        save_style_model(result, module.network, module.description | more)
         if data.skipped:
             log.warning("files skipped because they cannot be decoded: %d", len(data.skipped))
         finals = {tag: float(trainer.callback_metrics[f"val/{tag}"]) for tag in FINAL_METRICS}

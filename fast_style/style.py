@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fast_style.backends import Runner, build_runner, resolve_backend
 from fast_style.checkpoint import StyleModel, load_style_model
 from fast_style.checks import check_image, check_range, check_size
-from fast_style.controls import GRAIN, Controls, apply
+from fast_style.controls import GRAIN, PALETTE, Controls, apply
 from fast_style.hardware import free_memory, has_bfloat16, resolve_device
 from fast_style.image import from_pil
 from fast_style.network import SMALLEST_SIDE
@@ -79,6 +79,7 @@ class Style:
             self._runner()
         self.name = model.name
         self.description = model.description
+        self.palette = model.palette
 
     def __call__(
         self,
@@ -88,6 +89,7 @@ class Style:
         stroke: float = 1.0,
         strength: float = 1.0,
         grain: float = GRAIN,
+        palette: float = PALETTE,
         preserve_color: str | None = None,
         tile: str | int = "auto",
     ) -> AnyImage:
@@ -102,6 +104,8 @@ class Style:
             strength: From 0, the photograph, to 1.
             grain: Deviation of noise that makes the network paint plain areas too, levels of 255,
                 0 to 64.
+            palette: How far light, dark and hues on the large scale are brought to the painting's
+                own, 0 to 1; nothing for models that do not know them.
             preserve_color: ``luminance`` or ``match``; see ``Controls``.
             tile: As in ``paint``.
 
@@ -109,10 +113,10 @@ class Style:
             ValueError: Another shape or type, values outside [0, 1], a side below 32 px where it
                 is painted, or a control out of its range.
         """
-        controls = Controls(size, stroke, strength, grain, preserve_color)
+        controls = Controls(size, stroke, strength, grain, palette, preserve_color)
 
         def painted(picture: Picture) -> Picture:
-            return apply(lambda one: self.paint_picture(one, tile), picture, controls)
+            return apply(lambda one: self.paint_picture(one, tile, palette), picture, controls)
 
         if isinstance(image, Tensor):
             batch = image[None] if image.ndim == 3 else image
@@ -130,7 +134,7 @@ class Style:
         raise ValueError(f"expected a Pillow image, an array or a tensor, found {type(image)}")
 
     def paint(self, rgb: Tensor, tile: str | int = "auto") -> Tensor:
-        """Return the stylised pictures, ``(N, 3, H, W)`` float32 in [0, 1], on the CPU or as given.
+        """Return what the network alone paints, ``(N, 3, H, W)`` float32 in [0, 1].
 
         Args:
             rgb: ``(N, 3, H, W)``, float in [0, 1].
@@ -149,13 +153,18 @@ class Style:
         return result
 
     def paint_picture(
-        self, picture: Picture, tile: str | int = "auto", progress: Progress | None = None
+        self,
+        picture: Picture,
+        tile: str | int = "auto",
+        palette: float = 0.0,
+        progress: Progress | None = None,
     ) -> Picture:
         """Return a picture as read from a file, stylised, its transparency kept.
 
         Args:
             picture: Of at least 32 px a side; 8 bits stay 8 bits.
             tile: As in ``paint``.
+            palette: As in ``__call__``.
             progress: Is told the share of the picture that was done since the last time.
 
         Raises:
@@ -166,6 +175,8 @@ class Style:
             check_range(picture.levels)
         result = torch.empty_like(picture.levels)
         self._paint(picture.levels, result, tile, progress)
+        if palette and self.palette is not None:
+            result = self.palette.shifted(result, palette)
         return Picture(result, picture.alpha)
 
     @torch.no_grad()

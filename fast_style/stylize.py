@@ -119,7 +119,7 @@ def _run(options: argparse.Namespace) -> int:
 def _work(models: list[str], options: argparse.Namespace) -> Work:
     """Load the models and check the controls."""
     from fast_style.batch import Work
-    from fast_style.controls import GRAIN, Controls
+    from fast_style.controls import GRAIN, PALETTE, Controls
     from fast_style.style import Style, load
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
@@ -132,6 +132,7 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
         options.stroke,
         options.strength,
         GRAIN if options.grain is None else options.grain,
+        PALETTE if options.palette is None else options.palette,
         options.preserve_color,
     )
     controls.check()

@@ -2,8 +2,8 @@
 
     python scripts/make_figure.py MODEL [MODEL...] --photos A.jpg B.jpg -o figure.jpg
 
-A row for each photograph: the photograph, then what each model makes of it; under the labels, if
-they are given.
+A row for each photograph: the photograph, then what each model makes of it, with each palette;
+under the labels, if they are given.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from fast_style.controls import PALETTE
 from fast_style.image import read_picture
 from fast_style.picture import resize
 from fast_style.sheet import sheet
@@ -23,11 +24,13 @@ from fast_style.writing import write_picture
 QUALITY = 80  # of the JPEG or WebP: a page with pictures should load at once
 
 
-def row(photograph: Tensor, styles: list[Style], height: int) -> list[Tensor]:
+def row(
+    photograph: Tensor, styles: list[Style], height: int, palettes: list[float]
+) -> list[Tensor]:
     """Return the photograph at ``height`` px and its stylised versions, ``(1, 3, height, W)``."""
     width = round(photograph.shape[-1] * height / photograph.shape[-2])
     scaled = resize(photograph, height, width)
-    return [scaled, *[style(scaled) for style in styles]]
+    return [scaled, *[style(scaled, palette=share) for style in styles for share in palettes]]
 
 
 def main() -> int:
@@ -37,12 +40,18 @@ def main() -> int:
     parser.add_argument("--photos", nargs="+", type=Path, required=True)
     parser.add_argument("--height", type=int, default=320, help="px of a row (%(default)s)")
     parser.add_argument("--labels", nargs="+", default=[], help="of the photographs, of each model")
+    parser.add_argument(
+        "--palettes", nargs="+", type=float, default=[PALETTE], help="as stylize's --palette"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     try:
         styles = [load(model) for model in arguments.models]
         photographs = [read_picture(path).rgb for path in arguments.photos]
-        rows = [row(photograph, styles, arguments.height) for photograph in photographs]
+        rows = [
+            row(photograph, styles, arguments.height, arguments.palettes)
+            for photograph in photographs
+        ]
         write_picture(arguments.output, sheet(rows, arguments.labels), quality=QUALITY)
     except ValueError as error:
         print(f"make_figure: {error}", file=sys.stderr)

@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from fast_style.controls import Controls
 from fast_style.image import read_crop, read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.photographs import centre_box, find_photographs
@@ -42,12 +44,19 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=256, help="px (%(default)s)")
     parser.add_argument("--style", type=Path, default=asset("styles/starry.jpg"))
     parser.add_argument("--style-size", type=int, default=384, help="px (%(default)s)")
+    parser.add_argument(
+        "--palette", type=float, default=0.0, help="as stylize's; 0 is the network (%(default)s)"
+    )
     arguments = parser.parse_args()
     try:
         files = find_photographs(arguments.photos)[: arguments.first]
         photographs = [read_crop(file, arguments.size, centre_box)[None] for file in files]
         painting = read_style(arguments.style, arguments.style_size)
-        models = {name: load(name).paint for name in arguments.models}
+        Controls(palette=arguments.palette).check()
+        painters = {
+            name: partial(load(name), grain=0, palette=arguments.palette)
+            for name in arguments.models
+        }
     except ValueError as error:
         print(f"measure_errors: {error}", file=sys.stderr)
         return 2
@@ -56,7 +65,7 @@ def main() -> int:
     loss = PerceptualLoss(painting, **{str(key): value for key, value in preset.items()})
     names = ["content_error", "style_error", *[f"style_error/{k}" for k in loss.style_weights]]
     print(f"{'model':40}", *(f"{name.removeprefix('style_error/'):>14}" for name in names))
-    for model, paint in {"unstylised": lambda photo: photo, **models}.items():
+    for model, paint in {"unstylised": lambda photo: photo, **painters}.items():
         errors = mean_errors(loss, paint, photographs)
         print(f"{model[-40:]:40}", *(f"{errors[name]:14.3f}" for name in names))
     return 0

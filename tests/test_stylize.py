@@ -630,6 +630,7 @@ def test_a_misspelt_option(capsys: Capture) -> None:
         (["model", "a.png", "--quality", "101"], "--quality must be 1 to 100, found 101"),
         (["model", "a.png", "--strength", "2"], "strength must be 0 to 1, found 2"),
         (["model", "a.png", "--grain", "-1"], "grain must be 0 to 64, found -1"),
+        (["model", "a.png", "--palette", "-1"], "palette must be 0 to 1, found -1"),
         (["model", "a.png", "--stroke", "0"], "stroke must be 0.1 to 10, found 0"),
         (["model", "a.png", "--size", "0"], "size must be at least 1 px, found 0"),
         (["model", "a.png", "--preserve-color=hue"], "preserve_color is luminance or match"),

@@ -23,6 +23,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fast_style import stylize, train
 from fast_style.checkpoint import CKPT_KEY, load_style_model
 from fast_style.module import StyleModule
+from fast_style.palette import palette_from_header
 
 TINY = [
     "data=folder",
@@ -95,6 +96,7 @@ def test_the_model_describes_itself(finished: Path, photographs: Path) -> None:
     assert description["data"]["image_size"] == 32
     assert description["data"]["photographs"] == 8
     assert description["steps"] == 6
+    assert palette_from_header(description["palette"]).matrix != torch.eye(3).tolist()
     assert description["licence"] == "CC0-1.0"
     assert description["package_version"]
     text = str(description)

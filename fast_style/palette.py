@@ -1,0 +1,135 @@
+"""The painting's own light and dark: what a network leaves of it, measured and given back.
+
+A loss that compares features forgives a network that keeps to middling colours on the large scale,
+where features see little: measured on the released ones, the means of 16 x 16 px differ among each
+other by two thirds of what they do in the painting. A ``Palette`` says how to spread them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fast_style.color import statistics
+from fast_style.picture import as_bytes, as_float
+
+CELL = 16  # px, a side of what is averaged: larger than strokes, which stay as they are
+MOST_GAIN = 2.5  # that colours are spread by: an untrained network has nothing to spread
+ROWS = 16  # of cells, shifted at a time, so that a large picture is not held as floats
+
+
+class Palette(NamedTuple):
+    """An affine map of mean colours, from a network's to its painting's, RGB in [0, 1]."""
+
+    matrix: list[list[float]]  # 3 x 3
+    offset: list[float]  # 3
+
+    def shifted(self, levels: Tensor, share: float) -> Tensor:
+        """Return a picture with each neighbourhood's mean colour moved, details left alone.
+
+        Args:
+            levels: ``(1, 3, H, W)``, uint8, or float in [0, 1].
+            share: Of the way to the painting's colours, 0 to 1.
+        """
+        width = levels.shape[-1]
+        matrix = levels.new_tensor(self.matrix, dtype=torch.float32)
+        offset = levels.new_tensor(self.offset, dtype=torch.float32).view(1, 3, 1, 1)
+        # Replicated to whole cells, then by one more around, for what lies between two cells.
+        parts = levels.split(ROWS * CELL, dim=-2)  # type: ignore[no-untyped-call]
+        means = torch.cat([_cell_means(part) for part in parts], dim=-2)
+        moved = torch.einsum("ij,njhw->nihw", matrix, means) + offset
+        shift = F.pad(share * (moved - means), (1, 1, 1, 1), mode="replicate")
+        result = torch.empty_like(levels)
+        for number, part in enumerate(parts):
+            rows = shift[..., number * ROWS : number * ROWS + -(-part.shape[-2] // CELL) + 2, :]
+            smooth = F.interpolate(rows, scale_factor=CELL, mode="bilinear")
+            smooth = smooth[..., CELL : CELL + part.shape[-2], CELL : CELL + width]
+            top = number * ROWS * CELL
+            colors = (as_float(part) + smooth).clamp(0, 1)
+            result[..., top : top + part.shape[-2], :] = (
+                as_bytes(colors) if levels.dtype == torch.uint8 else colors
+            )
+        return result
+
+    def header(self) -> dict[str, Any]:
+        """Return plain data for a model file."""
+        return {
+            "matrix": [[round(value, 4) for value in row] for row in self.matrix],
+            "offset": [round(value, 4) for value in self.offset],
+        }
+
+
+def palette_between(painted: Tensor, painting: Tensor) -> Palette:
+    """Return the map from the mean colours of some pictures to those of another.
+
+    It gives them the other's mean and covariance, as far as ``MOST_GAIN`` allows, and of all
+    linear maps that do so it moves colours least: it turns no hue that it need not.
+
+    Args:
+        painted: ``(N, 3, H, W)`` in [0, 1].
+        painting: ``(1, 3, H', W')`` in [0, 1].
+
+    Source: Pitie & Kokaram 2007, "The linear Monge-Kantorovitch linear colour mapping for
+        example-based colour transfer", there for all pixels.
+    """
+    mean, root = statistics(_cell_means(painted))
+    wanted_mean, wanted_root = statistics(_cell_means(painting))
+    inverse = torch.linalg.inv(root)
+    matrix = inverse @ _root(root @ wanted_root @ wanted_root @ root) @ inverse  # symmetric
+    gains, axes = torch.linalg.eigh((matrix + matrix.T) / 2)
+    matrix = axes @ gains.clamp_max(MOST_GAIN).diag() @ axes.T
+    offset = wanted_mean - matrix @ mean
+    return Palette(matrix.tolist(), offset[:, 0].tolist())
+
+
+@torch.no_grad()
+def measure_palette(network: nn.Module, photographs: Tensor, painting: Tensor) -> Palette:
+    """Return what brings the colours of a network's pictures to those of its painting.
+
+    Args:
+        network: Trained; it is left in eval mode.
+        photographs: ``(N, 3, H, W)`` in [0, 1], not trained on.
+        painting: ``(1, 3, H', W')`` in [0, 1], at the size it was trained with.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    ones = photographs.split(1)  # type: ignore[no-untyped-call]
+    # By forward: a compiled network would be compiled once more for these few.
+    painted = [network.forward(one.to(device)).clamp(0, 1).cpu() for one in ones]
+    return palette_between(torch.cat(painted), painting.cpu())
+
+
+def palette_from_header(found: Any) -> Palette:
+    """Return the palette that ``Palette.header`` described.
+
+    Raises:
+        ValueError: It is not such a description.
+    """
+    try:
+        matrix = [[float(value) for value in row] for row in found["matrix"]]
+        offset = [float(value) for value in found["offset"]]
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError("its palette is no matrix and offset") from error
+    values = [*offset, *(value for row in matrix for value in row)]
+    fits = len(offset) == len(matrix) == 3 and all(len(row) == 3 for row in matrix)
+    if not fits or not all(math.isfinite(value) and abs(value) <= 10 for value in values):
+        raise ValueError("its palette is no 3 x 3 matrix and offset of small numbers")
+    return Palette(matrix, offset)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """Return the symmetric root of a symmetric matrix that has no negative eigenvalue."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors @ values.clamp_min(0).sqrt().diag() @ vectors.T
+
+
+def _cell_means(levels: Tensor) -> Tensor:
+    """Return the mean colours of the cells, those at the right and lower border replicated."""
+    colors = as_float(levels)
+    height, width = colors.shape[-2:]
+    whole = F.pad(colors, (0, -width % CELL, 0, -height % CELL), mode="replicate")
+    return F.avg_pool2d(whole, CELL)
