@@ -21,9 +21,11 @@ from fast_style.arguments import Parser
 from fast_style.backends import openvino_core
 from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
 from fast_style.commands import end
+from fast_style.controls import PALETTE, Controls
 from fast_style.files import write_atomically
 from fast_style.graph import INPUT, portable_graph
 from fast_style.network import TransformerNetwork
+from fast_style.palette import CELL, cell_means, enlarged, with_margin
 
 PROGRAM = "export"
 # By the ending of the file's name.
@@ -34,22 +36,35 @@ Runner = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 
 class Portable(nn.Module):
-    """The network with the range of its pictures inside, clamped.
+    """The network with the range of its pictures and its painting's colours inside, clamped.
 
     Args:
         network: Of a style model.
         value_range: What white is: 1 or 255.
+        shift: Of the model's palette; none leaves the network alone.
     """
 
-    def __init__(self, network: TransformerNetwork, value_range: int) -> None:
+    def __init__(
+        self, network: TransformerNetwork, value_range: int, shift: nn.Conv2d | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.value_range = value_range
+        self.shift = shift
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the stylised pictures, ``(N, 3, H, W)``, same range as given."""
-        stylized: Tensor = self.network(image / self.value_range)
-        return stylized.clamp(0, 1) * self.value_range
+        height, width = image.shape[-2:]
+        stylized = self.cut(self.network.padded(image / self.value_range), 0, height, width)
+        stylized = stylized.clamp(0, 1)
+        if self.shift is not None:
+            shifts = enlarged(with_margin(self.shift(cell_means(stylized))))
+            stylized = (stylized + self.cut(shifts, CELL, height, width)).clamp(0, 1)
+        return stylized * self.value_range
+
+    def cut(self, image: Tensor, start: int, height: int, width: int) -> Tensor:
+        """Return so many rows and columns, from ``start`` on."""
+        return image[..., start : start + height, start : start + width]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,6 +87,13 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--half", action="store_true", help="weights in float16: half the size (onnx, openvino)"
     )
+    result.add_argument(
+        "--palette",
+        type=float,
+        default=PALETTE,
+        metavar="S",
+        help="as stylize's, from 0, the network alone, to 1 (%(default)g)",
+    )
     result.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     return result
 
@@ -82,7 +104,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return end(PROGRAM, lambda: _run(options))
 
 
-def export(model: StyleModel, output: Path, value_range: int = 1, half: bool = False) -> None:
+def export(
+    model: StyleModel,
+    output: Path,
+    value_range: int = 1,
+    half: bool = False,
+    palette: float = PALETTE,
+) -> None:
     """Write a style model in the format that ``output``'s ending names.
 
     Args:
@@ -90,9 +118,11 @@ def export(model: StyleModel, output: Path, value_range: int = 1, half: bool = F
         output: Ends in one of ``FORMATS``; OpenVINO writes a ``.bin`` beside it.
         value_range: What white is in the pictures it takes and gives: 1 or 255.
         half: Keep the weights in float16.
+        palette: As ``Controls.palette``, for models that know their painting's.
 
     Raises:
-        ValueError: Another ending, ``half`` where it can't be, or a package that is missing.
+        ValueError: Another ending, ``half`` where it can't be, ``palette`` out of its range, or a
+            package that is missing.
         ModelFileError: The exported model's results are not PyTorch's.
         OSError: The file can't be written.
     """
@@ -101,8 +131,10 @@ def export(model: StyleModel, output: Path, value_range: int = 1, half: bool = F
         raise ValueError(f"{output} must end in {', '.join(FORMATS)}")
     if half and form in ("torchscript", "pt2"):
         raise ValueError(f"--half is for .onnx and .xml, found {output}")
-    portable = Portable(model.network, value_range).eval()
-    metadata = _metadata(model, value_range)
+    Controls(palette=palette).check()
+    shift = model.palette.shift(palette) if palette and model.palette is not None else None
+    portable = Portable(model.network, value_range, shift).eval()
+    metadata = _metadata(model, value_range, palette if shift is not None else 0.0)
     writers: dict[str, Callable[..., Runner]] = {
         "onnx": _write_onnx,
         "openvino": _write_openvino,
@@ -124,15 +156,17 @@ def _run(options: argparse.Namespace) -> int:
     output: Path = options.output
     if output.exists() and not options.overwrite:
         raise ValueError(f"{output} exists; --overwrite replaces it")
-    export(load_style_model(options.model), output, options.range, options.half)
+    model = load_style_model(options.model)
+    export(model, output, options.range, options.half, options.palette)
     print(output)
     return 0
 
 
-def _metadata(model: StyleModel, value_range: int) -> dict[str, str]:
+def _metadata(model: StyleModel, value_range: int, palette: float) -> dict[str, str]:
     return {
         "name": model.name,
         "range": f"0-{value_range}",
+        "palette": f"{palette:g}",
         "layout": "RGB, (N, 3, H, W), H and W at least 32",
         "licence": str(model.description.get("licence") or "not stated"),
         "fast_style": json.dumps(model.description, sort_keys=True),
@@ -175,7 +209,7 @@ def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: 
             f"ONNX needs {error.name}: pip install 'fast-style-trainer[onnx]'"
         ) from error
     onnxruntime.set_default_logger_severity(3)  # errors only
-    graph = portable_graph(portable.network, portable.value_range)
+    graph = portable_graph(portable.network, portable.value_range, portable.shift)
     if half:
         graph = convert_float_to_float16(graph, keep_io_types=True)
     onnx.helper.set_model_props(graph, metadata)
@@ -194,7 +228,7 @@ def _write_openvino(portable: Portable, path: Path, metadata: dict[str, str], ha
         raise ValueError(
             f"OpenVINO's files need {error.name}: pip install 'fast-style-trainer[openvino]'"
         ) from error
-    graph = portable_graph(portable.network, portable.value_range)
+    graph = portable_graph(portable.network, portable.value_range, portable.shift)
     converted = core.read_model(graph.SerializeToString())
     for key, value in metadata.items():
         converted.set_rt_info(value, ["fast_style", key])
@@ -218,19 +252,16 @@ def _write_torchscript(
 class _Cropped(Portable):
     """As ``Portable``, cut to size by an index: a slice would be fixed to the example's sizes."""
 
-    def forward(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        stylized = self.network.padded(image / self.value_range)
-        stylized = stylized.index_select(2, torch.arange(height, device=image.device))
-        stylized = stylized.index_select(3, torch.arange(width, device=image.device))
-        return stylized.clamp(0, 1) * self.value_range
+    def cut(self, image: Tensor, start: int, height: int, width: int) -> Tensor:
+        image = image.index_select(2, start + torch.arange(height, device=image.device))
+        return image.index_select(3, start + torch.arange(width, device=image.device))
 
 
 def _write_pt2(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
     from torch.export import Dim, load, save
 
     free = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
-    module = _Cropped(portable.network, portable.value_range).eval()
+    module = _Cropped(portable.network, portable.value_range, portable.shift).eval()
     example = _example(CHECKED_SIZES[1], portable.value_range)
     program = torch.export.export(module, (example,), dynamic_shapes={"image": free}, strict=False)
     save(program, path, extra_files=metadata)

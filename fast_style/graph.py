@@ -18,6 +18,7 @@ from fast_style.network import (
     Residual,
     TransformerNetwork,
 )
+from fast_style.palette import CELL
 
 if TYPE_CHECKING:
     import onnx
@@ -27,7 +28,9 @@ IR_VERSION = 8
 INPUT, OUTPUT = "image", "stylized"
 
 
-def portable_graph(network: TransformerNetwork, value_range: int) -> onnx.ModelProto:
+def portable_graph(
+    network: TransformerNetwork, value_range: int, shift: nn.Conv2d | None = None
+) -> onnx.ModelProto:
     """Return a network from picture to picture: ``image`` in, ``stylized`` out, clamped.
 
     Both are float32 ``(N, 3, H, W)``, RGB; N, H and W are free, H and W from 32.
@@ -35,6 +38,7 @@ def portable_graph(network: TransformerNetwork, value_range: int) -> onnx.ModelP
     Args:
         network: On the CPU.
         value_range: What white is in the pictures: 1 or 255.
+        shift: Of the model's palette, if it is part of the graph.
 
     Raises:
         ImportError: onnx is not installed.
@@ -45,18 +49,17 @@ def portable_graph(network: TransformerNetwork, value_range: int) -> onnx.ModelP
     x = graph.node("Sub", x, graph.constant(mean / SPREAD))
     # Reflected to multiples of 4 below and to the right, and cut to the old size at the end.
     size = graph.node("Shape", INPUT, start=2)
-    four = graph.constant(torch.tensor([4, 4]))
-    missing = graph.node("Mod", graph.node("Neg", size), four)  # floor's, as in Python
-    before = graph.constant(torch.zeros(4, dtype=torch.long))
     none = graph.constant(torch.zeros(2, dtype=torch.long))
-    pads = graph.node("Concat", before, none, missing, axis=0)
-    x = graph.encoder(network, graph.node("Pad", x, pads, mode="reflect"))
+    x = graph.encoder(network, graph.filled(x, size, 4, "reflect"))
     x = graph.trunk(network, x)
     axes = graph.constant(torch.tensor([2, 3]))
     x = graph.node("Slice", x, none, size, axes)
     x = graph.node("Add", x, graph.constant(mean / SPREAD))
     x = graph.node("Mul", x, graph.constant(torch.tensor(value_range * SPREAD)))
     low, high = (graph.constant(torch.tensor(float(value))) for value in (0, value_range))
+    if shift is not None:
+        x = graph.node("Clip", x, low, high)
+        x = graph.node("Add", x, graph.shifts(x, size, shift, value_range))
     graph.node("Clip", x, low, high, output=OUTPUT)
     return graph.model(3, 3)
 
@@ -127,6 +130,27 @@ class _Graph:
         model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION)
         checker.check_model(model)
         return model
+
+    def filled(self, x: str, size: str, multiple: int, mode: str) -> str:
+        """Add a padding below and to the right, of a picture of ``size``, to multiples."""
+        multiples = self.constant(torch.tensor([multiple, multiple]))
+        missing = self.node("Mod", self.node("Neg", size), multiples)  # floor's, as in Python
+        nowhere_else = self.constant(torch.zeros(6, dtype=torch.long))
+        pads = self.node("Concat", nowhere_else, missing, axis=0)
+        return self.node("Pad", x, pads, mode=mode)
+
+    def shifts(self, x: str, size: str, shift: nn.Conv2d, value_range: int) -> str:
+        """Add how far a palette moves each pixel of ``x``, of ``size``, as ``Palette.shifted``."""
+        x = self.filled(x, size, CELL, "edge")
+        x = self.node("AveragePool", x, kernel_shape=[CELL, CELL], strides=[CELL, CELL])
+        assert shift.bias is not None
+        x = self._convolution(shift.weight, shift.bias * value_range, "palette", x)
+        around = self.constant(torch.tensor([0, 0, 1, 1, 0, 0, 1, 1]))
+        x = self.node("Pad", x, around, mode="edge")
+        scales = self.constant(torch.tensor([1.0, 1.0, CELL, CELL]))
+        x = self.node("Resize", x, "", scales, mode="linear")
+        start, axes = (self.constant(torch.tensor(v)) for v in ([CELL, CELL], [2, 3]))
+        return self.node("Slice", x, start, self.node("Add", start, size), axes)
 
     def encoder(self, network: TransformerNetwork, x: str, output: str = "") -> str:
         """Add a network's encoder to the result ``x``, by the name ``output`` if that matters."""

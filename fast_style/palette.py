@@ -28,29 +28,36 @@ class Palette(NamedTuple):
     matrix: list[list[float]]  # 3 x 3
     offset: list[float]  # 3
 
+    def shift(self, share: float) -> nn.Conv2d:
+        """Return the convolution from mean colours to how far they move, 1 x 1.
+
+        Args:
+            share: Of the way to the painting's colours, 0 to 1.
+        """
+        convolution = nn.Conv2d(3, 3, 1).requires_grad_(False)
+        weight = torch.tensor(self.matrix) - torch.eye(3)
+        convolution.weight.copy_(share * weight[..., None, None])
+        convolution.bias.copy_(share * torch.tensor(self.offset))  # type: ignore[union-attr]
+        return convolution
+
     def shifted(self, levels: Tensor, share: float) -> Tensor:
         """Return a picture with each neighbourhood's mean colour moved, details left alone.
 
         Args:
             levels: ``(1, 3, H, W)``, uint8, or float in [0, 1].
-            share: Of the way to the painting's colours, 0 to 1.
+            share: As ``shift``'s.
         """
-        width = levels.shape[-1]
-        matrix = levels.new_tensor(self.matrix, dtype=torch.float32)
-        offset = levels.new_tensor(self.offset, dtype=torch.float32).view(1, 3, 1, 1)
-        # Replicated to whole cells, then by one more around, for what lies between two cells.
         parts = levels.split(ROWS * CELL, dim=-2)  # type: ignore[no-untyped-call]
-        means = torch.cat([_cell_means(part) for part in parts], dim=-2)
-        moved = torch.einsum("ij,njhw->nihw", matrix, means) + offset
-        shift = F.pad(share * (moved - means), (1, 1, 1, 1), mode="replicate")
+        means = torch.cat([cell_means(as_float(part)) for part in parts], dim=-2)
+        shifts = with_margin(self.shift(share).to(levels.device)(means))
         result = torch.empty_like(levels)
         for number, part in enumerate(parts):
-            rows = shift[..., number * ROWS : number * ROWS + -(-part.shape[-2] // CELL) + 2, :]
-            smooth = F.interpolate(rows, scale_factor=CELL, mode="bilinear")
-            smooth = smooth[..., CELL : CELL + part.shape[-2], CELL : CELL + width]
-            top = number * ROWS * CELL
+            height, width = part.shape[-2:]
+            cells = shifts[..., number * ROWS : number * ROWS + -(-height // CELL) + 2, :]
+            smooth = enlarged(cells)[..., CELL : CELL + height, CELL : CELL + width]
             colors = (as_float(part) + smooth).clamp(0, 1)
-            result[..., top : top + part.shape[-2], :] = (
+            top = number * ROWS * CELL
+            result[..., top : top + height, :] = (
                 as_bytes(colors) if levels.dtype == torch.uint8 else colors
             )
         return result
@@ -76,8 +83,8 @@ def palette_between(painted: Tensor, painting: Tensor) -> Palette:
     Source: Pitie & Kokaram 2007, "The linear Monge-Kantorovitch linear colour mapping for
         example-based colour transfer", there for all pixels.
     """
-    mean, root = statistics(_cell_means(painted))
-    wanted_mean, wanted_root = statistics(_cell_means(painting))
+    mean, root = statistics(cell_means(painted))
+    wanted_mean, wanted_root = statistics(cell_means(painting))
     inverse = torch.linalg.inv(root)
     matrix = inverse @ _root(root @ wanted_root @ wanted_root @ root) @ inverse  # symmetric
     gains, axes = torch.linalg.eigh((matrix + matrix.T) / 2)
@@ -124,12 +131,26 @@ def palette_from_header(found: Any) -> Palette:
 def _root(matrix: Tensor) -> Tensor:
     """Return the symmetric root of a symmetric matrix that has no negative eigenvalue."""
     values, vectors = torch.linalg.eigh(matrix)
-    return vectors @ values.clamp_min(0).sqrt().diag() @ vectors.T
+    root: Tensor = vectors @ values.clamp_min(0).sqrt().diag() @ vectors.T
+    return root
 
 
-def _cell_means(levels: Tensor) -> Tensor:
-    """Return the mean colours of the cells, those at the right and lower border replicated."""
-    colors = as_float(levels)
+def cell_means(colors: Tensor) -> Tensor:
+    """Return the mean colours of the cells, those at the right and lower border replicated.
+
+    Args:
+        colors: ``(N, 3, H, W)``, float.
+    """
     height, width = colors.shape[-2:]
     whole = F.pad(colors, (0, -width % CELL, 0, -height % CELL), mode="replicate")
     return F.avg_pool2d(whole, CELL)
+
+
+def with_margin(cells: Tensor) -> Tensor:
+    """Return cells with the outer ones repeated around, for what lies between two of them."""
+    return F.pad(cells, (1, 1, 1, 1), mode="replicate")
+
+
+def enlarged(cells: Tensor) -> Tensor:
+    """Return cells as pixels again, without edges between them."""
+    return F.interpolate(cells, scale_factor=float(CELL), mode="bilinear")

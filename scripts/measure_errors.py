@@ -53,7 +53,7 @@ def main() -> int:
         photographs = [read_crop(file, arguments.size, centre_box)[None] for file in files]
         painting = read_style(arguments.style, arguments.style_size)
         Controls(palette=arguments.palette).check()
-        painters = {
+        painters: dict[str, Callable[[Tensor], Tensor]] = {
             name: partial(load(name), grain=0, palette=arguments.palette)
             for name in arguments.models
         }

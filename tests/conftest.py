@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fast_style.checkpoint import save_style_model
+from fast_style.checkpoint import load_style_model, save_style_model
 from fast_style.network import TransformerNetwork
 
 TINY_NETWORK: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
@@ -35,6 +35,17 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = TransformerNetwork("johnson", (4, 4, 8), residual_blocks=1)
     save_style_model(path, network, {"network": TINY_NETWORK, "style": {"name": "tiny"}})
+    return path
+
+
+@pytest.fixture(scope="session")
+def warmer(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the tiny model's file with a palette, which the tiny one does not have."""
+    path = tmp_path_factory.mktemp("model") / "warmer.safetensors"
+    model = load_style_model(tiny_model)
+    matrix = [[1.2, 0.1, 0.0], [0.1, 1.3, -0.1], [0.0, -0.1, 1.5]]
+    palette = {"matrix": matrix, "offset": [-0.1, 0.0, -0.15]}
+    save_style_model(path, model.network, model.description | {"palette": palette})
     return path
 
 

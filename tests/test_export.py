@@ -14,6 +14,7 @@ import torch
 from fast_style import export
 from fast_style.checkpoint import load_style_model
 from fast_style.export import CHECKED_SIZES
+from fast_style.style import load
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.filterwarnings("ignore")  # the exporters' own
@@ -66,9 +67,37 @@ def test_results_are_those_of_pytorch_at_any_size(
         assert np.abs(found - expected).mean() < 0.5 / 255
 
 
-def test_a_traced_model_is_bound_to_no_device(tiny_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "value_range"), [(".onnx", 255), (".xml", 1), (".pt", 255), (".pt2", 1)]
+)
+def test_the_paintings_colours_are_part_of_the_file(
+    suffix: str, value_range: int, warmer: Path, tmp_path: Path
+) -> None:
+    if suffix == ".xml":
+        pytest.importorskip("openvino")
+    output = tmp_path / f"model{suffix}"
+    options = [str(warmer), str(output), "--range", str(value_range), "--palette", "0.7"]
+    assert export.main(options) == 0
+    runner, style = RUNNERS[suffix](output), load(warmer, "cpu", "float32", "torch")
+    for shape in ((1, 3, 32, 32), (3, 3, 33, 70), (1, 3, 272, 66)):
+        image = np.random.default_rng(0).random(shape, dtype=np.float32)
+        expected = style(torch.from_numpy(image), grain=0, palette=0.7).numpy()
+        alone = style(torch.from_numpy(image), grain=0, palette=0).numpy()
+        found = runner(image * value_range) / value_range
+        assert np.abs(found - expected).max() < 1 / 255
+        assert np.abs(alone - expected).mean() > 5 / 255
+
+
+def test_a_palette_out_of_range(
+    warmer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export.main([str(warmer), str(tmp_path / "m.pt"), "--palette", "2"]) == 2
+    assert "palette must be 0 to 1, found 2" in capsys.readouterr().err
+
+
+def test_a_traced_model_is_bound_to_no_device(warmer: Path, tmp_path: Path) -> None:
     output = tmp_path / "model.pt"
-    assert export.main([str(tiny_model), str(output)]) == 0
+    assert export.main([str(warmer), str(output)]) == 0
     graph = str(torch.jit.load(output).inlined_graph)
     assert "aten::_convolution" in graph
     assert "Device =" not in graph
