@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 from tqdm import tqdm
 
 from fast_style.controls import Controls, apply, blend
+from fast_style.files import identity
 from fast_style.image import read_clip
 from fast_style.inputs import Input, result_path
 from fast_style.picture import Clip, Picture, PictureError
@@ -55,7 +56,7 @@ class Work(NamedTuple):
     def _painted(self, style: Style, picture: Picture) -> Picture:
         controls = self.controls
         return apply(
-            lambda one: style.paint_picture(one, self.tile, controls.palette, self.progress),
+            lambda one: style.paint_picture(one, self.tile, self.progress, controls.palette),
             picture,
             controls,
         )
@@ -134,10 +135,9 @@ class Batch:
                 ahead = read_ahead()
                 clip = self._attempt(future.result, source.path)
                 if clip is not None:
-                    if clip.left_out:
+                    if clip.remark:
                         self._bar.clear()
-                        pages = clip.left_out + 1
-                        self.say(f"{source.path} has {pages} pages: only the first is painted")
+                        self.say(f"{source.path} {clip.remark}")
                     self._paint(source.path, clip, targets, writer)
                 self._count()
             self._finish(most=0)
@@ -147,7 +147,7 @@ class Batch:
 
     def _todo(self) -> Iterator[tuple[Input, dict[str, Path]]]:
         """Yield the pictures that are not done yet, and the results they lack, by style."""
-        photographs = {os.path.realpath(source.path) for source in self.pictures}
+        photographs = {identity(source.path) for source in self.pictures}
         owners: dict[Path, Path] = {}
         for source in self.pictures:
             targets = {}
@@ -157,7 +157,7 @@ class Batch:
                 if owner != source.path:
                     taken = f"its result would be {target}, as that of {owner}"
                     self._report(ValueError(taken), source.path)
-                elif os.path.realpath(target) in photographs:
+                elif identity(target) in photographs:
                     replaced = f"its result would replace the photograph {target}"
                     self._report(ValueError(replaced), source.path)
                 elif os.path.exists(target) and not self.places.overwrite:  # noqa: PTH110

@@ -24,7 +24,6 @@ from fast_style.palette import Palette, palette_from_header
 from fast_style.resources import shipped_styles
 
 FORMAT_VERSION = 1
-MODEL_SUFFIXES = (".safetensors", ".ckpt", ".pth", ".model")  # the last two: pytorch/examples'
 HEADER_KEY = "fast_style"  # of the JSON text in the safetensors metadata
 CKPT_KEY = "fast_style"  # of the same description in a Lightning checkpoint
 NETWORK_PREFIX = "network."  # of the network's tensors in a Lightning checkpoint
@@ -116,8 +115,7 @@ def load_style_model(name_or_path: str | Path) -> StyleModel:
         ModelFileError: Missing, damaged, from a later version of the format, or not ours.
     """
     path = find_style_model(name_or_path)
-    readers = {".ckpt": _read_ckpt, ".pth": _read_pth, ".model": _read_pth}
-    description, state = readers.get(path.suffix, _read_safetensors)(path)
+    description, state = READERS.get(path.suffix, _read_safetensors)(path)
     version = description.get("format_version")
     if not isinstance(version, int) or version < 1:
         raise ModelFileError(f"{path} is not a style model of fast_style: no format version")
@@ -130,7 +128,7 @@ def load_style_model(name_or_path: str | Path) -> StyleModel:
     if not isinstance(style, dict) or not is_style_name(style.get("name")):
         raise ModelFileError(f"{path}: its header names no style")
     try:
-        if "palette" in description:
+        if description.get("palette") is not None:
             palette_from_header(description["palette"])
     except ValueError as error:
         raise ModelFileError(f"{path}: {error}") from error
@@ -235,6 +233,14 @@ def _read_ckpt(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if isinstance(key, str) and key.startswith(NETWORK_PREFIX)
     }
     return {"format_version": FORMAT_VERSION, **description}, network
+
+
+READERS = {
+    ".safetensors": _read_safetensors,
+    ".ckpt": _read_ckpt,
+    ".pth": _read_pth,  # these two: pytorch/examples'
+    ".model": _read_pth,
+}
 
 
 def _check_state(network: nn.Module, state: Mapping[str, object], path: Path) -> None:

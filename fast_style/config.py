@@ -21,7 +21,8 @@ from fast_style.resources import config_folder
 
 CONFIG_NAME = "train"
 # In train.yaml a style is called as its painting, unless told otherwise.
-OmegaConf.register_new_resolver("style_name", lambda image: style_name(str(image)), replace=True)
+if not OmegaConf.has_resolver("style_name"):
+    OmegaConf.register_new_resolver("style_name", lambda image: style_name(str(image)))
 NOT_OURS = {"defaults", "hydra"}  # in train.yaml, but Hydra's
 # Keys whose values are texts even where they look like numbers, by section.
 TEXTS = {
@@ -49,6 +50,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         raise ConfigError(_required(error.full_key or str(error))) from error
     except OmegaConfBaseException as error:
+        if missing := _missing(error):
+            raise ConfigError(_required(missing)) from error
         raise ConfigError(str(error).splitlines()[0]) from error
     assert isinstance(values, dict)
     defaults = OmegaConf.to_container(OmegaConf.load(config_folder() / f"{CONFIG_NAME}.yaml"))
@@ -66,10 +69,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return f"there is no {group}={choice}; choose {group}={' | '.join(error.options)}"
-    if isinstance(error, OmegaConfBaseException) and (
-        missing := re.search(r"Missing mandatory value: ([\w.]+)", str(error))
-    ):
-        return _required(missing[1])
+    if isinstance(error, OmegaConfBaseException) and (missing := _missing(error)):
+        return _required(missing)
     text = " ".join(str(error).split())
     if isinstance(error, OverrideParseException):
         return (
@@ -91,6 +92,12 @@ def _text(value: Any, key: str) -> str | None:
     if not isinstance(value, str | int | float | None):
         raise ConfigError(f"{key} must be {KINDS[str]}, found {value!r}")
     return None if value is None else str(value)
+
+
+def _missing(error: OmegaConfBaseException) -> str | None:
+    """Return the key that a reference asked for and that has no value, if that is the error."""
+    found = re.search(r"Missing mandatory value: ([\w.]+)", str(error))
+    return found[1] if found else None
 
 
 def _required(key: str) -> str:
@@ -138,6 +145,8 @@ def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: st
             if not isinstance(value, dict):
                 raise ConfigError(f"{key} is a section of the configuration, found {value!r}")
             _check_section(value, default, key)
+        elif name in TEXTS.get(section, ()):
+            continue  # made a text afterwards
         elif default not in (None, "???", "auto"):  # there, the constructor knows
             kind = type(default)
             if type(value) is not kind and not (kind is float and type(value) is int):

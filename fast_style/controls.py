@@ -32,11 +32,11 @@ class Controls(NamedTuple):
     the picture is painted at another size and brought back. ``strength``: from 0, the photograph,
     to 1. ``grain``: deviation, in levels of 255, of noise that the network is shown on top of the
     photograph, clipped at black and white, the same for all pictures of a size. ``palette``: how
-    far the result's light, dark and hues on the large scale are brought to the painting's own, 0 to
-    1, by the style that paints. ``stylize`` and ``Style`` have ``GRAIN`` and ``PALETTE`` unless
-    told otherwise. ``preserve_color``: ``luminance`` paints the
-    brightness only, ``match`` gives the result the photograph's mean and covariance of colours
-    (Gatys et al. 2016, arXiv:1606.05897).
+    far the result's light, dark and hues on the large scale are brought to the painting's own, 0
+    to 1, by the style that paints. (``stylize`` and ``Style`` have ``GRAIN`` and ``PALETTE``
+    unless told otherwise.) ``preserve_color``: ``luminance`` paints the brightness only, ``match``
+    gives the result the photograph's mean and covariance of colours (Gatys et al. 2016,
+    arXiv:1606.05897).
     """
 
     size: int | None = None
@@ -90,7 +90,8 @@ def apply(
     picture = fill_transparent(picture)
     if controls.size is not None:
         height, width = long_side_size(picture.levels, controls.size)
-        _check_pixels(f"size {controls.size}", height, width)
+        if controls.size > max(picture.levels.shape[-2:]):
+            _check_pixels(f"size {controls.size}", height, width)
         picture = _resized(picture, height, width)
     height, width = picture.levels.shape[-2:]
     work = picture

@@ -31,6 +31,15 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def identity(path: Path) -> object:
+    """Return what two names of one file have in common, through links and any spelling."""
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
+
+
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to write; rename it to ``path`` if all went well.

@@ -82,8 +82,8 @@ def read_clip(path: str | Path | io.BytesIO) -> Clip:
     with _open(path) as image:
         count = int(getattr(image, "n_frames", 1)) if image.format in MOVING else 1
         if count < 2:
-            pages = int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
-            return Clip([_first_picture(image, path)], left_out=pages - 1)
+            first = _first_picture(image, path)
+            return Clip([first], left_out=_further_pages(path) if image.format == "TIFF" else 0)
         if count * image.width * image.height > max_pixels():
             raise Image.DecompressionBombError(f"{count * image.width * image.height} pixels")
         loop = image.info.get("loop")
@@ -95,6 +95,20 @@ def read_clip(path: str | Path | io.BytesIO) -> Clip:
             frames.append(picture_of(frame)._replace(exif=exif))
             durations_ms.append(round(frame.info.get("duration") or FRAME_MS))
         return Clip(_all_with_alpha(frames), durations_ms, loop)
+
+
+def _further_pages(path: str | Path | io.BytesIO) -> int:
+    """Return how many pages follow a TIFF's first; none if they are damaged.
+
+    The file is opened anew: to count them Pillow reads them all, and mixes up their profiles.
+    """
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path) as image:
+                return int(getattr(image, "n_frames", 1)) - 1
+        except DAMAGED:
+            return 0
 
 
 def _all_with_alpha(frames: list[Picture]) -> list[Picture]:

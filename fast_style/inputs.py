@@ -42,16 +42,16 @@ def expand(named: Sequence[str], output: Path | None) -> list[Input]:
             if not inside:
                 raise ValueError(f"no picture in {path}; looked for {', '.join(READABLE)}")
             for one in inside:
-                found.setdefault(one.path, one)
+                found.setdefault(one.path.absolute(), one)
         elif not os.path.exists(path) and glob.has_magic(name):  # noqa: PTH110, never raises
             matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207, takes ** and ~
             if not matches:
                 raise ValueError(f"no file matches {name}")
             for match in matches:
                 if not is_folder(Path(match)):
-                    found.setdefault(Path(match), Input(Path(match), Path()))
+                    found.setdefault(Path(match).absolute(), Input(Path(match), Path()))
         else:
-            found.setdefault(path, Input(path, Path()))
+            found.setdefault(path.absolute(), Input(path, Path()))
     return list(found.values())
 
 

@@ -53,7 +53,8 @@ def kept_dpi(image: Image.Image) -> float | None:
         across, down = map(float, image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return across if across == down and 1 <= across <= LARGEST_DPI else None
+    # Of a TIFF that says nothing Pillow says 1.
+    return across if across == down and 1 < across <= LARGEST_DPI else None
 
 
 def srgb_profile() -> bytes:

@@ -18,7 +18,9 @@ from fast_style.color import statistics
 from fast_style.picture import as_bytes, as_float
 
 CELL = 16  # px, a side of what is averaged: larger than strokes, which stay as they are
-MOST_GAIN = 2.5  # that colours are spread by: an untrained network has nothing to spread
+# What colours are spread by: never drawn together, since a painting that is one texture has nothing
+# on the large scale; nor further, since an untrained network has nothing to spread.
+LEAST_GAIN, MOST_GAIN = 1.0, 2.5
 ROWS = 16  # of cells, shifted at a time, so that a large picture is not held as floats
 
 
@@ -29,15 +31,17 @@ class Palette(NamedTuple):
     offset: list[float]  # 3
 
     def shift(self, share: float) -> nn.Conv2d:
-        """Return the convolution from mean colours to how far they move, 1 x 1.
+        """Return the convolution from mean colours in [0, 1] to how far they move, 1 x 1.
 
         Args:
             share: Of the way to the painting's colours, 0 to 1.
         """
-        convolution = nn.Conv2d(3, 3, 1).requires_grad_(False)
+        # Weights of chance would be drawn from the program's own generator.
+        convolution = nn.Conv2d(3, 3, 1, device="meta").to_empty(device="cpu").requires_grad_(False)
         weight = torch.tensor(self.matrix) - torch.eye(3)
         convolution.weight.copy_(share * weight[..., None, None])
-        convolution.bias.copy_(share * torch.tensor(self.offset))  # type: ignore[union-attr]
+        assert convolution.bias is not None
+        convolution.bias.copy_(share * torch.tensor(self.offset))
         return convolution
 
     def shifted(self, levels: Tensor, share: float) -> Tensor:
@@ -46,6 +50,9 @@ class Palette(NamedTuple):
         Args:
             levels: ``(1, 3, H, W)``, uint8, or float in [0, 1].
             share: As ``shift``'s.
+
+        Returns:
+            The shape, type and range of ``levels``.
         """
         parts = levels.split(ROWS * CELL, dim=-2)  # type: ignore[no-untyped-call]
         means = torch.cat([cell_means(as_float(part)) for part in parts], dim=-2)
@@ -73,7 +80,8 @@ class Palette(NamedTuple):
 def palette_between(painted: Tensor, painting: Tensor) -> Palette:
     """Return the map from the mean colours of some pictures to those of another.
 
-    It gives them the other's mean and covariance, as far as ``MOST_GAIN`` allows, and of all
+    It gives them the other's mean and covariance, as far as the gains
+    allow, and of all
     linear maps that do so it moves colours least: it turns no hue that it need not.
 
     Args:
@@ -88,7 +96,7 @@ def palette_between(painted: Tensor, painting: Tensor) -> Palette:
     inverse = torch.linalg.inv(root)
     matrix = inverse @ _root(root @ wanted_root @ wanted_root @ root) @ inverse  # symmetric
     gains, axes = torch.linalg.eigh((matrix + matrix.T) / 2)
-    matrix = axes @ gains.clamp_max(MOST_GAIN).diag() @ axes.T
+    matrix = axes @ gains.clamp(LEAST_GAIN, MOST_GAIN).diag() @ axes.T
     offset = wanted_mean - matrix @ mean
     return Palette(matrix.tolist(), offset[:, 0].tolist())
 
@@ -119,7 +127,7 @@ def palette_from_header(found: Any) -> Palette:
     try:
         matrix = [[float(value) for value in row] for row in found["matrix"]]
         offset = [float(value) for value in found["offset"]]
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise ValueError("its palette is no matrix and offset") from error
     values = [*offset, *(value for row in matrix for value in row)]
     fits = len(offset) == len(matrix) == 3 and all(len(row) == 3 for row in matrix)
@@ -140,6 +148,9 @@ def cell_means(colors: Tensor) -> Tensor:
 
     Args:
         colors: ``(N, 3, H, W)``, float.
+
+    Returns:
+        ``(N, 3, H / CELL, W / CELL)``, rounded up.
     """
     height, width = colors.shape[-2:]
     whole = F.pad(colors, (0, -width % CELL, 0, -height % CELL), mode="replicate")
@@ -147,10 +158,10 @@ def cell_means(colors: Tensor) -> Tensor:
 
 
 def with_margin(cells: Tensor) -> Tensor:
-    """Return cells with the outer ones repeated around, for what lies between two of them."""
+    """Return cells ``(N, 3, h, w)`` with the outer ones repeated around, two more each way."""
     return F.pad(cells, (1, 1, 1, 1), mode="replicate")
 
 
 def enlarged(cells: Tensor) -> Tensor:
-    """Return cells as pixels again, without edges between them."""
+    """Return cells ``(N, 3, h, w)`` as ``CELL`` times as many pixels, without edges between."""
     return F.interpolate(cells, scale_factor=float(CELL), mode="bilinear")

@@ -56,6 +56,12 @@ class Clip(NamedTuple):
     loop: int | None = None  # how often it is shown, 0 for ever; none if the file does not say
     left_out: int = 0  # further pictures of the file, pages of a TIFF
 
+    @property
+    def remark(self) -> str | None:
+        """What a person should know who gets this of a file, to follow its name."""
+        pages = self.left_out + 1
+        return f"has {pages} pages: only the first is painted" if self.left_out else None
+
     def map(self, change: Callable[[Picture], Picture], exif: bool = True) -> Clip:
         """Return the clip with each frame changed, EXIF kept or left behind; dpi stays."""
         return self._replace(

@@ -156,13 +156,13 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
 
 
 def _is_style(name: str) -> bool:
-    """Whether a name is a model's, and no picture's or folder's."""
-    from fast_style.checkpoint import MODEL_SUFFIXES
+    """Whether a name is a model's: by its ending, or a released style's and no file's."""
+    from fast_style.checkpoint import READERS
     from fast_style.files import user_path
 
     path = user_path(name)
     is_free = not os.path.exists(path)  # noqa: PTH110, never raises
-    return path.suffix in MODEL_SUFFIXES or (name in shipped_styles() and is_free)
+    return path.suffix in READERS or (name in shipped_styles() and is_free)
 
 
 def blend_weights(text: str) -> dict[str, float]:

@@ -116,7 +116,9 @@ class Style:
         controls = Controls(size, stroke, strength, grain, palette, preserve_color)
 
         def painted(picture: Picture) -> Picture:
-            return apply(lambda one: self.paint_picture(one, tile, palette), picture, controls)
+            return apply(
+                lambda one: self.paint_picture(one, tile, palette=palette), picture, controls
+            )
 
         if isinstance(image, Tensor):
             batch = image[None] if image.ndim == 3 else image
@@ -156,20 +158,21 @@ class Style:
         self,
         picture: Picture,
         tile: str | int = "auto",
-        palette: float = 0.0,
         progress: Progress | None = None,
+        palette: float = 0.0,
     ) -> Picture:
         """Return a picture as read from a file, stylised, its transparency kept.
 
         Args:
             picture: Of at least 32 px a side; 8 bits stay 8 bits.
             tile: As in ``paint``.
-            palette: As in ``__call__``.
             progress: Is told the share of the picture that was done since the last time.
+            palette: As in ``__call__``.
 
         Raises:
-            ValueError: A side below 32 px, or float values outside [0, 1].
+            ValueError: A side below 32 px, float values outside [0, 1], or ``palette`` likewise.
         """
+        Controls(palette=palette).check()
         check_size(picture.levels.shape[-2], picture.levels.shape[-1], SMALLEST_SIDE)
         if picture.bits > 8:
             check_range(picture.levels)

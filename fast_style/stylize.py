@@ -106,6 +106,10 @@ def _run(options: argparse.Namespace) -> int:
         work = _work(models, options)
     except (ValueError, OSError) as error:
         return _fail(error, 2)
+    if options.palette:
+        for name, style in work.styles.items():
+            if style.palette is None:  # checkpoints, files of other programs and older ones
+                _fail(f"{name} holds no palette: --palette does nothing")
     if options.sheet is not None:
         return _sheet(pictures, work, options)
     if streams:
@@ -170,7 +174,10 @@ def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
 
     try:
         stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
-        _, painted = next(work.results(read_clip(stream)))
+        clip = read_clip(stream)
+        if clip.remark:
+            _fail(f"{source.path} {clip.remark}")
+        _, painted = next(work.results(clip))
         if options.output is not None and str(options.output) != STREAM:
             if options.output.exists() and not options.overwrite:
                 raise ValueError(f"{options.output} exists; --overwrite replaces it")

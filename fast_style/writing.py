@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from fast_style import heif
 from fast_style.deep import DEEP, encode_deep
-from fast_style.files import write_atomically
+from fast_style.files import identity, write_atomically
 from fast_style.metadata import srgb_profile
 from fast_style.picture import Clip, Picture, PictureError, to_pil
 
@@ -46,7 +45,7 @@ def check_not_input(path: Path, inputs: Sequence[Path]) -> None:
     Raises:
         PictureError: It would.
     """
-    if os.path.realpath(path) in map(os.path.realpath, inputs):
+    if identity(path) in map(identity, inputs):
         raise PictureError(f"cannot write {path}: it would replace the picture it is made from")
 
 

@@ -373,6 +373,13 @@ def test_the_command_line_gives_numbers_as_numbers() -> None:
 def test_a_style_is_called_as_its_painting(image: str, name: str) -> None:
     assert plain(composed(f"style.image={image}"))["style"]["name"] == name
     assert plain(composed(f"style.image={image}", "style.name=other"))["style"]["name"] == "other"
+    assert plain(composed(f"style.image={image}", "style.name=1889"))["style"]["name"] == "1889"
+
+
+def test_a_style_without_a_name_or_a_painting(tmp_path: Path, command: Callable[..., str]) -> None:
+    folder = f"hydra.run.dir={tmp_path}"
+    assert command("style.name=null", folder).startswith("style.name is required")
+    assert command("style.image=???", folder).startswith("style.image is required")
 
 
 def test_references_are_resolved() -> None:

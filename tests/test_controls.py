@@ -161,6 +161,8 @@ def test_sizes_beyond_what_is_allowed(
     with pytest.raises(ValueError, match=message):
         apply(invert, photograph(), controls)
     assert apply(invert, photograph(), Controls(stroke=0.2)).levels.shape == (1, 3, 40, 60)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # smaller than before is no enlargement
+    assert apply(invert, photograph(), Controls(size=50)).levels.shape == (1, 3, 33, 50)
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 2.0)])

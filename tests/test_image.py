@@ -23,6 +23,7 @@ from fast_style.image import (
     Box,
     from_pil,
     picture_size,
+    read_clip,
     read_crop,
     read_picture,
     read_style,
@@ -1118,3 +1119,30 @@ def test_pictures_come_from_streams_too() -> None:
     Image.fromarray(colours()).save(stream, "PNG")
     with Image.open(stream) as image:
         assert np.array_equal(levels(from_pil(image).rgb), colours())
+
+
+# Pages of a TIFF
+
+
+def test_a_later_page_does_not_colour_the_first(tmp_path: Path) -> None:
+    """Counting pages, Pillow reads them all, and keeps what the last one says of its colours."""
+    swapped = srgb_profile().replace(b"rXYZ", b"....").replace(b"gXYZ", b"rXYZ")
+    swapped = swapped.replace(b"....", b"gXYZ")
+    pages = [Image.new("RGB", (40, 40), (200, 30, 30)) for _ in range(2)]
+    pages[1].encoderinfo = {"icc_profile": swapped}
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    clip = read_clip(tmp_path / "a.tif")
+    assert clip.left_out == 1
+    assert clip.frames[0].levels[0, :, 0, 0].tolist() == [200, 30, 30]
+
+
+def test_a_damaged_later_page_is_no_reason_to_lose_the_first(tmp_path: Path) -> None:
+    page = Image.new("RGB", (40, 40), (200, 30, 30))
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    (first,) = struct.unpack_from("<I", data, 4)
+    (tags,) = struct.unpack_from("<H", data, first)
+    struct.pack_into("<I", data, first + 2 + 12 * tags, len(data) - 1)  # where the next page is
+    (tmp_path / "cut.tif").write_bytes(data)
+    clip = read_clip(tmp_path / "cut.tif")
+    assert clip.frames[0].levels[0, :, 0, 0].tolist() == [200, 30, 30]

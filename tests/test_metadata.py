@@ -87,6 +87,11 @@ def test_the_size_in_print_stays(
         assert opened.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
+def test_a_tiff_that_says_nothing_of_its_size_in_print(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.tif")
+    assert read_picture(tmp_path / "a.tif").dpi is None
+
+
 @pytest.mark.parametrize("dpi", [(300, 150), (0, 0), (1e9, 1e9), (float("nan"),) * 2, "many"])
 def test_a_size_in_print_that_is_none(dpi: Any) -> None:
     image = Image.new("RGB", (8, 8))

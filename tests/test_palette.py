@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from fast_style.checkpoint import ModelFileError, load_style_model, save_style_model
 from fast_style.palette import (
     CELL,
+    LEAST_GAIN,
     MOST_GAIN,
     Palette,
     measure_palette,
     palette_between,
     palette_from_header,
 )
+from fast_style.picture import Picture
 from fast_style.style import load
 
 WARMER = Palette([[1.3, 0.1, 0.0], [0.0, 1.2, 0.1], [-0.1, 0.0, 1.4]], [-0.1, -0.05, -0.15])
@@ -32,7 +34,7 @@ def clouds(seed: int, count: int = 1, height: int = 160, width: int = 192) -> Te
 
 
 def test_the_map_gives_the_paintings_mean_and_covariance() -> None:
-    painted, painting = clouds(0, 3), clouds(1) * 0.9
+    painted, painting = 0.5 + 0.5 * (clouds(0, 3) - 0.5), clouds(1) * 0.9
     found = palette_between(painted, painting)
     matrix = torch.tensor(found.matrix, dtype=torch.float64)
     offset = torch.tensor(found.offset, dtype=torch.float64)[:, None]
@@ -49,6 +51,22 @@ def test_an_untrained_networks_grey_is_not_torn_apart() -> None:
     grey = torch.full((2, 3, 64, 64), 0.5) + 1e-4 * torch.rand(2, 3, 64, 64)
     matrix = torch.tensor(palette_between(grey, clouds(0)).matrix)
     assert float(torch.linalg.svdvals(matrix)[0]) == pytest.approx(MOST_GAIN, rel=1e-4)
+
+
+def test_a_painting_of_one_texture_leaves_light_and_dark() -> None:
+    texture = 0.5 + 0.3 * (
+        torch.rand(1, 3, 160, 160, generator=torch.Generator().manual_seed(0)) - 0.5
+    )
+    matrix = torch.tensor(palette_between(clouds(0, 2), texture).matrix)
+    torch.testing.assert_close(matrix, LEAST_GAIN * torch.eye(3), atol=1e-4, rtol=0)
+
+
+def test_nothing_is_drawn_from_the_programs_generator() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    WARMER.shift(1.0)
+    assert torch.equal(torch.rand(3), expected)
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (16, 200), (600, 40), (512, 48)])
@@ -117,6 +135,7 @@ def test_header() -> None:
         ({"matrix": [[1, 0]] * 3, "offset": [0, 0, 0]}, "no 3 x 3 matrix"),
         ({"matrix": [[1, 0, 0]] * 2, "offset": [0, 0, 0]}, "no 3 x 3 matrix"),
         ({"matrix": [[1, 0, 0]] * 3, "offset": [0, 0, "nan"]}, "no 3 x 3 matrix"),
+        ({"matrix": [[1, 0, 0]] * 3, "offset": [0, 0, 10**400]}, "no matrix and offset"),
         ({"matrix": [[1, 0, 99]] * 3, "offset": [0, 0, 0]}, "of small numbers"),
     ],
 )
@@ -138,6 +157,8 @@ def test_a_style_moves_what_its_network_paints(warmer: Path, tiny_model: Path) -
     assert torch.equal(plain(image, grain=0), alone)  # it does not know its painting's colours
     with pytest.raises(ValueError, match="palette must be 0 to 1, found 1.5"):
         style(image, palette=1.5)
+    with pytest.raises(ValueError, match="palette must be 0 to 1, found 2"):
+        style.paint_picture(Picture(image, None), palette=2)
 
 
 def test_a_model_with_a_palette_that_is_none(warmer: Path, tmp_path: Path) -> None:

@@ -965,6 +965,29 @@ def test_pages_that_are_not_painted_are_told(
     assert_one_line(err, f"{scan} has 3 pages: only the first is painted")
 
 
+def test_a_palette_that_a_model_does_not_have(
+    tmp_path: Path, tiny_model: Path, warmer: Path, capsys: Capture
+) -> None:
+    image = photograph(tmp_path / "a.png")
+    arguments = ("--style", f"{tiny_model},{warmer}", image)
+    code, _, err = run(capsys, *arguments, "--palette", "0.5")
+    assert code == 2  # both are named tiny
+    code, _, err = run(capsys, tiny_model, image, "--palette", "0.5")
+    assert code == 0
+    assert_one_line(err, "tiny holds no palette: --palette does nothing")
+    assert run(capsys, warmer, image, "--palette", "0.5", "--overwrite")[2] == []
+    assert run(capsys, tiny_model, image, "--overwrite")[2] == []
+
+
+def test_the_same_file_by_two_names_is_painted_once(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photograph(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, tiny_model, "a.png", tmp_path / "a.png", "./a.png", "-o", "out")
+    assert (code, out, err) == (0, "out/a_tiny.png\n", [])
+
+
 def test_the_released_styles_are_listed(capsys: Capture) -> None:
     code, out, _ = run(capsys, "--list")
     assert code == 0
