@@ -74,8 +74,9 @@ def explain(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, OverrideParseException):
         return (
-            f"cannot understand {error.override!r}: {text}. Write key=value; a value with spaces, "
-            "commas, brackets or = needs quotes of its own: 'style.image=\"a, b.jpg\"'"
+            f"cannot understand {error.override!r}: {text}. Write key=value; a value with commas, "
+            "brackets, = or letters beyond a to z needs quotes of its own: "
+            "'style.image=\"a, b.jpg\"'"
         )
     found = re.search(r"Could not override '([^']+)'", text)
     if found and not found[1].startswith("hydra."):

@@ -29,11 +29,13 @@ def expand(named: Sequence[str], output: Path | None) -> list[Input]:
     to folders and what lies in ``output`` are left out. A name that is no file may be a pattern.
 
     Raises:
-        ValueError: A folder without an output folder, a folder without pictures, or a pattern that
-            nothing matches.
+        ValueError: An empty name, a folder without an output folder, a folder without pictures, or
+            a pattern that nothing matches.
     """
     found: dict[Path, Input] = {}
     for name in named:
+        if not name:
+            raise ValueError("an empty name, where a picture was expected")
         path = user_path(name)
         if is_folder(path):
             if output is None:

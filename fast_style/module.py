@@ -28,6 +28,9 @@ OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda totals: totals.mean(),
     "mean_log": lambda totals: totals.clamp_min(SMALLEST_TOTAL).log().mean(),
 }
+# Deviation, levels of 255, below which a crop is plain. Of one that is, an empty page, each
+# instance normalisation enlarges the gradient some 300 times: twenty of them to infinity.
+PLAIN = 1.0
 START_SHARE = 1 / 25  # of the learning rate, at which the first step is taken
 
 
@@ -51,6 +54,11 @@ def one_cycle(progress: float, warmup: float) -> float:
 def _half_cosine(x: float) -> float:
     """Rise from 0 to 1 as ``x`` does, flat at both ends."""
     return (1 - math.cos(math.pi * x)) / 2
+
+
+def is_plain(content: Tensor) -> Tensor:
+    """Return which photographs of ``(N, 3, H, W)``, in [0, 1], are of one colour, ``(N,)``."""
+    return (content.flatten(2).std(2) * 255 < PLAIN).all(1)
 
 
 class StyleModule(pl.LightningModule):
@@ -109,7 +117,10 @@ class StyleModule(pl.LightningModule):
         return stylized
 
     def training_step(self, content: Tensor, batch_idx: int) -> Tensor:
-        """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1]."""
+        """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1].
+
+        Plain ones count, but nothing is learned from them: they have no gradient.
+        """
         stylized = self(content)
         terms: LossTerms = self.loss(stylized, content)
         scalars = {f"train/{name}": value for name, value in terms.scalars().items()}
@@ -117,7 +128,8 @@ class StyleModule(pl.LightningModule):
         self.log_dict(self._mean_over_devices(scalars))
         self.log_dict({"train/output_min": low, "train/output_max": high})  # of this device
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
-        return OBJECTIVES[self.objective](terms.totals)
+        totals = torch.where(is_plain(content), terms.totals.detach(), terms.totals)
+        return OBJECTIVES[self.objective](totals)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Log the length of the gradient over all weights."""

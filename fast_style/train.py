@@ -163,6 +163,10 @@ def main() -> int:
         if begun:
             raise
         return _fail(ConfigError(f"{error} in: {' '.join(sys.argv[1:])}"))  # Hydra's own, bare
+    except OSError as error:
+        if begun:
+            raise
+        return _fail(OSError(f"the run's folder cannot be made: {error}"))
     code = max([*codes, *(2 for _ in ContactSheet.unfinished)], default=0)
     # All have stopped together. The first process says so: what starts them, as torchrun, takes
     # any other's exit code for a crash and ends the first before it has.

@@ -376,6 +376,13 @@ def test_a_style_is_called_as_its_painting(image: str, name: str) -> None:
     assert plain(composed(f"style.image={image}", "style.name=1889"))["style"]["name"] == "1889"
 
 
+def test_a_folder_that_cannot_be_made(tmp_path: Path, command: Callable[..., str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    line = command(f"hydra.run.dir={tmp_path / 'file'}")
+    assert line.startswith("the run's folder cannot be made: ")
+    assert str(tmp_path / "file") in line
+
+
 def test_a_style_without_a_name_or_a_painting(tmp_path: Path, command: Callable[..., str]) -> None:
     folder = f"hydra.run.dir={tmp_path}"
     assert command("style.name=null", folder).startswith("style.name is required")

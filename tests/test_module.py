@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from fast_style.losses import LossTerms
-from fast_style.module import OBJECTIVES, START_SHARE, StyleModule, one_cycle
+from fast_style.module import OBJECTIVES, START_SHARE, StyleModule, is_plain, one_cycle
+from fast_style.network import TransformerNetwork
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
@@ -45,15 +46,9 @@ def test_a_perfect_picture_has_a_finite_objective() -> None:
         assert torch.isfinite(objective(torch.zeros(2)))
 
 
-@pytest.mark.parametrize(("objective", "expected"), [("mean", 5.0), ("mean_log", 2 * 2**0.5)])
-def test_a_step_minimises_the_objective(
-    objective: str, expected: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def loss(stylized: Tensor, content: Tensor) -> LossTerms:
-        totals = torch.tensor([2.0, 8.0]) if objective == "mean" else torch.tensor([2.0, 4.0])
-        zero = torch.zeros(())
-        return LossTerms(totals.mean(), totals, {}, {}, zero, {}, {}, 0.0, zero, 0.0)
-
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a module take a step without a trainer."""
     optimizer = SimpleNamespace(param_groups=[{"lr": 0.0}])
     trainer = SimpleNamespace(
         optimizers=[optimizer], world_size=1, log_every_n_steps=1, global_step=0
@@ -61,7 +56,54 @@ def test_a_step_minimises_the_objective(
     monkeypatch.setattr(StyleModule, "trainer", property(lambda _: trainer))
     for name in ("log", "log_dict"):
         monkeypatch.setattr(StyleModule, name, lambda *_, **__: None)
+
+
+@pytest.mark.parametrize(("objective", "expected"), [("mean", 5.0), ("mean_log", 2 * 2**0.5)])
+def test_a_step_minimises_the_objective(objective: str, expected: float, alone: None) -> None:
+    def loss(stylized: Tensor, content: Tensor) -> LossTerms:
+        totals = torch.tensor([2.0, 8.0]) if objective == "mean" else torch.tensor([2.0, 4.0])
+        zero = torch.zeros(())
+        return LossTerms(totals.mean(), totals, {}, {}, zero, {}, {}, 0.0, zero, 0.0)
+
     judge: Any = loss
     module = StyleModule(nn.Identity(), judge, "adam", objective, 1e-3, 0.1, {})
     found = module.training_step(torch.zeros(2, 3, 8, 8), 0)
     assert float(found.exp() if objective == "mean_log" else found) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_an_empty_page_has_no_gradient(objective: str, alone: None) -> None:
+    """Its own would be infinite: twenty normalisations of what does not vary."""
+
+    def loss(stylized: Tensor, content: Tensor) -> LossTerms:
+        totals = stylized.square().mean((1, 2, 3))
+        zero = torch.zeros(())
+        return LossTerms(totals.mean(), totals, {}, {}, zero, {}, {}, 0.0, zero, 0.0)
+
+    torch.manual_seed(0)
+    network = TransformerNetwork("slim", (4, 8, 16), residual_blocks=5)
+    judge: Any = loss
+    module = StyleModule(network, judge, "adam", objective, 1e-3, 0.1, {})
+    photograph = torch.rand(1, 3, 32, 32)
+    gradients = []
+    for pages in ([torch.ones(3), torch.zeros(3)], [torch.tensor([0.1, 0.9, 0.4]), torch.ones(3)]):
+        network.zero_grad()
+        plain = torch.stack(pages)[..., None, None].expand(2, 3, 32, 32)
+        module.training_step(torch.cat([plain, photograph]), 0).backward()  # type: ignore[no-untyped-call]
+        gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
+    assert len(gradients[0]) == len(list(network.parameters()))
+    for first, second in zip(*gradients, strict=True):
+        assert torch.isfinite(first).all()
+        torch.testing.assert_close(first, second)
+    assert max(float(one.abs().max()) for one in gradients[0]) > 1e-6
+    network.zero_grad()
+    module.training_step(plain, 0).backward()  # type: ignore[no-untyped-call]
+    assert all((p.grad == 0).all() for p in network.parameters() if p.grad is not None)
+
+
+def test_what_is_plain() -> None:
+    red = torch.tensor([1.0, 0.0, 0.2])[:, None, None].expand(3, 40, 40)
+    dotted = red.clone()
+    dotted[:, 10:12, 10:14] = 0.5
+    faint = red * 0.9 + torch.rand(3, 40, 40) / 255
+    assert is_plain(torch.stack([red, dotted, faint])).tolist() == [True, False, True]

@@ -634,6 +634,7 @@ def test_a_misspelt_option(capsys: Capture) -> None:
         (["model", "a.png", "--stroke", "0"], "stroke must be 0.1 to 10, found 0"),
         (["model", "a.png", "--size", "0"], "size must be at least 1 px, found 0"),
         (["model", "a.png", "--preserve-color=hue"], "preserve_color is luminance or match"),
+        (["starry", ""], "an empty name, where a picture was expected"),
         (["model", "-", "a.png"], "standard input and output are for one picture"),
         (["model", "a.png", "--sheet", "sheet.xyz"], "its name must end in"),
         (["starry", "a.png", "--sheet", "s.png"], "starry is a style, where --sheet expects"),
