@@ -3,7 +3,8 @@
     python scripts/measure_errors.py starry --photos fast_style/assets/photos/val
 
 Prints the errors of `loss=balanced` against *The Starry Night*, or another painting, relative and
-unweighted, means over the photographs (the largest square in the middle of each, at 256 px).
+unweighted, means over the photographs (the largest square in the middle of each, at 256 px), and
+how far light and dark lie apart on the large scale.
 """
 
 from __future__ import annotations
@@ -18,21 +19,33 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from fast_style.color import statistics
 from fast_style.controls import Controls
 from fast_style.image import read_crop, read_style
 from fast_style.losses import PerceptualLoss
+from fast_style.palette import cell_means
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.resources import asset, config_folder
 from fast_style.style import load
 
 
 def mean_errors(
-    loss: PerceptualLoss, paint: Callable[[Tensor], Tensor], photographs: list[Tensor]
+    loss: PerceptualLoss, painted: list[Tensor], photographs: list[Tensor]
 ) -> dict[str, float]:
     """Return the mean over the photographs, ``(1, 3, H, W)`` each, of every scalar of the loss."""
     with torch.no_grad():
-        scalars = [loss(paint(photo), photo).scalars() for photo in photographs]
+        scalars = [loss(*pair).scalars() for pair in zip(painted, photographs, strict=True)]
     return {name: float(torch.stack([s[name] for s in scalars]).mean()) for name in scalars[0]}
+
+
+def spread(pictures: list[Tensor]) -> float:
+    """Return how far light and dark lie apart on the large scale, in levels of 255.
+
+    The standard deviation of the mean colours of 16 x 16 px, along the direction in which they
+    differ most.
+    """
+    _, root = statistics(cell_means(torch.cat(pictures)))
+    return 255 * float(torch.linalg.eigvalsh(root.cpu())[-1])
 
 
 def main() -> int:
@@ -64,10 +77,14 @@ def main() -> int:
     assert isinstance(preset, dict)
     loss = PerceptualLoss(painting, **{str(key): value for key, value in preset.items()})
     names = ["content_error", "style_error", *[f"style_error/{k}" for k in loss.style_weights]]
-    print(f"{'model':40}", *(f"{name.removeprefix('style_error/'):>14}" for name in names))
+    titles = [name.removeprefix("style_error/") for name in names]
+    print(f"{'model':40}", *(f"{title:>14}" for title in (*titles, "spread")))
     for model, paint in {"unstylised": lambda photo: photo, **painters}.items():
-        errors = mean_errors(loss, paint, photographs)
-        print(f"{model[-40:]:40}", *(f"{errors[name]:14.3f}" for name in names))
+        painted = [paint(photograph) for photograph in photographs]
+        errors = mean_errors(loss, painted, photographs)
+        figures = [f"{errors[name]:14.3f}" for name in names]
+        print(f"{model[-40:]:40}", *figures, f"{spread(painted):14.1f}")
+    print(f"{'the painting':40}", *[" " * 14] * len(names), f"{spread([painting]):14.1f}")
     return 0
 
 
