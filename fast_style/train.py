@@ -27,6 +27,7 @@ from fast_style.checkpoint import ModelFileError
 from fast_style.commands import is_out_of_memory
 from fast_style.config import CONFIG_NAME, ConfigError, explain, plain
 from fast_style.files import shell_path
+from fast_style.kept import KeptConfiguration
 from fast_style.photographs import DataError
 from fast_style.resources import config_folder
 from fast_style.run import fit, prepare
@@ -70,6 +71,7 @@ def _quiet_train(config: DictConfig) -> int:
         training = prepare(plain(config), folder)
     except (ValueError, TypeError, OSError, MisconfigurationException) as error:
         # Lightning answers an odd number of devices with a TypeError.
+        KeptConfiguration.restore()
         return _fail(error)
     trainer = training.trainer
     try:

@@ -422,10 +422,10 @@ def test_a_new_training_replaces_none(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    before = {
-        path: path.read_bytes()
-        for path in (finished / "checkpoints" / "last.ckpt", finished / "starry.safetensors")
-    }
+    kept = [finished / "checkpoints" / "last.ckpt", finished / "starry.safetensors"]
+    kept += sorted((finished / ".hydra").iterdir())
+    assert len(kept) == 5
+    before = {path: path.read_bytes() for path in kept}
     assert run(monkeypatch, finished, photographs, "style.size=48") == 2
     errors = capfd.readouterr().err
     assert "holds a training already, which a new one would replace: go on with it by" in errors
