@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_style.color import statistics
-from fast_style.picture import as_bytes, as_float
 
 CELL = 16  # px, a side of what is averaged: larger than strokes, which stay as they are
 # What colours are spread by: never drawn together, since a painting that is one texture has nothing
@@ -54,19 +53,18 @@ class Palette(NamedTuple):
         Returns:
             The shape, type and range of ``levels``.
         """
+        white = 255 if levels.dtype == torch.uint8 else 1  # in the picture's own levels
         parts = levels.split(ROWS * CELL, dim=-2)  # type: ignore[no-untyped-call]
-        means = torch.cat([cell_means(as_float(part)) for part in parts], dim=-2)
-        shifts = with_margin(self.shift(share).to(levels.device)(means))
+        means = torch.cat([cell_means(_floats(part)) for part in parts], dim=-2) / white
+        shifts = white * with_margin(self.shift(share).to(levels.device)(means))
         result = torch.empty_like(levels)
         for number, part in enumerate(parts):
             height, width = part.shape[-2:]
             cells = shifts[..., number * ROWS : number * ROWS + -(-height // CELL) + 2, :]
-            smooth = enlarged(cells)[..., CELL : CELL + height, CELL : CELL + width]
-            colors = (as_float(part) + smooth).clamp(0, 1)
+            colors = enlarged(cells)[..., CELL : CELL + height, CELL : CELL + width]
+            colors.add_(part).clamp_(0, white)  # in place: a large picture is mostly moved about
             top = number * ROWS * CELL
-            result[..., top : top + height, :] = (
-                as_bytes(colors) if levels.dtype == torch.uint8 else colors
-            )
+            result[..., top : top + height, :] = colors.round_() if white == 255 else colors
         return result
 
     def header(self) -> dict[str, Any]:
@@ -134,6 +132,10 @@ def palette_from_header(found: Any) -> Palette:
     if not fits or not all(math.isfinite(value) and abs(value) <= 10 for value in values):
         raise ValueError("its palette is no 3 x 3 matrix and offset of small numbers")
     return Palette(matrix, offset)
+
+
+def _floats(levels: Tensor) -> Tensor:
+    return levels.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def _root(matrix: Tensor) -> Tensor:
