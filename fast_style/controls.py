@@ -90,15 +90,13 @@ def apply(
     picture = fill_transparent(picture)
     if controls.size is not None:
         height, width = long_side_size(picture.levels, controls.size)
-        if controls.size > max(picture.levels.shape[-2:]):
-            _check_pixels(f"size {controls.size}", height, width)
+        _check_pixels(f"size {controls.size}", picture, height, width)
         picture = _resized(picture, height, width)
     height, width = picture.levels.shape[-2:]
     work = picture
     if controls.stroke != 1:
         painted_size = round(height / controls.stroke), round(width / controls.stroke)
-        if controls.stroke < 1:
-            _check_pixels(f"stroke {controls.stroke:g}", *painted_size)
+        _check_pixels(f"stroke {controls.stroke:g}", picture, *painted_size)
         work = _resized(picture, *painted_size)
     painted = paint(_grained(work, controls.grain)).levels
     if controls.preserve_color == "match":
@@ -146,13 +144,14 @@ def _grained(picture: Picture, deviation: float) -> Picture:
     return picture._replace(levels=levels)
 
 
-def _check_pixels(what: str, height: int, width: int) -> None:
-    """Check that a picture may be enlarged to this size.
+def _check_pixels(what: str, picture: Picture, height: int, width: int) -> None:
+    """Check that a picture may be brought to this size.
 
     Raises:
-        ValueError: It has more pixels than a picture file may have.
+        ValueError: It would be enlarged to more pixels than a picture file may have.
     """
-    if height * width > max_pixels():
+    own_height, own_width = picture.levels.shape[-2:]
+    if height * width > max(max_pixels(), own_height * own_width):
         raise ValueError(
             f"{what} makes {height * width / 1e6:.4g} megapixels of it, at most "
             f"{max_pixels() / 1e6:.4g} are allowed; stylize's --max-megapixels allows more"

@@ -43,6 +43,14 @@ def run_pt2(path: Path) -> Callable[[Any], Any]:
 RUNNERS = {".onnx": run_onnx, ".xml": run_openvino, ".pt": run_torchscript, ".pt2": run_pt2}
 
 
+def exported(model: Path, output: Path, value_range: int, *more: str) -> Callable[[Any], Any]:
+    """Export a model by the command, and return what runs the file in its own runtime."""
+    if output.suffix == ".xml":
+        pytest.importorskip("openvino")
+    assert export.main([str(model), str(output), "--range", str(value_range), *more]) == 0
+    return RUNNERS[output.suffix](output)
+
+
 @pytest.mark.parametrize(
     ("suffix", "value_range"),
     [(".onnx", 255), (".xml", 1), (".pt", 1), (".pt", 255), (".pt2", 255)],
@@ -50,12 +58,7 @@ RUNNERS = {".onnx": run_onnx, ".xml": run_openvino, ".pt": run_torchscript, ".pt
 def test_results_are_those_of_pytorch_at_any_size(
     suffix: str, value_range: int, tiny_model: Path, tmp_path: Path
 ) -> None:
-    if suffix == ".xml":
-        pytest.importorskip("openvino")
-    output = tmp_path / f"model{suffix}"
-    options = [str(tiny_model), str(output), "--range", str(value_range)]
-    assert export.main(options) == 0
-    runner = RUNNERS[suffix](output)
+    runner = exported(tiny_model, tmp_path / f"model{suffix}", value_range)
     network = load_style_model(tiny_model).network
     for shape in ((1, 3, 32, 32), (3, 3, 33, 70), (1, 3, 101, 66)):
         assert (shape[0], *shape[2:]) not in CHECKED_SIZES
@@ -73,12 +76,8 @@ def test_results_are_those_of_pytorch_at_any_size(
 def test_the_paintings_colours_are_part_of_the_file(
     suffix: str, value_range: int, warmer: Path, tmp_path: Path
 ) -> None:
-    if suffix == ".xml":
-        pytest.importorskip("openvino")
-    output = tmp_path / f"model{suffix}"
-    options = [str(warmer), str(output), "--range", str(value_range), "--palette", "0.7"]
-    assert export.main(options) == 0
-    runner, style = RUNNERS[suffix](output), load(warmer, "cpu", "float32", "torch")
+    runner = exported(warmer, tmp_path / f"model{suffix}", value_range, "--palette", "0.7")
+    style = load(warmer, "cpu", "float32", "torch")
     for shape in ((1, 3, 32, 32), (3, 3, 33, 70), (1, 3, 272, 66)):
         image = np.random.default_rng(0).random(shape, dtype=np.float32)
         expected = style(torch.from_numpy(image), grain=0, palette=0.7).numpy()
