@@ -5,13 +5,20 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from fast_style import __version__
+
+PRESERVE_COLOR = ("luminance", "match")  # how a photograph's colours are kept
 UNKNOWN = "unrecognized arguments: "
 
 
 class Parser(argparse.ArgumentParser):
-    """Python's, with a guess at misspelt options."""
+    """Python's, with ``--version`` and a guess at misspelt options."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.add_argument("--version", action="version", version=f"fast_style {__version__}")
 
     def error(self, message: str) -> NoReturn:
         """End with the message on stderr and exit code 2."""

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from fast_style.alpha import fill_transparent
+from fast_style.arguments import PRESERVE_COLOR
 from fast_style.checks import check_range
 from fast_style.color import keep_color, match_color
 from fast_style.image import max_pixels
 from fast_style.picture import Picture, as_bytes, as_float, long_side_size, resize
 
-PRESERVE_COLOR = ("luminance", "match")
 SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
 # Levels of 255. A network makes its strokes out of what it sees: of a plain area it makes a plain
 # one, and its strokes end where a night sky's own noise does. 2 levels were enough for night
@@ -22,7 +22,7 @@ SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
 GRAIN = 2.0
 LARGEST_GRAIN = 64.0
 PALETTE = 1.0  # the share of ``stylize`` and ``Style``; see fast_style/palette.py
-GRAIN_ROWS = 256  # grained at a time, so that a large picture is not held as floats
+GRAIN_ROWS = 64  # grained at a time: what the processor's cache holds
 
 
 class Controls(NamedTuple):
@@ -134,13 +134,17 @@ def _grained(picture: Picture, deviation: float) -> Picture:
     if not deviation or not picture.levels.numel():
         return picture
     generator = torch.Generator().manual_seed(0)
-    if picture.levels.is_floating_point():
+    white = 1 if picture.levels.is_floating_point() else 255
+    if white == 1:
         check_range(picture.levels)  # before the sum is clamped
-    levels = picture.levels.detach().clone()
-    for rows in levels.split(GRAIN_ROWS, dim=-2):  # type: ignore[no-untyped-call]
-        noise = torch.randn(rows[:, :1].shape, generator=generator).to(levels.device)
-        grained = (as_float(rows) + noise * (deviation / 255)).clamp(0, 1)
-        rows.copy_(_like(picture, grained))
+    levels = torch.empty_like(picture.levels)
+    for top in range(0, levels.shape[-2], GRAIN_ROWS):
+        rows, grained = (
+            one[..., top : top + GRAIN_ROWS, :] for one in (picture.levels.detach(), levels)
+        )
+        noise = torch.randn(rows[:, :1].shape, generator=generator).mul_(deviation * white / 255)
+        colors = (rows + noise.to(rows.device)).clamp_(0, white)
+        grained.copy_(colors.round_() if white == 255 else colors)
     return picture._replace(levels=levels)
 
 
