@@ -22,7 +22,7 @@ from fast_style.measurements import (
     scalars,
 )
 from fast_style.network import SMALLEST_SIDE
-from fast_style.optimize import check_memory, start_picture
+from fast_style.optimize import check_size_fits, start_picture
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.picture import PictureError
 from fast_style.presets import load_preset, preset_names
@@ -174,7 +174,7 @@ def _run(options: argparse.Namespace) -> int:
         say(PROGRAM, f"smaller than {max(options.size)} px, so enlarged: {small} photographs")
     loss = PerceptualLoss(painting, **judge["loss"]).to(device)
     for size in options.size:
-        check_memory(size, size, device)
+        check_size_fits(size, size, device)
     keep_freed_memory()
     records: list[dict[str, Any]] = []
     code = 0

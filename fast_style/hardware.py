@@ -69,6 +69,26 @@ def free_memory(device: torch.device) -> int:
     return free
 
 
+def check_memory(what: str, needed: float, device: torch.device, advice: str) -> None:
+    """Check that the memory that is free will do, before a system that lends more kills us.
+
+    Args:
+        what: Needs it.
+        needed: Bytes.
+        device: Whose memory.
+        advice: What to do if it won't.
+
+    Raises:
+        TooLittleMemoryError: It won't.
+    """
+    free = free_memory(device)
+    if needed > free:
+        raise TooLittleMemoryError(
+            f"{what} needs about {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free on "
+            f"{device}; {advice}"
+        )
+
+
 def _reclaimable(statistics: Path) -> int:
     """Return the bytes of files that a container holds in memory and can give back."""
     try:
@@ -117,6 +137,21 @@ def has_bfloat16(device: torch.device) -> bool:
 def cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
     return any(getattr(torch.cpu, probe, bool)() for probe in BFLOAT16_PROBES)
+
+
+def check_accelerator(accelerator: str) -> None:
+    """Check that there is a GPU where one is asked for.
+
+    Raises:
+        ValueError: There is none.
+    """
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    found["gpu"] = any(found.values())
+    if not found.get(accelerator, True):
+        raise ValueError(
+            f"trainer.accelerator={accelerator}: PyTorch finds none here; trainer=auto takes what "
+            "there is"
+        )
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:

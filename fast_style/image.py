@@ -141,7 +141,7 @@ def read_style(path: str | Path, size: int) -> Tensor:
     Transparent parts are taken as white. A smaller painting is enlarged.
 
     Raises:
-        PictureError: As ``read_picture``.
+        PictureError: As ``read_picture``, or enlarged it has more than ``max_pixels``.
         ValueError: ``size`` is below 32.
     """
     if size < 32:
@@ -150,6 +150,11 @@ def read_style(path: str | Path, size: int) -> Tensor:
         upright = flat_rgb(image)
         factor = size / min(upright.size)
         width, height = (max(1, round(side * factor)) for side in upright.size)
+        if factor > 1 and width * height > max_pixels():
+            raise PictureError(
+                f"a style size of {size} px makes {width * height / 1e6:.4g} megapixels of {path}, "
+                f"at most {max_pixels() / 1e6:.4g} are allowed"
+            )
         return as_tensor(upright.resize((width, height), Image.Resampling.LANCZOS))
 
 
@@ -212,6 +217,11 @@ def _open(path: str | Path | io.BytesIO) -> Iterator[Image.Image]:
     with _pictures_errors("the stream" if isinstance(path, io.BytesIO) else str(path)):
         if isinstance(path, Path) and path.is_dir():
             raise PictureError(f"cannot read {path}: it is a folder, expected a picture file")
+        if isinstance(path, Path) and path.is_fifo():
+            raise PictureError(
+                f"cannot read {path}: it is a pipe, which can be read only once; a picture may "
+                "come by standard input, as -"
+            )
         with _OPENING, warnings.catch_warnings():
             # Of damaged EXIF; of sizes above Pillow's limit, until it raises at twice that.
             warnings.simplefilter("ignore")

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
+from fast_style.hardware import check_memory
 from fast_style.vgg import VGG16Features, canonical_layer
 
 Normalization = Literal["relative", "mean"]
@@ -23,6 +24,7 @@ GRID_CELL = 4  # px: what two doublings make of one pixel
 GRID_PATCH_CELLS = 15  # a side of the patches in which a grid is looked for: it may vary over more
 # Positions that a Gram matrix of bfloat16 takes at a time on a CPU; 1,024 to 16,384 measured alike.
 PRODUCT_ROWS = 4096
+STYLE_BYTES_PER_PIXEL = 550  # peak memory of a painting's Gram matrices: measured
 
 
 class LossTerms(NamedTuple):
@@ -221,7 +223,7 @@ class PerceptualLoss(nn.Module):
     Raises:
         ValueError: No layer at all, an unknown one, one named twice, not one weight per layer, a
             weight that is negative or not finite, an unknown normalisation, a style picture of
-            another shape or too small.
+            another shape, too small, or (``TooLittleMemoryError``) too large.
         VGGWeightsError: As ``VGG16Features``.
 
     Source: Gatys et al. 2015, arXiv:1508.06576; Johnson et al. 2016, arXiv:1603.08155.
@@ -283,6 +285,13 @@ class PerceptualLoss(nn.Module):
             return {}
         grams: dict[str, list[Tensor]] = {layer: [] for layer in self.style_weights}
         for style in styles:
+            pixels = style.shape[-2] * style.shape[-1]
+            check_memory(
+                f"a painting of {pixels / 1e6:.1f} megapixels",
+                STYLE_BYTES_PER_PIXEL * pixels,
+                style.device,
+                "take it at a smaller size",
+            )
             for layer, features in self.vgg(style, self.style_weights).items():
                 grams[layer].append(gram_matrix(features))
         return {layer: self._mean_gram(each, shares) for layer, each in grams.items()}

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fast_style.arguments import Parser
+from fast_style.arguments import PRESERVE_COLOR, Parser
 from fast_style.color import keep_color, match_color
 from fast_style.commands import (
     Bar,
@@ -27,6 +27,7 @@ from fast_style.commands import (
 )
 from fast_style.hardware import (
     TooLittleMemoryError,
+    check_memory,
     free_memory,
     keep_freed_memory,
     resolve_device,
@@ -44,7 +45,6 @@ NOISE_MEAN, NOISE_STD = 0.5, 0.1
 SMALLEST_SIZE = 32  # px, longer side
 # Peak memory of an evaluation with the layers of all presets, float32, L-BFGS: measured.
 BYTES_PER_PIXEL = 4500
-STYLE_BYTES_PER_PIXEL = 550  # of a painting, whose features are computed once
 
 
 class Job(NamedTuple):
@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
         "--preserve-color",
         nargs="?",
         const="luminance",
-        choices=("luminance", "match"),
+        choices=PRESERVE_COLOR,
         help="keep the photograph's colours: only the luminance is painted; or the painting's "
         "colours are matched to the photograph's",
     )
@@ -173,34 +173,20 @@ def start_picture(init: str, content: Tensor, styles: Sequence[Tensor], seed: in
     return noise.to(content).clamp(0, 1)
 
 
-def check_memory(
-    height: int, width: int, device: torch.device, styles: Sequence[Tensor] = ()
-) -> None:
+def check_size_fits(height: int, width: int, device: torch.device) -> None:
     """Check that a picture of this size can be optimised in the memory that is free.
 
     Args:
         height: Of the picture, px.
         width: Of the picture, px.
         device: Where it is optimised.
-        styles: The paintings, ``(1, 3, H, W)``; their features are computed on the CPU.
 
     Raises:
         TooLittleMemoryError: It can't; the message says what size can.
     """
-    largest = max((style.shape[-2] * style.shape[-1] for style in styles), default=0)
-    needed, free = STYLE_BYTES_PER_PIXEL * largest, free_memory(torch.device("cpu"))
-    if needed > free:
-        raise TooLittleMemoryError(
-            f"a painting of {largest / 1e6:.1f} megapixels needs about {needed / 1e9:.1f} GB of "
-            f"memory, {free / 1e9:.1f} GB are free; use a smaller --style-scale"
-        )
-    needed, free = BYTES_PER_PIXEL * height * width, free_memory(device)
-    if needed > free:
-        fits = int(max(height, width) * (free / needed) ** 0.5)
-        raise TooLittleMemoryError(
-            f"{width} x {height} px need about {needed / 1e9:.1f} GB of memory, "
-            f"{free / 1e9:.1f} GB are free on {device}; --size {fits} would fit"
-        )
+    needed = BYTES_PER_PIXEL * height * width
+    fits = int(max(height, width) * (free_memory(device) / needed) ** 0.5)
+    check_memory(f"a picture of {width} x {height} px", needed, device, f"--size {fits} would fit")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -212,7 +198,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.save_every and number % options.save_every == 0:
             check_output(_numbered(output, number), options.overwrite, inputs)
     for size in job.sizes:
-        check_memory(*long_side_size(job.content, size), device)
+        check_size_fits(*long_side_size(job.content, size), device)
     keep_freed_memory()
     best: Tensor | None = None
     done = 0  # evaluations of the scales before
@@ -234,7 +220,7 @@ def _run(options: argparse.Namespace) -> int:
                 side = max(SMALLEST_SIZE, round(min(content.shape[-2:]) * options.style_scale))
                 styles = [read_style(path, side).to(device) for path in job.styles]
                 height, width = content.shape[-2:]
-                check_memory(height, width, device, styles)
+                check_size_fits(height, width, device)
                 if options.preserve_color == "match":
                     styles = [match_color(style, content) for style in styles]
                 loss = PerceptualLoss(

@@ -26,7 +26,7 @@ from fast_style.commands import (
 from fast_style.hardware import keep_freed_memory, resolve_device
 from fast_style.image import read_picture
 from fast_style.losses import NORMALIZATIONS, PerceptualLoss
-from fast_style.optimize import check_memory, start_picture
+from fast_style.optimize import check_size_fits, start_picture
 from fast_style.picture import long_side_size, resize
 from fast_style.pixels import Evaluation, optimize_pixels
 from fast_style.sheet import sheet
@@ -158,10 +158,12 @@ def _run(options: argparse.Namespace) -> int:
         check_output(single, options.overwrite, [options.image])
     if not 0 <= options.seed < 2**63:
         raise ValueError(f"--seed must be 0 to 2**63 - 1, found {options.seed}")
+    if options.size < 1:
+        raise ValueError(f"--size must be at least 1 px, found {options.size}")
     device = resolve_device(options.device)
     read = read_picture(options.image).rgb
     size = long_side_size(read, options.size)
-    check_memory(*size, device)
+    check_size_fits(*size, device)
     keep_freed_memory()
     image = resize(read, *size)
     check_image(image, smallest_side(layer for column in todo for layer in column.layers))

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from fast_style.hardware import double, free_memory
+from fast_style.hardware import check_accelerator, double, free_memory
 
 # Three blocks of 64 MB at a time, over and over: 16,000 pages of 4 KiB each. The heap takes up to
 # four rounds to grow to where it stays, by where it lies.
@@ -84,3 +84,14 @@ def test_float64_on_the_cpu_where_the_device_has_none() -> None:
 
     assert double(OnMps()).dtype == torch.float64  # type: ignore[arg-type]
     assert double(torch.ones(3, device="meta")).device.type == "meta"
+
+
+@pytest.mark.parametrize("accelerator", ["gpu", "cuda", "mps"])
+def test_a_gpu_that_is_not_here(monkeypatch: pytest.MonkeyPatch, accelerator: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="PyTorch finds none here; trainer=auto takes what"):
+        check_accelerator(accelerator)
+    check_accelerator("auto")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    check_accelerator("gpu")

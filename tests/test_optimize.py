@@ -181,11 +181,28 @@ def test_a_picture_too_large_for_the_memory(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(optimize, "free_memory", lambda device: 1_000_000_000)
+    for module in (optimize, hardware):
+        monkeypatch.setattr(module, "free_memory", lambda device: 1_000_000_000)
     assert run(pictures, tmp_path / "out.png", "--size", "1024") == 2
     error = capsys.readouterr().err
-    assert "1024 x 768 px need about 3.5 GB of memory, 1.0 GB are free on cpu" in error
+    assert "1024 x 768 px needs about 3.5 GB of memory, 1.0 GB are free on cpu" in error
     assert "--size 544 would fit" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_painting_too_large_for_the_memory(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(hardware, "free_memory", lambda device: 200_000_000)
+    assert run(pictures, tmp_path / "out.png", "--size", "64", "--style-scale", "20") == 2
+    error = capsys.readouterr().err
+    assert "megapixels needs about 0.6 GB of memory, 0.2 GB are free on cpu" in error
+    assert "take it at a smaller size" in error
+    assert run(pictures, tmp_path / "out.png", "--size", "64", "--style-scale", "999") == 2
+    assert "megapixels of" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -203,7 +220,8 @@ def test_a_scale_too_large_for_the_memory_keeps_the_one_before(
         return optimize_pixels(*arguments)
 
     steps: list[int] = []
-    monkeypatch.setattr(optimize, "free_memory", free)
+    for module in (optimize, hardware):
+        monkeypatch.setattr(module, "free_memory", free)
     monkeypatch.setattr(optimize, "optimize_pixels", count)
     output = tmp_path / "out.png"
     assert run(pictures, output, "--scales", "32", "64") == 2
