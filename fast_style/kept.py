@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,21 +18,36 @@ class KeptConfiguration(Callback):
     """
 
     before: ClassVar[dict[Path, bytes]] = {}
+    made: ClassVar[list[Path]] = []  # the folders that this run makes, innermost first
 
     def on_run_start(self, config: DictConfig, **options: Any) -> None:
         """Read the files, if there are any; a sweep's runs have folders of their own."""
         self.before.clear()
+        self.made.clear()
         try:
-            folder = Path(config.hydra.run.dir) / str(config.hydra.output_subdir)
+            run = Path(config.hydra.run.dir).absolute()
+            folder = run / str(config.hydra.output_subdir)
             files = list(folder.glob("*.yaml"))
+            made = [folder, *(one for one in (run, *run.parents) if not one.exists())]
         except (OmegaConfBaseException, OSError):  # said when the run begins
             return
         for path in files:
             self.before[path.absolute()] = path.read_bytes()
+        if not run.exists():
+            self.made.extend(made)
 
     @classmethod
     def restore(cls) -> None:
-        """Write them back: the run was refused, and the folder is still the earlier one's."""
+        """Write them back: the run was refused, and the folder is still the earlier one's.
+
+        If there was none, what Hydra has made is removed.
+        """
+        with suppress(OSError):  # what cannot be removed stays: a log file open on Windows
+            if cls.made:
+                for path in (*cls.made[0].glob("*.yaml"), *cls.made[1].glob("*.log")):
+                    path.unlink()
+            for folder in cls.made:
+                folder.rmdir()  # if it is empty
         for path, content in cls.before.items():
             path.write_bytes(content)
         cls.before.clear()

@@ -416,6 +416,17 @@ def test_two_processes_stop_together(photographs: Path, tmp_path: Path) -> None:
     stop_cleanly(process, folder, signal.SIGINT)
 
 
+def test_a_refused_training_leaves_no_folder(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(monkeypatch, tmp_path / "runs" / "one", photographs, "style.size=0") == 2
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    assert run(monkeypatch, tmp_path / "mine", photographs, "style.size=0") == 2
+    assert (tmp_path / "mine" / "notes.txt").exists()
+
+
 def test_a_new_training_replaces_none(
     finished: Path,
     photographs: Path,
@@ -496,6 +507,8 @@ def test_the_classical_losses_train_too(
         ("style.image=nowhere.jpg", "cannot read nowhere.jpg: there is no such file"),
         ("style.name=a/b", "style.name names files"),
         ("style.size=0", "the style size must be at least 32 px, found 0"),
+        ("style.size=999999", "makes .* megapixels of .*, at most 179 are allowed"),
+        ("data.image_size=99999", "2 crops of 99999 px needs about .* use a smaller data.batch_"),
         ("data.root=nowhere", "there is no folder nowhere"),
         ("data.batch_size=0", "data.batch_size must be at least 1, found 0"),
         ("data.batch_size=many", "data.batch_size must be a whole number, found 'many'"),
