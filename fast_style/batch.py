@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tqdm import tqdm
 
@@ -67,6 +67,29 @@ class Work(NamedTuple):
             for name, weight in self.blend.items()
         ]
         return blend(parts)
+
+
+def record(
+    source: Path, target: Path, result: Picture, name: str, work: Work, seconds: float
+) -> dict[str, Any]:
+    """Return what ``--json`` says of a result."""
+    height, width = result.levels.shape[-2:]
+    style = next(iter(work.styles.values()))
+    return {
+        "input": str(source),
+        "output": str(target),
+        "width": width,
+        "height": height,
+        "style": name,
+        "device": str(style.device),
+        "backend": style.backend,
+        "seconds": round(seconds, 3),
+    }
+
+
+def failure(error: Exception, path: Path) -> str:
+    """Return what to say of a picture that could not be stylised, with its name."""
+    return str(error) if isinstance(error, PictureError) else f"cannot stylise {path}: {error}"
 
 
 class Places(NamedTuple):
@@ -204,23 +227,12 @@ class Batch:
 
     def _write(self, source: Path, target: Path, name: str, clip: Clip, seconds: float) -> None:
         write_clip(target, clip, self.places.quality)
-        height, width = clip.frames[0].levels.shape[-2:]
         self._bar.clear()
         if not self.as_json:
             self.show(str(target))
             return
-        style = next(iter(self.work.styles.values()))
-        record = {
-            "input": str(source),
-            "output": str(target),
-            "width": width,
-            "height": height,
-            "style": name,
-            "device": str(style.device),
-            "backend": style.backend,
-            "seconds": round(seconds, 3),
-        }
-        self.show(json.dumps(record))
+        done = record(source, target, clip.frames[0], name, self.work, seconds)
+        self.show(json.dumps(done))
 
     def _finish(self, most: int) -> None:
         """Wait until at most so many results are still to be written."""
@@ -239,5 +251,4 @@ class Batch:
     def _report(self, error: Exception, path: Path) -> None:
         self.failed += 1
         self._bar.clear()
-        named = isinstance(error, PictureError)
-        self.say(error if named else f"cannot stylise {path}: {error}")
+        self.say(failure(error, path))

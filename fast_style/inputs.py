@@ -20,19 +20,28 @@ class Input(NamedTuple):
 
     path: Path
     below: Path  # the folder it lies in, below the one that was named
+    named: bool = True  # by itself; false for what was found in a folder
 
 
-def expand(named: Sequence[str], output: Path | None) -> list[Input]:
+class Found(NamedTuple):
+    """What the names on a command line stand for."""
+
+    pictures: list[Input]
+    missing: list[str]  # what is wrong with the names that stand for nothing
+
+
+def expand(named: Sequence[str], output: Path | None) -> Found:
     """Return the pictures that were named, each once, in the order in which they were named.
 
     In a folder all picture files, also those in folders below it, by name; hidden ones, links
     to folders and what lies in ``output`` are left out. A name that is no file may be a pattern.
+    A folder without pictures and a pattern that nothing matches are missing.
 
     Raises:
-        ValueError: An empty name, a folder without an output folder, a folder without pictures, or
-            a pattern that nothing matches.
+        ValueError: An empty name, a folder without an output folder, or nothing is found at all.
     """
     found: dict[Path, Input] = {}
+    missing: list[str] = []
     for name in named:
         if not name:
             raise ValueError("an empty name, where a picture was expected")
@@ -42,19 +51,37 @@ def expand(named: Sequence[str], output: Path | None) -> list[Input]:
                 raise ValueError(f"{path} is a folder: say by -o DIR where its results go")
             inside = _folder(path, output)
             if not inside:
-                raise ValueError(f"no picture in {path}; looked for {', '.join(READABLE)}")
+                missing.append(f"no picture in {path}; looked for {', '.join(READABLE)}")
             for one in inside:
                 found.setdefault(one.path.absolute(), one)
         elif not os.path.exists(path) and glob.has_magic(name):  # noqa: PTH110, never raises
             matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207, takes ** and ~
             if not matches:
-                raise ValueError(f"no file matches {name}")
+                missing.append(f"no file matches {name}")
             for match in matches:
                 if not is_folder(Path(match)):
                     found.setdefault(Path(match).absolute(), Input(Path(match), Path()))
         else:
             found.setdefault(path.absolute(), Input(path, Path()))
-    return list(found.values())
+    if not found:
+        raise ValueError("; ".join(missing))
+    return Found(list(found.values()), missing)
+
+
+def without_results(pictures: list[Input], output: Path, names: Sequence[str]) -> list[Input]:
+    """Return pictures without those of a folder that are others' results: it is ``-o``, too.
+
+    Args:
+        pictures: As ``expand`` returns them.
+        output: The folder of the results.
+        names: Of the styles.
+    """
+    results = {
+        result_path(one, output, name, to_folder=True).absolute()
+        for one in pictures
+        for name in names
+    }
+    return [one for one in pictures if one.named or one.path.absolute() not in results]
 
 
 def result_path(source: Input, output: Path | None, style: str, to_folder: bool) -> Path:
@@ -84,7 +111,7 @@ def _folder(folder: Path, output: Path) -> list[Input]:
             if not name.startswith(".") and (here / name).resolve() != results
         )
         found += [
-            Input(here / name, here.relative_to(folder))
+            Input(here / name, here.relative_to(folder), named=False)
             for name in sorted(files)
             if not name.startswith(".") and Path(name).suffix.lower() in READABLE
         ]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from fast_style.arguments import Parser
+from fast_style.arguments import PRESERVE_COLOR, Parser, did_you_mean
 from fast_style.resources import main_styles, shipped_styles
 
 PROGRAM = "stylize"
@@ -110,12 +110,20 @@ def parser() -> argparse.ArgumentParser:
 
 
 def with_color_value(arguments: Sequence[str]) -> list[str]:
-    """Give ``--preserve-color`` its value, or it would take the name of the model."""
+    """Give ``--preserve-color`` its value, or it would take the name of the model.
+
+    Raises:
+        ValueError: What follows it is misspelt, not a value and not a file.
+    """
     left, result = list(arguments), []
     while left:
         argument = left.pop(0)
         if argument == COLOR_OPTION:
-            given = left and left[0] in ("luminance", "match")
+            given = left and left[0] in PRESERVE_COLOR
+            guess = did_you_mean(left[0], PRESERVE_COLOR) if left and not given else ""
+            if guess and not os.path.exists(left[0]):  # noqa: PTH110, never raises
+                known = " or ".join(PRESERVE_COLOR)
+                raise ValueError(f"{COLOR_OPTION} is {known}, found {left[0]!r}{guess}")
             argument += f"={left.pop(0) if given else 'luminance'}"
         result.append(argument)
     return result
@@ -194,6 +202,8 @@ def check_output(output: Path | None, to_folder: bool, streams: bool) -> None:
 
     if output is None or str(output) == STREAM:
         return
+    if streams and (output.is_dir() or not output.suffix):
+        raise ValueError(f"standard input has no name of its own: {output} must name a file")
     if not to_folder:
         check_writable(output)
     elif output.suffix.lower() in WRITABLE and not output.is_dir():

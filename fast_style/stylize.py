@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -34,7 +35,10 @@ SHEET_SIZE = 512  # px, longer side of a picture on a sheet
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 if some pictures failed, 2 for wrong use, or 130."""
-    arguments = with_color_value(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments = with_color_value(sys.argv[1:] if argv is None else argv)
+    except ValueError as error:
+        return _fail(error, 2)
     options = parser().parse_intermixed_args(arguments)
     previous = signal.getsignal(signal.SIGTERM)
     try:
@@ -47,9 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    except BrokenPipeError:  # whoever reads our output, as `head`, has seen enough
+    except OSError as error:  # of standard output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        # Whoever reads it, as `head`, may have seen enough.
+        return 1 if isinstance(error, BrokenPipeError) else _fail(error)
     finally:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
@@ -66,13 +71,15 @@ def _run(options: argparse.Namespace) -> int:
     from fast_style.batch import Batch, Places
     from fast_style.files import is_folder, user_path
     from fast_style.image import allow_megapixels
-    from fast_style.inputs import STREAM, Input, expand
+    from fast_style.inputs import STREAM, Found, Input, expand, without_results
     from fast_style.writing import QUALITY, check_not_input, check_writable
 
     output: Path | None = options.output
     try:
         models, images = models_and_images(options)
         if options.sheet is not None:
+            if output is not None:
+                raise ValueError("--sheet writes one picture, the sheet: give it or -o, not both")
             check_writable(options.sheet)
             if options.sheet.exists() and not options.overwrite:
                 raise ValueError(f"{options.sheet} exists; --overwrite replaces it")
@@ -81,7 +88,8 @@ def _run(options: argparse.Namespace) -> int:
             raise ValueError("a sheet is made of files, not of standard input")
         if streams and (len(images) > 1 or (len(models) > 1 and not options.blend)):
             raise ValueError("standard input and output are for one picture in one style")
-        pictures = [Input(Path(STREAM), Path())] if images == [STREAM] else expand(images, output)
+        stream = Found([Input(Path(STREAM), Path())], [])
+        pictures, missing = stream if images == [STREAM] else expand(images, output)
         several = len(pictures) > 1 or (len(models) > 1 and not options.blend)
         folders = any(is_folder(user_path(image)) for image in images)
         to_folder = (
@@ -95,6 +103,8 @@ def _run(options: argparse.Namespace) -> int:
                 check_not_input(target, [picture.path for picture in pictures])
         if not (output is None or to_folder or options.overwrite) and output.exists():
             return _fail(f"{output} exists; --overwrite replaces it")
+        if options.json and streams and (output is None or str(output) == STREAM):
+            raise ValueError("--json and the picture cannot both go to standard output: use -o")
         if options.max_megapixels is not None:
             if not 0 < options.max_megapixels < math.inf:
                 raise ValueError(
@@ -104,20 +114,27 @@ def _run(options: argparse.Namespace) -> int:
         if options.backend == "auto" and len(pictures) == len(models) == 1 and not streams:
             options.backend = _backend_for(pictures[0].path, options)
         work = _work(models, options)
+        if to_folder and folders:
+            assert output is not None
+            pictures = without_results(pictures, output, work.names())
     except (ValueError, OSError) as error:
         return _fail(error, 2)
     if options.palette:
         for name, style in work.styles.items():
             if style.palette is None:  # checkpoints, files of other programs and older ones
                 _fail(f"{name} holds no palette: --palette does nothing")
+    for one in missing:
+        _fail(one)
     if options.sheet is not None:
-        return _sheet(pictures, work, options)
-    if streams:
-        return _stream(pictures[0], work, options)
-    places = Places(
-        output, to_folder, folders, options.overwrite, quality=options.quality or QUALITY
-    )
-    return Batch(pictures, work, places, _show, _fail, options.json).run()
+        code = _sheet(pictures, work, options)
+    elif streams:
+        code = _stream(pictures[0], work, options)
+    else:
+        places = Places(
+            output, to_folder, folders, options.overwrite, quality=options.quality or QUALITY
+        )
+        code = Batch(pictures, work, places, _show, _fail, options.json).run()
+    return code or (1 if missing else 0)
 
 
 def _work(models: list[str], options: argparse.Namespace) -> Work:
@@ -143,9 +160,11 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
     styles: dict[str, Style] = {}
     for model in models:
         style = load(model, options.device, backend=options.backend)
-        if style.name in styles:
-            raise ValueError(f"two models are named {style.name}: their results would collide")
-        styles[style.name] = style
+        # On a sheet two trainings of one style can be compared: there a path is a name too.
+        name = model if options.sheet is not None and style.name in styles else style.name
+        if name in styles:
+            raise ValueError(f"two models are named {name}: their results would collide")
+        styles[name] = style
     blend = blend_weights(options.blend) if options.blend else {}
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend and (min(weights.values()) < 0 or not sum(weights.values()) > 0):
@@ -167,7 +186,7 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
 
 def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
-    from fast_style.batch import FAILURES
+    from fast_style.batch import FAILURES, record
     from fast_style.image import read_clip
     from fast_style.inputs import STREAM
     from fast_style.writing import QUALITY, encode_clip, write_clip
@@ -177,12 +196,15 @@ def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
         clip = read_clip(stream)
         if clip.remark:
             _fail(f"{source.path} {clip.remark}")
-        _, painted = next(work.results(clip))
+        started_s = time.perf_counter()
+        name, painted = next(work.results(clip))
+        seconds = time.perf_counter() - started_s
         if options.output is not None and str(options.output) != STREAM:
             if options.output.exists() and not options.overwrite:
                 raise ValueError(f"{options.output} exists; --overwrite replaces it")
             write_clip(options.output, painted, options.quality or QUALITY)
-            print(options.output)
+            done = record(source.path, options.output, painted.frames[0], name, work, seconds)
+            print(json.dumps(done) if options.json else options.output)
             return 0
         sys.stdout.buffer.write(encode_clip(painted))
         sys.stdout.buffer.flush()
@@ -193,7 +215,7 @@ def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
 
 def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> int:
     """Write one sheet of all pictures in all styles."""
-    from fast_style.batch import FAILURES
+    from fast_style.batch import FAILURES, failure
     from fast_style.controls import Controls, apply
     from fast_style.image import read_picture
     from fast_style.picture import Clip
@@ -210,7 +232,7 @@ def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> in
             results = dict(wanted.results(Clip([photograph])))
         except FAILURES as error:
             failed += 1
-            _fail(error)
+            _fail(failure(error, source.path))
             continue
         shown = [photograph, *(clip.frames[0] for clip in results.values())]
         rows.append([picture.on_white for picture in shown])
@@ -219,7 +241,8 @@ def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> in
         if rows:
             picture = sheet(rows, labels) if len(rows) > 1 else grid(rows[0], labels)
             write_picture(options.sheet, picture, quality=options.quality or QUALITY)
-            print(options.sheet)
+            done = {"output": str(options.sheet), "pictures": len(rows), "styles": work.names()}
+            print(json.dumps(done) if options.json else options.sheet)
     except (ValueError, OSError) as error:
         failed += 1
         _fail(error)

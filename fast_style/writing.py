@@ -159,6 +159,8 @@ def _flat(picture: Picture, suffix: str) -> Image.Image:
     rgb, alpha = picture.levels, picture.alpha
     if suffix in (".jpg", ".jpeg") and alpha is not None:
         rgb, alpha = picture.on_white, None
+    if suffix == ".gif" and alpha is not None:  # a pixel of it is there or not
+        alpha = (alpha >= 0.5).float()
     return to_pil(rgb, alpha)
 
 

@@ -11,8 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from fast_style.alpha import fill_transparent
+from fast_style.image import read_picture
 from fast_style.picture import Picture
 from fast_style.style import load
+from fast_style.writing import write_picture
 
 
 def holed(under: tuple[float, float, float]) -> Picture:
@@ -64,3 +66,12 @@ def test_a_stylised_picture_is_the_same_whatever_lies_under(
 def test_nothing_to_fill(level: float) -> None:
     picture = Picture(torch.rand(1, 3, 8, 8), torch.full((1, 1, 8, 8), level))
     assert fill_transparent(picture) is picture
+
+
+def test_a_gif_is_transparent_where_the_picture_is_by_half(tmp_path: Path) -> None:
+    rgb = torch.rand(1, 3, 32, 48)
+    alpha = torch.linspace(0, 1, 48).expand(1, 1, 32, 48)
+    write_picture(tmp_path / "a.gif", rgb, alpha)
+    found = read_picture(tmp_path / "a.gif").alpha
+    assert found is not None
+    assert torch.equal(found, (alpha >= 0.5).float())

@@ -640,6 +640,10 @@ def test_a_misspelt_option(capsys: Capture) -> None:
         (["starry", "a.png", "--sheet", "s.png"], "starry is a style, where --sheet expects"),
         (["a.png", "m.ckpt", "--style", "starry"], "m.ckpt is a style, where --style expects"),
         (["starry", "--blend", "ink,glass"], "pictures: use --blend"),
+        (["model", "a.png", "--preserve-color", "macth"], "found 'macth'; did you mean match?"),
+        (["model", "-", "-o", "folder"], "standard input has no name of its own: folder must"),
+        (["model", "-", "--json"], "--json and the picture cannot both go to standard output"),
+        (["a.png", "--sheet", "s.png", "-o", "out"], "give it or -o, not both"),
         (["starry", "a.png", "--max-megapixels", "inf"], "must be a number above 0, found inf"),
     ],
 )
@@ -651,6 +655,12 @@ def test_wrong_use_is_one_line_and_code_2(
     assert out == ""
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_the_version(capsys: Capture) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"fast_style {fast_style.__version__}\n"
 
 
 def test_help(capsys: Capture) -> None:
@@ -768,6 +778,39 @@ def test_a_folder_keeps_its_structure(tmp_path: Path, tiny_model: Path, capsys: 
         found = {path.relative_to(results) for path in results.rglob("*") if path.is_file()}
         assert found == {Path("a_tiny.png"), Path("deep/er/b_tiny.jpg")}
     assert_one_line(err, "2 results were there already and are kept")
+
+
+def test_results_may_go_into_the_photographs_own_folder(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    photograph(tmp_path / "a.png")
+    photograph(tmp_path / "deep" / "b_tiny.png")  # no result: there is no b.png
+    for _ in range(2):
+        assert run(capsys, tiny_model, tmp_path, "-o", tmp_path)[0] == 0
+        names = {"a.png", "a_tiny.png", "deep/b_tiny.png", "deep/b_tiny_tiny.png"}
+        assert files_below(tmp_path) == {Path(name) for name in names}
+
+
+def test_names_that_stand_for_nothing_do_not_stop_the_others(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    photograph(tmp_path / "full" / "a.png")
+    (tmp_path / "empty").mkdir()
+    named = (tmp_path / "empty", tmp_path / "*.tif", tmp_path / "full")
+    code, out, err = run(capsys, tiny_model, *named, "-o", tmp_path / "out")
+    assert (code, out) == (1, f"{tmp_path / 'out' / 'a_tiny.png'}\n")
+    assert len(err) == 2
+    assert f"no picture in {tmp_path / 'empty'}" in err[0]
+    assert f"no file matches {tmp_path / '*.tif'}" in err[1]
+    assert run(capsys, tiny_model, *named[:2], "-o", tmp_path / "none")[0] == 2
+
+
+@on_posix
+def test_a_pipe_is_no_picture(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    code, _, err = run(capsys, tiny_model, tmp_path / "pipe.png")
+    assert code == 1
+    assert_one_line(err, "pipe.png: it is a pipe")
 
 
 def test_an_interrupted_folder_goes_on(
@@ -912,6 +955,11 @@ def test_standard_input_to_a_file(
     assert run(capsys, tiny_model, "-", "-o", output) == (0, f"{output}\n", [])
     assert read_picture(output).rgb.shape == (1, 3, 33, 47)
     given()
+    code, out, _ = run(capsys, tiny_model, "-", "-o", output, "--overwrite", "--json")
+    assert code == 0
+    assert json.loads(out)["output"] == str(output)
+    assert (json.loads(out)["style"], json.loads(out)["width"]) == ("tiny", 47)
+    given()
     code, _, err = run(capsys, tiny_model, "-", "-o", output)
     assert code == 1
     assert_one_line(err, "out.jpg exists; --overwrite replaces it")
@@ -935,6 +983,31 @@ def test_a_sheet_of_all_styles(
     shown = 1 + sum(not name.endswith("-slim") for name in shipped_styles())
     columns = math.ceil(math.sqrt(shown))
     assert read_picture(released).rgb.shape[-1] == columns * (64 + 8) - 8
+
+
+def test_a_sheet_compares_two_models_of_one_name(
+    tmp_path: Path, tiny_model: Path, second_model: Path, capsys: Capture
+) -> None:
+    other = shutil.copy(tiny_model, tmp_path / "other.safetensors")
+    sheet, image = tmp_path / "sheet.png", photograph(tmp_path / "a.png")
+    models = f"{tiny_model},{second_model},{other}"
+    code, out, err = run(capsys, "--sheet", sheet, "--style", models, image, "--json")
+    assert (code, err) == (0, [])
+    styles = ["tiny", "second", str(other)]
+    assert json.loads(out) == {"output": str(sheet), "pictures": 1, "styles": styles}
+
+
+def test_a_sheet_names_the_picture_that_failed(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("not enough memory: you tried to allocate 9 GB")
+
+    monkeypatch.setattr(Style, "paint_picture", fail)
+    image = photograph(tmp_path / "a.png")
+    code, _, err = run(capsys, "--sheet", tmp_path / "s.png", "--style", tiny_model, image)
+    assert code == 1
+    assert_one_line(err, f"cannot stylise {image}: not enough memory")
 
 
 def test_a_sheet_shows_transparent_parts_white(
@@ -994,6 +1067,21 @@ def test_the_released_styles_are_listed(capsys: Capture) -> None:
     assert code == 0
     assert [line.split("\t")[0] for line in out.splitlines()] == list(shipped_styles())
     assert "Starry Night" in out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_standard_output_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "fast_style.stylize", "--list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert_one_line(result.stderr.splitlines(), "No space left on device")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
