@@ -136,6 +136,9 @@ def checkpoint_to_resume(
                 f"{path} was trained with another {section} ({what}); resume with the options of "
                 f"the first run, or start a new one with init_from={path}"
             )
+    done, steps = found.get("steps", 0), description["trainer"]["max_steps"]
+    if done >= steps:
+        log.info("%s has done %d steps, of %d: nothing is left to train", path, done, steps)
     before = found.get("trainer", {})
     for name in RESUMED_TRAINER:
         if before.get(name) != description["trainer"][name]:

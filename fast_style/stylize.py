@@ -217,7 +217,7 @@ def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> in
     """Write one sheet of all pictures in all styles."""
     from fast_style.batch import FAILURES, failure
     from fast_style.controls import Controls, apply
-    from fast_style.image import read_picture
+    from fast_style.image import read_clip
     from fast_style.picture import Clip
     from fast_style.sheet import grid, sheet
     from fast_style.writing import QUALITY, write_picture
@@ -228,7 +228,10 @@ def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> in
     wanted = work._replace(controls=work.controls._replace(size=None))
     for source in pictures:
         try:
-            photograph = apply(lambda one: one, read_picture(source.path), small)
+            read = read_clip(source.path)
+            if read.remark:
+                _fail(f"{source.path} {read.remark}")
+            photograph = apply(lambda one: one, read.frames[0], small)
             results = dict(wanted.results(Clip([photograph])))
         except FAILURES as error:
             failed += 1

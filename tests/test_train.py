@@ -265,6 +265,7 @@ def test_a_finished_run_that_is_resumed_exports_again(
     shutil.copytree(finished, folder)
     (folder / "starry.safetensors").unlink()
     assert run(monkeypatch, folder, photographs, "ckpt_path=last") == 0
+    assert "has done 6 steps, of 6: nothing is left to train" in (folder / "train.log").read_text()
     again, before = folder / "starry.safetensors", finished / "starry.safetensors"
     assert again.read_bytes() == before.read_bytes()
 
