@@ -422,10 +422,32 @@ def test_a_refused_training_leaves_no_folder(
 ) -> None:
     assert run(monkeypatch, tmp_path / "runs" / "one", photographs, "style.size=0") == 2
     assert not (tmp_path / "runs").exists()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("mine")
-    assert run(monkeypatch, tmp_path / "mine", photographs, "style.size=0") == 2
-    assert (tmp_path / "mine" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("subfolder", [".hydra", "../mine", "null"])
+def test_a_refused_training_removes_nothing_of_before(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subfolder: str
+) -> None:
+    mine = [tmp_path / "mine" / name for name in ("config.yaml", "a.yaml", "train.log", ".hydra/b")]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    for folder in (tmp_path / "mine", tmp_path / "new"):
+        options = ("style.size=0", f"hydra.output_subdir={subfolder}")
+        assert run(monkeypatch, folder, photographs, *options) == 2
+    assert all(path.exists() for path in mine)
+    assert all(path.read_text() == "mine" for path in mine if path.name != "train.log")
+
+
+def test_what_a_run_has_made_is_not_of_the_next_sweep(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    assert run(monkeypatch, folder, photographs, "trainer.max_steps=1") == 0
+    sweep = ["style.size=0", f"hydra.sweep.dir={tmp_path / 'sweep'}", "-m"]
+    assert run(monkeypatch, folder, photographs, *sweep) == 2
+    assert (folder / ".hydra" / "config.yaml").exists()
+    assert (folder / "train.log").exists()
 
 
 def test_a_new_training_replaces_none(
