@@ -1,11 +1,11 @@
-"""What a misspelt name was probably meant to be, and parsers that say it of their options."""
+"""What the command lines share: their parser, guesses at misspelt names. Loads no torch."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from fast_style import __version__
 
@@ -16,8 +16,8 @@ UNKNOWN = "unrecognized arguments: "
 class Parser(argparse.ArgumentParser):
     """Python's, with ``--version`` and a guess at misspelt options."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, prog: str, description: str, usage: str | None = None) -> None:
+        super().__init__(prog, usage, description)
         self.add_argument("--version", action="version", version=f"fast_style {__version__}")
 
     def error(self, message: str) -> NoReturn:

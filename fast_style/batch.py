@@ -16,11 +16,13 @@ from tqdm import tqdm
 
 from fast_style.controls import Controls, apply, blend
 from fast_style.files import identity
+from fast_style.flicker import Movement, Steady
 from fast_style.image import read_clip
 from fast_style.inputs import Input, result_path
 from fast_style.picture import Clip, Picture, PictureError
 from fast_style.strips import Progress
 from fast_style.style import Style
+from fast_style.video import Painted, is_video, paint_video
 from fast_style.writing import check_holds, write_clip
 
 T = TypeVar("T")
@@ -37,6 +39,7 @@ class Work(NamedTuple):
     controls: Controls
     tile: str | int
     strip: bool  # leave EXIF behind
+    steady: float = 0.0  # how still a video's painting is kept
     progress: Progress | None = None
 
     def results(self, clip: Clip) -> Iterator[tuple[str, Clip]]:
@@ -49,31 +52,49 @@ class Work(NamedTuple):
         for name, style in self.styles.items():
             yield name, clip.map(partial(self._painted, style))
 
+    def film(
+        self, source: Path, target: Path, name: str, quality: int, progress: Progress
+    ) -> Painted:
+        """Write the video of a style, or of the blend."""
+        resized = Controls(size=self.controls.size)
+        work = self._replace(controls=self.controls._replace(size=None))
+        paint = work._blended if self.blend else partial(work._painted, self.styles[name])
+        steady = Steady(paint, self.steady)
+        return paint_video(
+            source,
+            target,
+            lambda frame: steady(apply(lambda one: one, frame, resized)),
+            quality,
+            self.strip,
+            progress,
+        )
+
     def names(self) -> list[str]:
         """Return the names of the results."""
         return ["blend"] if self.blend else list(self.styles)
 
-    def _painted(self, style: Style, picture: Picture) -> Picture:
+    def _painted(self, style: Style, picture: Picture, moved: Movement = (0, 0)) -> Picture:
         controls = self.controls
         return apply(
             lambda one: style.paint_picture(one, self.tile, self.progress, controls.palette),
             picture,
             controls,
+            moved,
         )
 
-    def _blended(self, picture: Picture) -> Picture:
+    def _blended(self, picture: Picture, moved: Movement = (0, 0)) -> Picture:
         parts = [
-            (self._painted(self.styles[name], picture), weight)
+            (self._painted(self.styles[name], picture, moved), weight)
             for name, weight in self.blend.items()
         ]
         return blend(parts)
 
 
 def record(
-    source: Path, target: Path, result: Picture, name: str, work: Work, seconds: float
+    source: Path, target: Path, size: tuple[int, int], name: str, work: Work, seconds: float
 ) -> dict[str, Any]:
-    """Return what ``--json`` says of a result."""
-    height, width = result.levels.shape[-2:]
+    """Return what ``--json`` says of a result of ``size``, height and width."""
+    height, width = size
     style = next(iter(work.styles.values()))
     return {
         "input": str(source),
@@ -147,17 +168,19 @@ class Batch:
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer, self._bar:
             queue = self._todo()
 
-            def read_ahead() -> tuple[Input, dict[str, Path], Future[Clip]] | None:
+            def read_ahead() -> tuple[Input, dict[str, Path], Future[Clip] | None] | None:
                 for source, targets in queue:
-                    return source, targets, reader.submit(read_clip, source.path)
+                    film = is_video(source.path)
+                    return source, targets, None if film else reader.submit(read_clip, source.path)
                 return None
 
             ahead = read_ahead()
             while ahead is not None:
                 source, targets, future = ahead
                 ahead = read_ahead()
-                clip = self._attempt(future.result, source.path)
-                if clip is not None:
+                if future is None:
+                    self._film(source.path, targets)
+                elif (clip := self._attempt(future.result, source.path)) is not None:
                     if clip.remark:
                         self._bar.clear()
                         self.say(f"{source.path} {clip.remark}")
@@ -220,6 +243,29 @@ class Batch:
             job = (path, targets[name], name, painted, seconds)
             self._writing.append((path, writer.submit(self._write, *job)))
 
+    def _film(self, path: Path, targets: dict[str, Path]) -> None:
+        """Make the videos of one."""
+        for name, target in targets.items():
+            started_s = time.perf_counter()
+            made = self._attempt(
+                lambda: self.work.film(
+                    path,
+                    target,  # noqa: B023, called within this turn
+                    name,  # noqa: B023
+                    self.places.quality,
+                    lambda share: self._bar.update(share / len(targets)),
+                ),
+                path,
+            )
+            if made is None:
+                return
+            self._bar.clear()
+            if made.remark:
+                self.say(f"{path} {made.remark}")
+            seconds = time.perf_counter() - started_s
+            done = record(path, target, (made.height, made.width), name, self.work, seconds)
+            self.show(json.dumps(done | {"frames": made.frames}) if self.as_json else str(target))
+
     def _count(self) -> None:
         """Move the bar to the end of one more picture."""
         self._done += 1
@@ -231,7 +277,8 @@ class Batch:
         if not self.as_json:
             self.show(str(target))
             return
-        done = record(source, target, clip.frames[0], name, self.work, seconds)
+        height, width = clip.frames[0].levels.shape[-2:]
+        done = record(source, target, (height, width), name, self.work, seconds)
         self.show(json.dumps(done))
 
     def _finish(self, most: int) -> None:

@@ -74,7 +74,10 @@ UNCHANGED = Controls()
 
 
 def apply(
-    paint: Callable[[Picture], Picture], picture: Picture, controls: Controls = UNCHANGED
+    paint: Callable[[Picture], Picture],
+    picture: Picture,
+    controls: Controls = UNCHANGED,
+    moved: tuple[int, int] = (0, 0),
 ) -> Picture:
     """Return ``picture`` painted, the way ``controls`` say.
 
@@ -82,6 +85,8 @@ def apply(
         paint: Stylises a picture, same size; also does what ``controls.palette`` says.
         picture: The photograph.
         controls: What to change.
+        moved: How far the grain is moved, px down and right: as a film's view since its first
+            frame.
 
     Raises:
         ValueError: A control is out of its range, or as ``paint``.
@@ -98,7 +103,9 @@ def apply(
         painted_size = round(height / controls.stroke), round(width / controls.stroke)
         _check_pixels(f"stroke {controls.stroke:g}", picture, *painted_size)
         work = _resized(picture, *painted_size)
-    painted = paint(_grained(work, controls.grain)).levels
+    scale = work.levels.shape[-1] / width
+    moved = round(moved[0] * scale), round(moved[1] * scale)
+    painted = paint(_grained(work, controls.grain, moved)).levels
     if controls.preserve_color == "match":
         painted = _like(picture, match_color(as_float(painted), work.rgb))
     if painted.shape != picture.levels.shape:
@@ -125,8 +132,8 @@ def blend(parts: list[tuple[Picture, float]]) -> Picture:
     return Picture(_like(first, mixed), first.alpha)
 
 
-def _grained(picture: Picture, deviation: float) -> Picture:
-    """Return a picture with grey noise on it, of a deviation in levels of 255.
+def _grained(picture: Picture, deviation: float, moved: tuple[int, int]) -> Picture:
+    """Return a picture with grey noise on it, of a deviation in levels of 255, ``moved`` px.
 
     Raises:
         ValueError: Values outside [0, 1].
@@ -137,15 +144,15 @@ def _grained(picture: Picture, deviation: float) -> Picture:
     white = 1 if picture.levels.is_floating_point() else 255
     if white == 1:
         check_range(picture.levels)  # before the sum is clamped
-    levels = torch.empty_like(picture.levels)
+    down, right = moved
+    shown = picture.levels.detach().roll((-down, -right), (-2, -1))  # as the noise lies
+    levels = torch.empty_like(shown)
     for top in range(0, levels.shape[-2], GRAIN_ROWS):
-        rows, grained = (
-            one[..., top : top + GRAIN_ROWS, :] for one in (picture.levels.detach(), levels)
-        )
+        rows, grained = (one[..., top : top + GRAIN_ROWS, :] for one in (shown, levels))
         noise = torch.randn(rows[:, :1].shape, generator=generator).mul_(deviation * white / 255)
         colors = (rows + noise.to(rows.device)).clamp_(0, white)
         grained.copy_(colors.round_() if white == 255 else colors)
-    return picture._replace(levels=levels)
+    return picture._replace(levels=levels.roll(moved, (-2, -1)))
 
 
 def _check_pixels(what: str, picture: Picture, height: int, width: int) -> None:

@@ -219,8 +219,8 @@ def _open(path: str | Path | io.BytesIO) -> Iterator[Image.Image]:
             raise PictureError(f"cannot read {path}: it is a folder, expected a picture file")
         if isinstance(path, Path) and path.is_fifo():
             raise PictureError(
-                f"cannot read {path}: it is a pipe, which can be read only once; a picture may "
-                "come by standard input, as -"
+                f"cannot read {path}: it is a pipe, which can be read only once; stylize takes a "
+                "picture from standard input, as -"
             )
         with _OPENING, warnings.catch_warnings():
             # Of damaged EXIF; of sizes above Pillow's limit, until it raises at twice that.

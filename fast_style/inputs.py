@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fast_style.files import is_folder, user_path
+from fast_style.files import identity, is_folder, user_path
 from fast_style.image import READABLE
+from fast_style.video import is_video, result_suffix
 from fast_style.writing import WRITABLE
 
 STREAM = "-"  # standard input, or output
@@ -30,15 +31,21 @@ class Found(NamedTuple):
     missing: list[str]  # what is wrong with the names that stand for nothing
 
 
-def expand(named: Sequence[str], output: Path | None) -> Found:
+def expand(named: Sequence[str], output: Path | None, beside: bool = True) -> Found:
     """Return the pictures that were named, each once, in the order in which they were named.
 
-    In a folder all picture files, also those in folders below it, by name; hidden ones, links
-    to folders and what lies in ``output`` are left out. A name that is no file may be a pattern.
-    A folder without pictures and a pattern that nothing matches are missing.
+    In a folder all picture files, also those in folders below it, by name; videos, hidden files,
+    links to folders and what lies in ``output`` are left out. A name that is no file may be a
+    pattern. A folder without pictures and a pattern that nothing matches are missing.
+
+    Args:
+        named: What was named.
+        output: Where the results go, if it was said.
+        beside: Whether they go beside the pictures if not: those of a folder may not.
 
     Raises:
-        ValueError: An empty name, a folder without an output folder, or nothing is found at all.
+        ValueError: An empty name, a folder whose results would go beside its pictures, or nothing
+            is found at all.
     """
     found: dict[Path, Input] = {}
     missing: list[str] = []
@@ -47,7 +54,7 @@ def expand(named: Sequence[str], output: Path | None) -> Found:
             raise ValueError("an empty name, where a picture was expected")
         path = user_path(name)
         if is_folder(path):
-            if output is None:
+            if output is None and beside:
                 raise ValueError(f"{path} is a folder: say by -o DIR where its results go")
             inside = _folder(path, output)
             if not inside:
@@ -55,14 +62,15 @@ def expand(named: Sequence[str], output: Path | None) -> Found:
             for one in inside:
                 found.setdefault(one.path.absolute(), one)
         elif not os.path.exists(path) and glob.has_magic(name):  # noqa: PTH110, never raises
-            matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207, takes ** and ~
-            if not matches:
+            matches = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207, takes ** and ~
+            files = sorted(match for match in matches if not is_folder(match))
+            if not files:
                 missing.append(f"no file matches {name}")
-            for match in matches:
-                if not is_folder(Path(match)):
-                    found.setdefault(Path(match).absolute(), Input(Path(match), Path()))
+            for file in files:
+                found.setdefault(file.absolute(), Input(file, Path()))
         else:
-            found.setdefault(path.absolute(), Input(path, Path()))
+            known = found.get(path.absolute(), Input(path, Path()))
+            found[path.absolute()] = known._replace(named=True)
     if not found:
         raise ValueError("; ".join(missing))
     return Found(list(found.values()), missing)
@@ -74,34 +82,38 @@ def without_results(pictures: list[Input], output: Path, names: Sequence[str]) -
     Args:
         pictures: As ``expand`` returns them.
         output: The folder of the results.
-        names: Of the styles.
+        names: Of styles.
     """
     results = {
-        result_path(one, output, name, to_folder=True).absolute()
+        identity(result_path(one, output, name, to_folder=True))
         for one in pictures
         for name in names
     }
-    return [one for one in pictures if one.named or one.path.absolute() not in results]
+    return [one for one in pictures if one.named or identity(one.path) not in results]
 
 
 def result_path(source: Input, output: Path | None, style: str, to_folder: bool) -> Path:
-    """Return where a stylised picture goes; a type that can't be written becomes PNG.
+    """Return where a result goes; a type that can't be written becomes PNG, or Matroska.
 
     Args:
-        source: The photograph.
+        source: The photograph or video.
         output: What ``-o`` says.
         style: Name of the style.
         to_folder: Whether ``output`` is a folder.
     """
     if output is not None and not to_folder:
         return output
-    suffix = source.path.suffix if source.path.suffix.lower() in WRITABLE else ".png"
+    suffix = source.path.suffix
+    if is_video(source.path):
+        suffix = result_suffix(suffix)
+    elif suffix.lower() not in WRITABLE:
+        suffix = ".png"
     name = f"{source.path.stem}_{style}{suffix}"
     return source.path.parent / name if output is None else output / source.below / name
 
 
-def _folder(folder: Path, output: Path) -> list[Input]:
-    results = output.resolve()
+def _folder(folder: Path, output: Path | None) -> list[Input]:
+    results = output and output.resolve()
     found = []
     for parent, folders, files in os.walk(folder):  # follows no links: they may go round
         here = Path(parent)

@@ -290,7 +290,7 @@ class PerceptualLoss(nn.Module):
                 f"a painting of {pixels / 1e6:.1f} megapixels",
                 STYLE_BYTES_PER_PIXEL * pixels,
                 style.device,
-                "take it at a smaller size",
+                "take it smaller: style.size, --style-scale",
             )
             for layer, features in self.vgg(style, self.style_weights).items():
                 grams[layer].append(gram_matrix(features))

@@ -34,7 +34,7 @@ from fast_style.hardware import (
 )
 from fast_style.image import read_picture, read_style
 from fast_style.losses import PerceptualLoss
-from fast_style.picture import long_side_size, resize
+from fast_style.picture import PictureError, long_side_size, resize
 from fast_style.pixels import Evaluation, optimize_pixels
 from fast_style.presets import add_loss_options, loss_arguments
 from fast_style.writing import write_picture
@@ -239,12 +239,14 @@ def _run(options: argparse.Namespace) -> int:
                     report,
                 )
                 done += options.steps
-        except (KeyboardInterrupt, MemoryError, RuntimeError, TooLittleMemoryError) as error:
+        except (KeyboardInterrupt, MemoryError, RuntimeError, ValueError) as error:
             interrupted = isinstance(error, KeyboardInterrupt)
-            full = isinstance(error, TooLittleMemoryError) or is_out_of_memory(error)
-            if best is None or not (interrupted or full):
+            too_large = isinstance(error, TooLittleMemoryError | PictureError)  # the next scale
+            if best is None or not (interrupted or too_large or is_out_of_memory(error)):
                 raise
             reason = "interrupted" if interrupted else "out of memory"
+            if isinstance(error, PictureError):
+                reason = str(error)
             height, width = best.shape[-2:]
             message = (
                 f"{reason} after step {bar.number}; the best picture so far, {width} x {height} px"

@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="CKPT IMG",
         nargs="*",
         help=f"a .safetensors style model, a .ckpt of a training, or a released style ({names}); "
-        "then picture files, folders, patterns, or - for standard input",
+        "then picture files, videos, folders, patterns, or - for standard input",
     )
     result.add_argument(
         "-o",
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="OUT",
         help="the file to write, or a folder for several; its extension says the type: "
-        "png, jpg, webp, tif, gif, avif, heic "
+        "png, jpg, webp, tif, gif, avif, heic; of a video mp4, mov, mkv, webm "
         "(default: IMG_STYLE beside each picture)",
     )
     result.add_argument("--list", action="store_true", help="show the released styles, and end")
@@ -80,8 +80,18 @@ def parser() -> argparse.ArgumentParser:
         help="keep the photograph's colours: paint the luminance only, or match their mean and "
         "covariance",
     )
+    look.add_argument(
+        "--steady",
+        type=float,
+        metavar="S",
+        help="of videos: how still the painting is kept where the film is, from 0, each frame by "
+        "itself, to below 1 (0.7)",
+    )
     result.add_argument(
-        "--quality", type=int, metavar="Q", help="of JPEG, WebP, AVIF and HEIF, 1 to 100 (95)"
+        "--quality",
+        type=int,
+        metavar="Q",
+        help="of JPEG, WebP, AVIF, HEIF and videos, 1 to 100 (95)",
     )
     result.add_argument(
         "--strip", action="store_true", help="leave date, camera, place and author (EXIF) behind"
@@ -104,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--overwrite", action="store_true", help="replace files that exist")
     result.add_argument(
-        "--json", action="store_true", help="a line of JSON for each picture, on standard output"
+        "--json", action="store_true", help="a line of JSON for each result, on standard output"
     )
     return result
 
@@ -198,13 +208,17 @@ def check_output(output: Path | None, to_folder: bool, streams: bool) -> None:
         ValueError: A file for several pictures, or a type of file that can't be written.
     """
     from fast_style.inputs import STREAM
+    from fast_style.video import CONTAINERS, check_video_writable
     from fast_style.writing import WRITABLE, check_writable
 
     if output is None or str(output) == STREAM:
         return
     if streams and (output.is_dir() or not output.suffix):
         raise ValueError(f"standard input has no name of its own: {output} must name a file")
-    if not to_folder:
+    suffix = output.suffix.lower()
+    if not to_folder and suffix in CONTAINERS:
+        check_video_writable(output)
+    elif not to_folder:
         check_writable(output)
-    elif output.suffix.lower() in WRITABLE and not output.is_dir():
+    elif suffix in (*WRITABLE, *CONTAINERS) and not output.is_dir():
         raise ValueError(f"{output} names a file; -o must be a folder for several pictures")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import Tensor
@@ -21,9 +20,8 @@ from fast_style.data import PhotographData
 from fast_style.files import is_file, shell_path, user_path
 from fast_style.hardware import (
     check_accelerator,
-    check_memory,
+    check_crops,
     keep_freed_memory,
-    resolve_device,
     resolve_memory_format,
     resolve_precision,
     vgg_dtype,
@@ -40,7 +38,6 @@ from fast_style.trainer import LOGS, LastCheckpoint, build_trainer
 log = logging.getLogger(__name__)
 
 PREVIEW_PHOTOGRAPHS = 8
-CROP_BYTES_PER_PIXEL = 4000  # that a step takes at least: in bfloat16, measured
 # Of a model's description: what must be the same for a run to go on.
 RESUMED_SECTIONS = ("network", "style", "loss", "optimizer", "data", "seed")
 # What may differ, though then the result is another than an unbroken run's.
@@ -171,22 +168,6 @@ def checked_model(name_or_path: str | Path, network: object) -> StyleModel:
     return model
 
 
-def check_crops(data: dict[str, Any], accelerator: str) -> None:
-    """Check that a step's crops fit in the memory, where they are trained on by the CPU.
-
-    Raises:
-        TooLittleMemoryError: They don't. (A GPU says so by itself.)
-    """
-    if accelerator == "cpu" or (accelerator == "auto" and resolve_device("auto").type == "cpu"):
-        count, side = data["batch_size"], data["image_size"]
-        check_memory(
-            f"a step of {count} crops of {side} px",
-            CROP_BYTES_PER_PIXEL * count * side * side,
-            torch.device("cpu"),
-            "use a smaller data.batch_size or data.image_size",
-        )
-
-
 def prepare(config: dict[str, Any], folder: Path) -> Training:
     """Build network, loss, data, module and trainer from the configuration's sections.
 
@@ -213,7 +194,7 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
         network.load_state_dict(model.network.state_dict())
     network.to(memory_format=memory_format)
     data = PhotographData(**config["data"], seed=seed)
-    check_crops(config["data"], options["accelerator"])
+    check_crops(data.batch_size, data.image_size, options["accelerator"])
     loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))
     data.setup()
     assert data.train_set is not None

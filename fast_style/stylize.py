@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    except OSError as error:  # of standard output
+    except OSError as error:  # of standard output: all others are said where they arise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         # Whoever reads it, as `head`, may have seen enough.
         return 1 if isinstance(error, BrokenPipeError) else _fail(error)
@@ -89,7 +90,10 @@ def _run(options: argparse.Namespace) -> int:
         if streams and (len(images) > 1 or (len(models) > 1 and not options.blend)):
             raise ValueError("standard input and output are for one picture in one style")
         stream = Found([Input(Path(STREAM), Path())], [])
-        pictures, missing = stream if images == [STREAM] else expand(images, output)
+        if images == [STREAM]:
+            pictures, missing = stream
+        else:
+            pictures, missing = expand(images, output, beside=options.sheet is None)
         several = len(pictures) > 1 or (len(models) > 1 and not options.blend)
         folders = any(is_folder(user_path(image)) for image in images)
         to_folder = (
@@ -116,7 +120,14 @@ def _run(options: argparse.Namespace) -> int:
         work = _work(models, options)
         if to_folder and folders:
             assert output is not None
-            pictures = without_results(pictures, output, work.names())
+            names = {*work.names(), *shipped_styles()}
+            left = without_results(pictures, output, sorted(names))
+            if options.overwrite and len(left) < len(pictures):
+                raise ValueError(
+                    f"{output} holds pictures that may be photographs or results of others: "
+                    "--overwrite needs another folder as -o"
+                )
+            pictures = left
     except (ValueError, OSError) as error:
         return _fail(error, 2)
     if options.palette:
@@ -141,6 +152,7 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
     """Load the models and check the controls."""
     from fast_style.batch import Work
     from fast_style.controls import GRAIN, PALETTE, Controls
+    from fast_style.flicker import STEADY, check_steady
     from fast_style.style import Style, load
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
@@ -157,11 +169,14 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
         options.preserve_color,
     )
     controls.check()
+    steady = STEADY if options.steady is None else options.steady
+    check_steady(steady)
+    loaded = [load(model, options.device, backend=options.backend) for model in models]
+    counts = Counter(style.name for style in loaded)
     styles: dict[str, Style] = {}
-    for model in models:
-        style = load(model, options.device, backend=options.backend)
+    for model, style in zip(models, loaded, strict=True):
         # On a sheet two trainings of one style can be compared: there a path is a name too.
-        name = model if options.sheet is not None and style.name in styles else style.name
+        name = model if options.sheet is not None and counts[style.name] > 1 else style.name
         if name in styles:
             raise ValueError(f"two models are named {name}: their results would collide")
         styles[name] = style
@@ -169,7 +184,7 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend and (min(weights.values()) < 0 or not sum(weights.values()) > 0):
         raise ValueError("the weights of a blend must be 0 or more, and not all 0")
-    return Work(styles, weights, controls, tile, options.strip)
+    return Work(styles, weights, controls, tile, options.strip, steady)
 
 
 def _backend_for(path: Path, options: argparse.Namespace) -> str:
@@ -186,7 +201,7 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
 
 def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
-    from fast_style.batch import FAILURES, record
+    from fast_style.batch import FAILURES, failure, record
     from fast_style.image import read_clip
     from fast_style.inputs import STREAM
     from fast_style.writing import QUALITY, encode_clip, write_clip
@@ -203,13 +218,14 @@ def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
             if options.output.exists() and not options.overwrite:
                 raise ValueError(f"{options.output} exists; --overwrite replaces it")
             write_clip(options.output, painted, options.quality or QUALITY)
-            done = record(source.path, options.output, painted.frames[0], name, work, seconds)
+            size = painted.frames[0].levels.shape[-2], painted.frames[0].levels.shape[-1]
+            done = record(source.path, options.output, size, name, work, seconds)
             print(json.dumps(done) if options.json else options.output)
             return 0
         sys.stdout.buffer.write(encode_clip(painted))
         sys.stdout.buffer.flush()
     except FAILURES as error:
-        return _fail(error, 1)
+        return _fail(failure(error, source.path), 1)
     return 0
 
 
@@ -217,7 +233,7 @@ def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> in
     """Write one sheet of all pictures in all styles."""
     from fast_style.batch import FAILURES, failure
     from fast_style.controls import Controls, apply
-    from fast_style.image import read_clip
+    from fast_style.image import read_picture
     from fast_style.picture import Clip
     from fast_style.sheet import grid, sheet
     from fast_style.writing import QUALITY, write_picture
@@ -228,10 +244,7 @@ def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> in
     wanted = work._replace(controls=work.controls._replace(size=None))
     for source in pictures:
         try:
-            read = read_clip(source.path)
-            if read.remark:
-                _fail(f"{source.path} {read.remark}")
-            photograph = apply(lambda one: one, read.frames[0], small)
+            photograph = apply(lambda one: one, read_picture(source.path), small)
             results = dict(wanted.results(Clip([photograph])))
         except FAILURES as error:
             failed += 1

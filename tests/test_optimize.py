@@ -200,7 +200,7 @@ def test_a_painting_too_large_for_the_memory(
     assert run(pictures, tmp_path / "out.png", "--size", "64", "--style-scale", "20") == 2
     error = capsys.readouterr().err
     assert "megapixels needs about 0.6 GB of memory, 0.2 GB are free on cpu" in error
-    assert "take it at a smaller size" in error
+    assert "take it smaller: style.size, --style-scale" in error
     assert run(pictures, tmp_path / "out.png", "--size", "64", "--style-scale", "999") == 2
     assert "megapixels of" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -789,6 +789,20 @@ def test_results_may_go_into_the_photographs_own_folder(
         assert run(capsys, tiny_model, tmp_path, "-o", tmp_path)[0] == 0
         names = {"a.png", "a_tiny.png", "deep/b_tiny.png", "deep/b_tiny_tiny.png"}
         assert files_below(tmp_path) == {Path(name) for name in names}
+    (tmp_path / "deep").joinpath("b_tiny.png").unlink()
+    (tmp_path / "link").symlink_to(tmp_path)
+    photograph(tmp_path / "a_ink.png")  # perhaps a released style's result
+    assert run(capsys, tiny_model, tmp_path / "link", "-o", tmp_path / "deep" / "..")[0] == 0
+    assert not (tmp_path / "a_ink_tiny.png").exists()
+    before = (tmp_path / "a_tiny.png").read_bytes()
+    code, _, err = run(capsys, tiny_model, tmp_path, "-o", tmp_path, "--overwrite")
+    assert code == 2
+    assert_one_line(err, "may be photographs or results of others: --overwrite needs another")
+    assert (tmp_path / "a_tiny.png").read_bytes() == before
+    # What is named by itself is a photograph.
+    named = (tmp_path, tmp_path / "a_ink.png", "-o", tmp_path)
+    assert run(capsys, tiny_model, *named)[0] == 0
+    assert (tmp_path / "a_ink_tiny.png").exists()
 
 
 def test_names_that_stand_for_nothing_do_not_stop_the_others(
@@ -803,6 +817,9 @@ def test_names_that_stand_for_nothing_do_not_stop_the_others(
     assert f"no picture in {tmp_path / 'empty'}" in err[0]
     assert f"no file matches {tmp_path / '*.tif'}" in err[1]
     assert run(capsys, tiny_model, *named[:2], "-o", tmp_path / "none")[0] == 2
+    code, _, err = run(capsys, tiny_model, tmp_path / "f*")  # a folder only
+    assert code == 2
+    assert_one_line(err, f"no file matches {tmp_path / 'f*'}")
 
 
 @on_posix
@@ -993,8 +1010,17 @@ def test_a_sheet_compares_two_models_of_one_name(
     models = f"{tiny_model},{second_model},{other}"
     code, out, err = run(capsys, "--sheet", sheet, "--style", models, image, "--json")
     assert (code, err) == (0, [])
-    styles = ["tiny", "second", str(other)]
+    styles = [str(tiny_model), "second", str(other)]
     assert json.loads(out) == {"output": str(sheet), "pictures": 1, "styles": styles}
+
+
+def test_a_sheet_of_a_folder(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
+    for name in ("a.png", "b.png"):
+        photograph(tmp_path / "photos" / name)
+    sheet = tmp_path / "photos" / "sheet.png"
+    assert run(capsys, "--sheet", sheet, "--style", tiny_model, tmp_path / "photos")[0] == 0
+    assert read_picture(sheet).rgb.shape[-1] == 2 * 512 + 8
+    assert run(capsys, "--sheet", sheet, "--style", tiny_model, tmp_path / "photos")[0] == 2
 
 
 def test_a_sheet_names_the_picture_that_failed(
