@@ -38,6 +38,14 @@ class ConfigError(ValueError):
     """A configuration that can't be used; the message says which key, and what it may be."""
 
 
+def override(key: str, value: str) -> str:
+    """Return ``key=value`` as Hydra reads it, the value in quotes of its own if it needs them."""
+    if re.fullmatch(r"[\w./+-]+", value, re.ASCII) is None:
+        escaped = re.sub(r'(\\*)("|$)', r"\1\1\2", value)  # backslashes before a quote only
+        value = '"' + escaped.replace('"', '\\"') + '"'
+    return f"{key}={value}"
+
+
 def plain(config: DictConfig) -> dict[str, Any]:
     """Return the configuration as plain dictionaries, lists and numbers, its types checked.
 

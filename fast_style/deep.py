@@ -19,6 +19,7 @@ from fast_style.picture import Picture
 DEEP = (".png", ".tif", ".tiff")  # files that can hold 16 bits
 WHITE = 65535
 MM_PER_INCH = 25.4
+UNSAID_DPI = 72.0  # libvips always writes one, by itself 25.4; programs take 72 where none is said
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -73,8 +74,8 @@ def encode_deep(picture: Picture, suffix: str) -> bytes:
     try:
         image = pyvips.Image.new_from_memory(array.tobytes(), width, height, bands, "ushort")
         image = image.copy(interpretation="rgb16")
-        if dpi is not None:
-            image = image.copy(xres=dpi / MM_PER_INCH, yres=dpi / MM_PER_INCH)
+        per_mm = (UNSAID_DPI if dpi is None else dpi) / MM_PER_INCH
+        image = image.copy(xres=per_mm, yres=per_mm)
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", srgb_profile())
         if suffix.lower() == ".png":
             if exif is not None:

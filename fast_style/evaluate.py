@@ -195,6 +195,7 @@ def _run(options: argparse.Namespace) -> int:
         plot(records, list(styles), output.with_suffix(".png"))
     except ImportError:
         say(PROGRAM, "no plot: it needs matplotlib, pip install 'fast-style-trainer[plot]'")
+    print(output)
     return code
 
 

@@ -66,7 +66,12 @@ def write_atomically(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def shell_path(path: Path) -> str:
-    """Return a path as a person would type it here."""
+def short_path(path: Path) -> str:
+    """Return a path from here on, if it lies below."""
     here = Path.cwd()
-    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def shell_path(path: Path) -> str:
+    """Return a path as a person would type it here, in a shell."""
+    return shlex.quote(short_path(path))

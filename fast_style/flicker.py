@@ -159,11 +159,13 @@ def flicker(filmed: list[Tensor], painted: list[Tensor]) -> float:
         painted: What was made of them.
 
     Returns:
-        The mean absolute change of the pixels whose neighbourhoods in the film change by less
-        than ``STILL``; no number if there is none.
+        The mean absolute change, the camera's movement undone, of the pixels whose neighbourhoods
+        in the film change by less than ``STILL``; no number if there is none.
     """
     total, count = 0.0, 0.0
     for (last, now), (one, two) in zip(pairwise(filmed), pairwise(painted), strict=True):
+        way = tuple(map(round, movement(last, now)))
+        last, one = (frame.roll(way, (-2, -1)) for frame in (last, one))
         still = (change(last, now) * 255 < STILL).float()
         total += float(((two - one).abs().mean(1, keepdim=True) * still).sum()) * 255
         count += float(still.sum())

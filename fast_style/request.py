@@ -39,7 +39,13 @@ def parser() -> argparse.ArgumentParser:
         "(default: IMG_STYLE beside each picture)",
     )
     result.add_argument("--list", action="store_true", help="show the released styles, and end")
-    result.add_argument("--style", metavar="A,B", help="styles or models, a result for each")
+    result.add_argument(
+        "--style",
+        metavar="A,B",
+        action="append",
+        default=[],
+        help="styles or models, a result for each; may be repeated",
+    )
     result.add_argument(
         "--blend", metavar="A:0.7,B:0.3", help="styles and weights: one result, their mean"
     )
@@ -152,17 +158,21 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
     option = next((one for one in ("style", "blend", "sheet") if getattr(options, one)), None)
     if option and (styles := [name for name in names if _is_style(name)]):
         by = "--blend" if option == "blend" else "--style"
+        if option == "style":
+            by = f"--style {','.join([*styles, *options.style])}"
         raise ValueError(f"{styles[0]} is a style, where --{option} expects pictures: use {by}")
     if options.style and options.blend:
         raise ValueError("give --style or --blend, not both")
     if options.blend:
         models = list(blend_weights(options.blend))
     elif options.style:
-        models = [name for name in options.style.split(",") if name]
+        models = [name for given in options.style for name in given.split(",") if name]
     elif options.sheet is not None:
         models = main_styles()
     else:
         models, names = names[:1], names[1:]
+        if names and _is_picture(models[0]):
+            raise ValueError(f"{models[0]} is a picture: the style comes first, then the pictures")
     if not models:
         raise ValueError("no style: name a released style or a model file first")
     if not names:
@@ -171,6 +181,15 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
             raise ValueError(f"no style for {models[0]}: name one first, a file or one of {known}")
         raise ValueError(f"no picture: name files or folders after {models[0]}")
     return models, names
+
+
+def _is_picture(name: str) -> bool:
+    """Whether a name is an existing picture file's."""
+    from fast_style.files import is_file, user_path
+    from fast_style.image import READABLE
+
+    path = user_path(name)
+    return path.suffix.lower() in READABLE and is_file(path)
 
 
 def _is_style(name: str) -> bool:

@@ -58,7 +58,13 @@ class Training(NamedTuple):
 
 
 def style_image(image: str) -> Path:
-    """Return the path of a painting: one the package carries by its bare name, or any file."""
+    """Return the path of a painting: one the package carries by its bare name, or any file.
+
+    Raises:
+        ValueError: An empty name.
+    """
+    if not image:
+        raise ValueError("style.image is empty: it names the painting")
     shipped = asset("styles") / image
     return shipped if "/" not in image and is_file(shipped) else user_path(image)
 

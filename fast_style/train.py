@@ -25,8 +25,8 @@ from pytorch_lightning.strategies.launchers.subprocess_script import _Subprocess
 
 from fast_style.checkpoint import ModelFileError
 from fast_style.commands import is_out_of_memory
-from fast_style.config import CONFIG_NAME, ConfigError, explain, plain
-from fast_style.files import shell_path
+from fast_style.config import CONFIG_NAME, ConfigError, explain, override, plain
+from fast_style.files import short_path
 from fast_style.kept import KeptConfiguration
 from fast_style.photographs import DataError
 from fast_style.resources import config_folder
@@ -78,11 +78,11 @@ def _quiet_train(config: DictConfig) -> int:
         if fit(training, folder) is not None:
             return 0
         log.warning(
-            "stopped after step %d; go on with: python -m fast_style.train %s hydra.run.dir=%s "
-            "ckpt_path=last",
+            "stopped after step %d; go on with: python -m fast_style.train %s ckpt_path=last",
             trainer.global_step,
-            shlex.join(HydraConfig.get().overrides.task),
-            shell_path(folder),
+            shlex.join(
+                [*HydraConfig.get().overrides.task, override("hydra.run.dir", short_path(folder))]
+            ),
         )
         return INTERRUPTED
     except Exception as error:
@@ -98,8 +98,9 @@ def _quiet_train(config: DictConfig) -> int:
                 )
             )
         raise
-    except SystemExit as error:  # how Lightning answers a second Ctrl-C
-        if not training.last_checkpoint.signalled:
+    except SystemExit as error:  # how Lightning answers an early Ctrl-C, and a second one
+        early = isinstance(error.__context__, KeyboardInterrupt)  # before the first step
+        if not (early or training.last_checkpoint.signalled):
             raise
         raise KeyboardInterrupt from error
     finally:

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from fast_style import train
-from fast_style.config import CONFIG_NAME, ConfigError, plain
+from fast_style.config import CONFIG_NAME, ConfigError, override, plain
 from fast_style.data import PhotographData
 from fast_style.image import read_style
 from fast_style.losses import PerceptualLoss
@@ -574,3 +574,12 @@ def test_a_deleted_key(key: str, tmp_path: Path, command: Callable[..., str]) ->
 @pytest.mark.parametrize("key", ["data.root", "data.split", "style.image"])
 def test_a_name_that_is_a_number(key: str, tmp_path: Path, command: Callable[..., str]) -> None:
     assert "2017" in command(f"{key}=2017", f"hydra.run.dir={tmp_path}")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["runs/one", "Gemälde/2026-11-26", "my outs/run=1, a", 'a "b" c', "it's", "a\\b", "~/x"],
+)
+def test_an_override_is_read_as_it_was_meant(value: str) -> None:
+    config = composed(override("style.image", value), "style.name=x")
+    assert config["style"]["image"] == value

@@ -75,6 +75,13 @@ def test_flicker_is_the_change_of_still_pixels() -> None:
     assert math.isnan(flicker([torch.zeros(1, 3, 64, 96), torch.ones(1, 3, 64, 96)], film[:2]))
 
 
+def test_what_moves_with_the_view_does_not_flicker() -> None:
+    film = [seen(scene(), 0, 4 * n) for n in range(3)]
+    strokes = torch.rand(film[0].shape, generator=torch.Generator().manual_seed(9))
+    assert flicker(film, [strokes.roll(n, -1) for n in range(3)]) == 0
+    assert flicker(film, [strokes] * 3) > 50
+
+
 @pytest.mark.parametrize(
     ("down", "right"), [(0, 0), (4, 0), (0, -12), (-20, 28), (1, 0), (2, -3), (-7, 5)]
 )

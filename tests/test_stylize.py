@@ -640,6 +640,7 @@ def test_a_misspelt_option(capsys: Capture) -> None:
         (["starry", "a.png", "--sheet", "s.png"], "starry is a style, where --sheet expects"),
         (["a.png", "m.ckpt", "--style", "starry"], "m.ckpt is a style, where --style expects"),
         (["starry", "--blend", "ink,glass"], "pictures: use --blend"),
+        (["ink", "a.png", "--style", "starry"], "expects pictures: use --style ink,starry"),
         (["model", "a.png", "--preserve-color", "macth"], "found 'macth'; did you mean match?"),
         (["model", "-", "-o", "folder"], "standard input has no name of its own: folder must"),
         (["model", "-", "--json"], "--json and the picture cannot both go to standard output"),
@@ -655,6 +656,24 @@ def test_wrong_use_is_one_line_and_code_2(
     assert out == ""
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_styles_may_be_named_one_by_one(
+    tmp_path: Path, tiny_model: Path, second_model: Path, capsys: Capture
+) -> None:
+    image = photograph(tmp_path / "a.png")
+    code, _, _ = run(capsys, "--style", tiny_model, "--style", second_model, image)
+    assert code == 0
+    assert files_below(tmp_path) == {Path(f"a{end}.png") for end in ("", "_tiny", "_second")}
+
+
+def test_a_picture_in_the_place_of_the_style(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    image = photograph(tmp_path / "a.png")
+    code, _, err = run(capsys, image, tiny_model)
+    assert code == 2
+    assert_one_line(err, f"{image} is a picture: the style comes first, then the pictures")
 
 
 def test_the_version(capsys: Capture) -> None:

@@ -417,6 +417,23 @@ def test_two_processes_stop_together(photographs: Path, tmp_path: Path) -> None:
     stop_cleanly(process, folder, signal.SIGINT)
 
 
+def test_an_interruption_before_the_first_step(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)  # as Lightning does while it sets up
+
+    monkeypatch.setattr(train, "fit", interrupted)
+    assert run(monkeypatch, tmp_path, photographs) == 130
+    assert "fast_style.train: interrupted" in capfd.readouterr().err
+
+
 def test_a_refused_training_leaves_no_folder(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
