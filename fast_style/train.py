@@ -77,12 +77,11 @@ def _quiet_train(config: DictConfig) -> int:
     try:
         if fit(training, folder) is not None:
             return 0
+        given = [one for one in HydraConfig.get().overrides.task if "ckpt_path=" not in one]
         log.warning(
             "stopped after step %d; go on with: python -m fast_style.train %s ckpt_path=last",
             trainer.global_step,
-            shlex.join(
-                [*HydraConfig.get().overrides.task, override("hydra.run.dir", short_path(folder))]
-            ),
+            shlex.join([*given, override("hydra.run.dir", short_path(folder))]),
         )
         return INTERRUPTED
     except Exception as error:
