@@ -103,7 +103,7 @@ def apply(
         painted_size = round(height / controls.stroke), round(width / controls.stroke)
         _check_pixels(f"stroke {controls.stroke:g}", picture, *painted_size)
         work = _resized(picture, *painted_size)
-    scale = work.levels.shape[-1] / width
+    scale = work.levels.shape[-1] / max(1, width)
     moved = round(moved[0] * scale), round(moved[1] * scale)
     painted = paint(_grained(work, controls.grain, moved)).levels
     if controls.preserve_color == "match":

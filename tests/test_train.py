@@ -24,6 +24,7 @@ from fast_style import stylize, train
 from fast_style.checkpoint import CKPT_KEY, load_style_model
 from fast_style.module import StyleModule
 from fast_style.palette import palette_from_header
+from fast_style.sweep import ContactSheet
 
 TINY = [
     "data=folder",
@@ -461,6 +462,7 @@ def test_what_a_run_has_made_is_not_of_the_next_sweep(
 ) -> None:
     folder = tmp_path / "run"
     assert run(monkeypatch, folder, photographs, "trainer.max_steps=1") == 0
+    monkeypatch.setattr(ContactSheet, "unfinished", [])  # of this process, not of this test
     sweep = ["style.size=0", f"hydra.sweep.dir={tmp_path / 'sweep'}", "-m"]
     assert run(monkeypatch, folder, photographs, *sweep) == 2
     assert (folder / ".hydra" / "config.yaml").exists()
