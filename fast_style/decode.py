@@ -60,12 +60,22 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     if profile and image.mode in ("RGB", "L", "CMYK"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
-            if converted is not None:
-                return converted
+            transform = ImageCms.buildTransform(source, _SRGB, image.mode, "RGB")
+            if image.mode != "RGB" or not _changes_nothing(transform):
+                converted = ImageCms.applyTransform(image, transform)
+                if converted is not None:
+                    return converted
         except (ImageCms.PyCMSError, OSError):
             pass  # a broken profile is no reason to lose the picture
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether a profile is sRGB under any name: most are, and cameras' pictures are large."""
+    steps = np.arange(0, 256, 17, dtype=np.uint8)
+    cube = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(64, 64, 3)
+    found = np.asarray(ImageCms.applyTransform(Image.fromarray(cube), transform))
+    return int(np.abs(found.astype(int) - cube).max()) <= 1  # a level is rounding
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -448,6 +448,23 @@ def test_the_srgb_profile_changes_nothing(tmp_path: Path) -> None:
     assert np.abs(found - colours()).max() <= 1
 
 
+def test_a_picture_in_srgb_is_not_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    apply = ImageCms.applyTransform
+
+    def counted(image: Image.Image, transform: Any) -> Any:
+        sizes.append(image.size)
+        return apply(image, transform)
+
+    monkeypatch.setattr(ImageCms, "applyTransform", counted)
+    for profile in (srgb_profile(), swapped_profile()):
+        Image.new("RGB", (300, 200), RED).save(tmp_path / "a.png", icc_profile=profile)
+        read_picture(tmp_path / "a.png")
+    assert sizes == [(64, 64), (64, 64), (300, 200)]
+
+
 @pytest.mark.parametrize(
     "profile",
     [b"garbage", srgb_profile()[:200], linear_grey_profile(), bytes(500)],
