@@ -105,7 +105,9 @@ def apply(
         work = _resized(picture, *painted_size)
     scale = work.levels.shape[-1] / max(1, width)
     moved = round(moved[0] * scale), round(moved[1] * scale)
-    painted = paint(_grained(work, controls.grain, moved)).levels
+    # The noise lies still: to move it, the picture goes the other way and back.
+    grained = _grained(_rolled(work, (-moved[0], -moved[1])), controls.grain)
+    painted = paint(_rolled(grained, moved)).levels
     if controls.preserve_color == "match":
         painted = _like(picture, match_color(as_float(painted), work.rgb))
     if painted.shape != picture.levels.shape:
@@ -132,8 +134,13 @@ def blend(parts: list[tuple[Picture, float]]) -> Picture:
     return Picture(_like(first, mixed), first.alpha)
 
 
-def _grained(picture: Picture, deviation: float, moved: tuple[int, int]) -> Picture:
-    """Return a picture with grey noise on it, of a deviation in levels of 255, ``moved`` px.
+def _rolled(picture: Picture, moved: tuple[int, int]) -> Picture:
+    """Return a picture moved, px down and right; what leaves it comes in on the other side."""
+    return picture._replace(levels=picture.levels.roll(moved, (-2, -1))) if any(moved) else picture
+
+
+def _grained(picture: Picture, deviation: float) -> Picture:
+    """Return a picture with grey noise on it, of a deviation in levels of 255.
 
     Raises:
         ValueError: Values outside [0, 1].
@@ -144,15 +151,14 @@ def _grained(picture: Picture, deviation: float, moved: tuple[int, int]) -> Pict
     white = 1 if picture.levels.is_floating_point() else 255
     if white == 1:
         check_range(picture.levels)  # before the sum is clamped
-    down, right = moved
-    shown = picture.levels.detach().roll((-down, -right), (-2, -1))  # as the noise lies
+    shown = picture.levels.detach()
     levels = torch.empty_like(shown)
     for top in range(0, levels.shape[-2], GRAIN_ROWS):
         rows, grained = (one[..., top : top + GRAIN_ROWS, :] for one in (shown, levels))
         noise = torch.randn(rows[:, :1].shape, generator=generator).mul_(deviation * white / 255)
         colors = (rows + noise.to(rows.device)).clamp_(0, white)
         grained.copy_(colors.round_() if white == 255 else colors)
-    return picture._replace(levels=levels.roll(moved, (-2, -1)))
+    return picture._replace(levels=levels)
 
 
 def _check_pixels(what: str, picture: Picture, height: int, width: int) -> None:

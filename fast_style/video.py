@@ -125,29 +125,13 @@ def paint_video(
                 result.metadata.update(kept)
             out: Any = result.add_stream(codec, video.average_rate or UNKNOWN_RATE, options)
             out.codec_context.time_base = video.time_base
-            sounds = {}
-            for sound in film.streams.audio:
-                if sound.codec_context.name not in result.supported_codecs:
-                    raise PictureError(
-                        f"cannot write {target}: {target.suffix} does not hold its sound "
-                        f"({sound.codec_context.name}); name it .mkv"
-                    )
-                sounds[sound.index] = result.add_stream_from_template(sound)
-            early: list[Any] = []  # sound before the first frame, which gives the size
-            heard: dict[int, int] = {}  # the time of each sound's last packet
+            sounds = _Sounds(film, result, target)
             last_pts = -1
             for packet in _packets(film, [video, *film.streams.audio], source):
-                if packet.stream.index in sounds:
-                    # The last, which ends the stream, is empty; damaged ones may go back in time.
-                    if packet.dts is not None and packet.dts > heard.get(
-                        packet.stream.index, packet.dts - 1
-                    ):
-                        heard[packet.stream.index] = packet.dts
-                        packet.stream = sounds[packet.stream.index]
-                        early.append(packet)
-                    if done:
-                        result.mux(early)
-                        early.clear()
+                if packet.stream is not video:
+                    sounds.take(packet)
+                    if done:  # the first frame gives the size, without which nothing is written
+                        result.mux(sounds.taken())
                     continue
                 for frame in _decoded(packet):
                     levels = upright(frame)
@@ -169,8 +153,43 @@ def paint_video(
                         progress(1 / expected if done <= expected else 0.0)
             if not done:
                 raise PictureError(f"cannot read {source}: it has no frame that can be decoded")
-            result.mux([*early, *out.encode(None)])
+            result.mux([*sounds.taken(), *out.encode(None)])
     return Painted(done, size[1], size[0], remark)
+
+
+class _Sounds:
+    """Copies the sound of ``film`` to ``result``, which is the file ``target``.
+
+    Raises:
+        PictureError: ``result`` does not hold it.
+    """
+
+    def __init__(self, film: Any, result: Any, target: Path) -> None:
+        self._streams = {}
+        for sound in film.streams.audio:
+            if sound.codec_context.name not in result.supported_codecs:
+                raise PictureError(
+                    f"cannot write {target}: {target.suffix} does not hold its sound "
+                    f"({sound.codec_context.name}); name it .mkv"
+                )
+            self._streams[sound.index] = result.add_stream_from_template(sound)
+        self._last: dict[int, int] = {}  # the time of each stream's last packet
+        self._taken: list[Any] = []
+
+    def take(self, packet: Any) -> None:
+        """Keep a packet of the film's sound."""
+        index = packet.stream.index
+        # The last, which ends the stream, is empty; damaged ones may go back in time.
+        if packet.dts is None or packet.dts <= self._last.get(index, packet.dts - 1):
+            return
+        self._last[index] = packet.dts
+        packet.stream = self._streams[index]
+        self._taken.append(packet)
+
+    def taken(self) -> list[Any]:
+        """Return the packets since the last call, to be written."""
+        packets, self._taken = self._taken, []
+        return packets
 
 
 def upright(frame: Any) -> torch.Tensor:
