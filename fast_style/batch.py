@@ -8,104 +8,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 
-from fast_style.controls import Controls, apply, blend
 from fast_style.files import identity
-from fast_style.flicker import Movement, Steady
 from fast_style.image import read_clip
 from fast_style.inputs import Input, result_path
-from fast_style.picture import Clip, Picture, PictureError
-from fast_style.strips import Progress
-from fast_style.style import Style
-from fast_style.video import Painted, is_video, paint_video
+from fast_style.picture import Clip, PictureError
+from fast_style.video import is_video
+from fast_style.work import Work, record
 from fast_style.writing import check_holds, write_clip
 
 T = TypeVar("T")
 # What may go wrong with one picture, while the others are done.
 FAILURES = (ValueError, OSError, RuntimeError, MemoryError)
 SLOW_S = 1.0  # after which there is a progress bar
-
-
-class Work(NamedTuple):
-    """What to do to each picture."""
-
-    styles: dict[str, Style]
-    blend: dict[str, float]  # weights of the styles, if one picture is made of all
-    controls: Controls
-    tile: str | int
-    strip: bool  # leave EXIF behind
-    steady: float = 0.0  # how still a video's painting is kept
-    progress: Progress | None = None
-
-    def results(self, clip: Clip) -> Iterator[tuple[str, Clip]]:
-        """Yield the name of each style and the picture, or the animation, in it."""
-        if self.strip:
-            clip = clip.map(lambda one: one, exif=False)
-        if self.blend:
-            yield "blend", clip.map(self._blended)
-            return
-        for name, style in self.styles.items():
-            yield name, clip.map(partial(self._painted, style))
-
-    def film(
-        self, source: Path, target: Path, name: str, quality: int, progress: Progress
-    ) -> Painted:
-        """Write the video of a style, or of the blend."""
-        resized = Controls(size=self.controls.size)
-        work = self._replace(controls=self.controls._replace(size=None))
-        paint = work._blended if self.blend else partial(work._painted, self.styles[name])
-        steady = Steady(paint, self.steady)
-        return paint_video(
-            source,
-            target,
-            lambda frame: steady(apply(lambda one: one, frame, resized)),
-            quality,
-            self.strip,
-            progress,
-        )
-
-    def names(self) -> list[str]:
-        """Return the names of the results."""
-        return ["blend"] if self.blend else list(self.styles)
-
-    def _painted(self, style: Style, picture: Picture, moved: Movement = (0, 0)) -> Picture:
-        controls = self.controls
-        return apply(
-            lambda one: style.paint_picture(one, self.tile, self.progress, controls.palette),
-            picture,
-            controls,
-            moved,
-        )
-
-    def _blended(self, picture: Picture, moved: Movement = (0, 0)) -> Picture:
-        parts = [
-            (self._painted(self.styles[name], picture, moved), weight)
-            for name, weight in self.blend.items()
-        ]
-        return blend(parts)
-
-
-def record(
-    source: Path, target: Path, size: tuple[int, int], name: str, work: Work, seconds: float
-) -> dict[str, Any]:
-    """Return what ``--json`` says of a result of ``size``, height and width."""
-    height, width = size
-    style = next(iter(work.styles.values()))
-    return {
-        "input": str(source),
-        "output": str(target),
-        "width": width,
-        "height": height,
-        "style": name,
-        "device": str(style.device),
-        "backend": style.backend,
-        "seconds": round(seconds, 3),
-    }
 
 
 def failure(error: Exception, path: Path) -> str:

@@ -27,8 +27,8 @@ from fast_style.request import (
 from fast_style.resources import shipped_styles
 
 if TYPE_CHECKING:
-    from fast_style.batch import Work
     from fast_style.inputs import Input
+    from fast_style.work import Work
 
 SMALL = 640  # px, longer side of a picture that PyTorch has painted when others have started
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
@@ -150,10 +150,10 @@ def _run(options: argparse.Namespace) -> int:
 
 def _work(models: list[str], options: argparse.Namespace) -> Work:
     """Load the models and check the controls."""
-    from fast_style.batch import Work
     from fast_style.controls import GRAIN, PALETTE, Controls
     from fast_style.flicker import STEADY, check_steady
     from fast_style.style import Style, load
+    from fast_style.work import Work
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
     if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
@@ -201,9 +201,10 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
 
 def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
-    from fast_style.batch import FAILURES, failure, record
+    from fast_style.batch import FAILURES, failure
     from fast_style.image import read_clip
     from fast_style.inputs import STREAM
+    from fast_style.work import record
     from fast_style.writing import QUALITY, encode_clip, write_clip
 
     try:
