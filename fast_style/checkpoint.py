@@ -26,7 +26,8 @@ from fast_style.resources import shipped_styles
 FORMAT_VERSION = 1
 HEADER_KEY = "fast_style"  # of the JSON text in the safetensors metadata
 CKPT_KEY = "fast_style"  # of the same description in a Lightning checkpoint
-NETWORK_PREFIX = "network."  # of the network's tensors in a Lightning checkpoint
+# Of the network's tensors in a Lightning checkpoint: their mean over the steps, where it is kept.
+NETWORK_PREFIXES = ("average.module.", "network.")
 
 
 class ModelFileError(ValueError):
@@ -227,11 +228,13 @@ def _read_ckpt(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     state = loaded.get("state_dict") if isinstance(loaded, dict) else None
     if not isinstance(description, dict) or not isinstance(state, dict):
         raise ModelFileError(f"{path} is not a checkpoint of fast_style")
-    network = {
-        key.removeprefix(NETWORK_PREFIX): value
-        for key, value in state.items()
-        if isinstance(key, str) and key.startswith(NETWORK_PREFIX)
-    }
+    network: dict[str, Tensor] = {}
+    for prefix in NETWORK_PREFIXES:
+        network = network or {
+            key.removeprefix(prefix): value
+            for key, value in state.items()
+            if isinstance(key, str) and key.startswith(prefix)
+        }
     return {"format_version": FORMAT_VERSION, **description}, network
 
 

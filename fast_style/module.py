@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 
 from fast_style.checkpoint import CKPT_KEY
 from fast_style.losses import LossTerms, PerceptualLoss
@@ -32,6 +33,7 @@ OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {
 # instance normalisation enlarges the gradient some 300 times: twenty of them to infinity.
 PLAIN = 1.0
 START_SHARE = 1 / 25  # of the learning rate, at which the first step is taken
+RECENCY = 3  # the averaged weights: those of step t count t to the power of it
 
 
 def one_cycle(progress: float, warmup: float) -> float:
@@ -49,6 +51,37 @@ def one_cycle(progress: float, warmup: float) -> float:
     if progress < warmup:
         return START_SHARE + (1 - START_SHARE) * _half_cosine(progress / warmup)
     return 1 - _half_cosine(min(1.0, (progress - warmup) / (1 - warmup)))
+
+
+def rise_and_stay(progress: float, warmup: float) -> float:
+    """Return the share of the learning rate, which stays at 1 after the warm-up of ``one_cycle``.
+
+    Args:
+        progress: Share of the steps that are done, from 0 on.
+        warmup: Share of the steps that the rise takes, in [0, 1).
+    """
+    return one_cycle(progress, warmup) if progress < warmup else 1.0
+
+
+# By optimizer.schedule: the share of the learning rate, from progress and warm-up.
+SCHEDULES: dict[str, Callable[[float, float], float]] = {
+    "one_cycle": one_cycle,
+    "averaged": rise_and_stay,
+}
+
+
+def running_mean(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+    """Return the mean of a weight over the steps, of which later ones count for more.
+
+    Args:
+        mean: Of the first ``count`` steps.
+        new: The weight after one more.
+        count: Steps so far, at least 1.
+
+    Source: Shamir & Zhang 2013, "Stochastic Gradient Descent for Non-smooth Optimization",
+        arXiv:1212.1824, polynomial-decay averaging.
+    """
+    return mean + (new - mean) * ((RECENCY + 1) / (count + 1 + RECENCY))
 
 
 def _half_cosine(x: float) -> float:
@@ -71,14 +104,17 @@ class StyleModule(pl.LightningModule):
         objective: What it minimises, one of ``OBJECTIVES``. By ``mean`` the gradient is mostly
             that of the photographs with the largest losses; by ``mean_log`` each photograph's is
             divided by its loss, so that all have their say.
-        learning_rate: The highest, of the weights that Adam trains; see ``one_cycle``.
+        schedule: One of ``SCHEDULES``. By ``one_cycle`` the learning rate falls to zero at the
+            end. By ``averaged`` it stays, and the result is the ``running_mean`` of the weights:
+            so is what is validated and shown, and any step can be the last.
+        learning_rate: The highest, of the weights that Adam trains.
         warmup: Share of the steps in which the learning rate rises to it.
         description: Plain data that describes the model; written into every checkpoint and,
             flattened, into TensorBoard's hyperparameters.
 
     Raises:
-        ValueError: An unknown method or objective, a learning rate that is not positive, or a
-            warm-up outside [0, 1).
+        ValueError: An unknown method, objective or schedule, a learning rate that is not positive,
+            or a warm-up outside [0, 1).
     """
 
     def __init__(
@@ -87,33 +123,45 @@ class StyleModule(pl.LightningModule):
         loss: PerceptualLoss,
         method: str,
         objective: str,
+        schedule: str,
         learning_rate: float,
         warmup: float,
         description: dict[str, Any],
     ) -> None:
         super().__init__()
-        if method not in OPTIMIZERS:
-            raise ValueError(f"optimizer.method is {' or '.join(OPTIMIZERS)}, found {method!r}")
-        if objective not in OBJECTIVES:
-            raise ValueError(
-                f"optimizer.objective is {' or '.join(OBJECTIVES)}, found {objective!r}"
-            )
+        choices: dict[str, tuple[str, dict[str, Any]]] = {
+            "method": (method, OPTIMIZERS),
+            "objective": (objective, OBJECTIVES),
+            "schedule": (schedule, SCHEDULES),
+        }
+        for name, (found, known) in choices.items():
+            if found not in known:
+                raise ValueError(f"optimizer.{name} is {' or '.join(known)}, found {found!r}")
         if not learning_rate > 0:
             raise ValueError(f"optimizer.learning_rate must be positive, found {learning_rate}")
         if not 0 <= warmup < 1:
             raise ValueError(f"optimizer.warmup must be in [0, 1), found {warmup}")
         self.network = network
+        self.average: AveragedModel | None = None
+        if schedule == "averaged":
+            self.average = AveragedModel(network, avg_fn=running_mean).requires_grad_(False)
         self.loss = loss
         self.method = method
         self.objective = objective
+        self.schedule = schedule
         self.learning_rate = learning_rate
         self.warmup = warmup
         self.description = description
         self.save_hyperparameters(description)
 
+    @property
+    def trained(self) -> nn.Module:
+        """The result so far: the network, or the mean of what it has been."""
+        return self.network if self.average is None else self.average.module
+
     def forward(self, image: Tensor) -> Tensor:
-        """Return the stylised picture, ``(N, 3, H, W)``, not clamped."""
-        stylized: Tensor = self.network(image)
+        """Return the picture stylised by the result so far, ``(N, 3, H, W)``, not clamped."""
+        stylized: Tensor = self.trained(image)
         return stylized
 
     def training_step(self, content: Tensor, batch_idx: int) -> Tensor:
@@ -121,7 +169,7 @@ class StyleModule(pl.LightningModule):
 
         Plain ones count, but nothing is learned from them: they have no gradient.
         """
-        stylized = self(content)
+        stylized = self.network(content)
         terms: LossTerms = self.loss(stylized, content)
         scalars = {f"train/{name}": value for name, value in terms.scalars().items()}
         low, high = stylized.detach().aminmax()
@@ -130,6 +178,12 @@ class StyleModule(pl.LightningModule):
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         totals = torch.where(is_plain(content), terms.totals.detach(), terms.totals)
         return OBJECTIVES[self.objective](totals)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Take a step, and have its weights in the mean."""
+        super().optimizer_step(*args, **kwargs)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Log the length of the gradient over all weights."""
@@ -155,13 +209,14 @@ class StyleModule(pl.LightningModule):
         self.log_dict(scalars, batch_size=len(content), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return the optimiser of the network and a one-cycle schedule over the trainer's steps."""
+        """Return the optimiser of the network and its schedule over the trainer's steps."""
         optimizer = OPTIMIZERS[self.method](self.network, self.learning_rate)
         total = self.trainer.max_steps
-        schedule = LambdaLR(optimizer, lambda step: one_cycle(step / total, self.warmup))
+        share = SCHEDULES[self.schedule]
+        scheduler = LambdaLR(optimizer, lambda step: share(step / total, self.warmup))
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

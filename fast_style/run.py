@@ -42,6 +42,8 @@ PREVIEW_PHOTOGRAPHS = 8
 RESUMED_SECTIONS = ("network", "style", "loss", "optimizer", "data", "seed")
 # What may differ, though then the result is another than an unbroken run's.
 RESUMED_TRAINER = ("precision", "compile", "processes")
+# What versions without these options did.
+EARLIER_OPTIMIZER = {"objective": "mean", "schedule": "one_cycle"}
 LAST = Path("checkpoints", "last.ckpt")  # in a run's folder
 FINAL_METRICS = ("loss", "content_error", "style_error")  # by which TensorBoard compares runs
 
@@ -129,8 +131,7 @@ def checkpoint_to_resume(
         )
     found = load_style_model(path).description
     if isinstance(found.get("optimizer"), dict):
-        # Versions without optimizer.objective minimised the mean.
-        found = found | {"optimizer": {"objective": "mean"} | found["optimizer"]}
+        found = found | {"optimizer": EARLIER_OPTIMIZER | found["optimizer"]}
     for section in RESUMED_SECTIONS:
         before, now = found.get(section), description[section]
         if before != now:
@@ -242,9 +243,9 @@ def fit(training: Training, folder: Path) -> Path | None:
         trainer.validate(module, datamodule=data, verbose=False)
     result = folder / f"{module.description['style']['name']}.safetensors"
     if trainer.is_global_zero:
-        palette = measure_palette(module.network, data.val_images, painting)
+        palette = measure_palette(module.trained, data.val_images, painting)
         more = {"steps": trainer.global_step, "palette": palette.header()}
-        save_style_model(result, module.network, module.description | more)
+        save_style_model(result, module.trained, module.description | more)
         if data.skipped:
             log.warning("files skipped because they cannot be decoded: %d", len(data.skipped))
         finals = {tag: float(trainer.callback_metrics[f"val/{tag}"]) for tag in FINAL_METRICS}
