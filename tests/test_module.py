@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from fast_style.losses import LossTerms
-from fast_style.module import OBJECTIVES, START_SHARE, StyleModule, is_plain, one_cycle
+from fast_style.module import (
+    OBJECTIVES,
+    START_SHARE,
+    StyleModule,
+    is_plain,
+    one_cycle,
+    rise_and_stay,
+)
 from fast_style.network import TransformerNetwork
 
 
@@ -29,6 +36,12 @@ def test_without_a_warm_up_it_only_falls() -> None:
 
 def test_past_the_end_it_stays_at_zero() -> None:
     assert one_cycle(1.5, 0.1) == pytest.approx(0)
+
+
+def test_averaged_it_rises_alike_and_stays() -> None:
+    shares = [rise_and_stay(step / 100, 0.1) for step in range(201)]
+    assert shares[:11] == [one_cycle(step / 100, 0.1) for step in range(11)]
+    assert set(shares[10:]) == {1}
 
 
 def test_by_the_logarithm_each_photograph_counts_alike() -> None:
@@ -66,7 +79,7 @@ def test_a_step_minimises_the_objective(objective: str, expected: float, alone: 
         return LossTerms(totals.mean(), totals, {}, {}, zero, {}, {}, 0.0, zero, 0.0)
 
     judge: Any = loss
-    module = StyleModule(nn.Identity(), judge, "adam", objective, 1e-3, 0.1, {})
+    module = StyleModule(nn.Identity(), judge, "adam", objective, "one_cycle", 1e-3, 0.1, {})
     found = module.training_step(torch.zeros(2, 3, 8, 8), 0)
     assert float(found.exp() if objective == "mean_log" else found) == pytest.approx(expected)
 
@@ -83,7 +96,7 @@ def test_an_empty_page_has_no_gradient(objective: str, alone: None) -> None:
     torch.manual_seed(0)
     network = TransformerNetwork("slim", (4, 8, 16), residual_blocks=5)
     judge: Any = loss
-    module = StyleModule(network, judge, "adam", objective, 1e-3, 0.1, {})
+    module = StyleModule(network, judge, "adam", objective, "one_cycle", 1e-3, 0.1, {})
     photograph = torch.rand(1, 3, 32, 32)
     gradients = []
     for pages in ([torch.ones(3), torch.zeros(3)], [torch.tensor([0.1, 0.9, 0.4]), torch.ones(3)]):

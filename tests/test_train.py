@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import re
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +23,11 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fast_style import stylize, train
+from fast_style.callbacks import Preview
 from fast_style.checkpoint import CKPT_KEY, load_style_model
 from fast_style.module import StyleModule
 from fast_style.palette import palette_from_header
+from fast_style.run import EARLIER_OPTIMIZER
 from fast_style.sweep import ContactSheet
 
 TINY = [
@@ -209,10 +213,26 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> Path:
+    """Return the folder of a finished training whose result is a mean of weights."""
+    folder = tmp_path_factory.mktemp("averaged")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert run(monkeypatch, folder, photographs, "optimizer.schedule=averaged") == 0
+    return folder
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "averaged"])
 def test_an_interrupted_run_goes_on_as_if_unbroken(
-    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Path,
+    averaged: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    schedule: str,
 ) -> None:
-    stopped = tmp_path / "stopped"
+    whole = averaged if schedule == "averaged" else finished
+    stopped, option = tmp_path / "stopped", f"optimizer.schedule={schedule}"
     training_step = StyleModule.training_step
 
     def interrupted(self: StyleModule, content: torch.Tensor, batch_idx: int) -> torch.Tensor:
@@ -222,18 +242,62 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
 
     with monkeypatch.context() as patch:
         patch.setattr(StyleModule, "training_step", interrupted)
-        assert run(patch, stopped, photographs) == 130
+        assert run(patch, stopped, photographs, option) == 130
     assert not (stopped / "starry.safetensors").exists()
     assert torch.load(stopped / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
     last_line = (stopped / "train.log").read_text().splitlines()[-1]
     assert "stopped after step 4; go on with: python -m fast_style.train" in last_line
     assert last_line.endswith(f"hydra.run.dir={stopped} ckpt_path=last")
-    assert run(monkeypatch, stopped, photographs, "ckpt_path=last") == 0
-    resumed, unbroken = weights(stopped), weights(finished)
+    assert run(monkeypatch, stopped, photographs, option, "ckpt_path=last") == 0
+    resumed, unbroken = weights(stopped), weights(whole)
+    assert resumed.keys() == unbroken.keys()
     assert all(torch.equal(resumed[key], value) for key, value in unbroken.items())
     assert (stopped / "starry.safetensors").read_bytes() == (
-        finished / "starry.safetensors"
+        whole / "starry.safetensors"
     ).read_bytes()
+
+
+def test_the_mean_of_the_weights_is_what_is_shown_and_written(
+    averaged: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[dict[str, torch.Tensor]] = []
+    shown: list[torch.Tensor] = []
+    take_step, grid = StyleModule.optimizer_step, Preview.grid
+
+    def watched(self: StyleModule, *args: Any, **kwargs: Any) -> None:
+        take_step(self, *args, **kwargs)
+        steps.append({key: value.clone() for key, value in self.network.state_dict().items()})
+
+    def watched_grid(self: Preview, module: Any) -> torch.Tensor:
+        shown.append(grid(self, module))
+        return shown[-1]
+
+    monkeypatch.setattr(StyleModule, "optimizer_step", watched)
+    monkeypatch.setattr(Preview, "grid", watched_grid)
+    assert run(monkeypatch, tmp_path, photographs, "optimizer.schedule=averaged") == 0
+    weight = torch.arange(1.0, 7)
+    weight = weight * (weight + 1) * (weight + 2)  # falling powers, as t to the third
+    weight /= weight.sum()
+    checkpoint = load_style_model(tmp_path / "checkpoints" / "last.ckpt").network
+    model = load_style_model(tmp_path / "starry.safetensors").network.state_dict()
+    for key, found in checkpoint.state_dict().items():
+        expected = sum(w * step[key] for w, step in zip(weight, steps, strict=True))
+        torch.testing.assert_close(found, expected)
+        assert torch.equal(model[key], found.half().float())
+        assert not torch.equal(found, steps[-1][key])
+    # The last pair of the last preview.
+    assert len(shown) == 2
+    photograph, preview = shown[-1][None, :, 4:36, 76:108], shown[-1][:, 4:36, 112:144]
+    network = copy.deepcopy(checkpoint)
+    network.load_state_dict(steps[-1])
+    with torch.no_grad():
+        mean, last = (
+            (net(photograph).clamp(0, 1) - preview).abs() for net in (checkpoint, network)
+        )
+    assert mean.max() < 0.02  # the training's precision may be bfloat16
+    assert last.max() > 0.04
+    rates = [event.value for event in events(averaged).Scalars("train/learning_rate")]
+    assert rates[1:] == pytest.approx([1e-3] * 5)
 
 
 def test_a_run_killed_before_its_first_state_starts_again(
@@ -305,7 +369,7 @@ def test_two_processes_train_as_one(photographs: Path, tmp_path: Path) -> None:
     shared = [*TINY, f"data.root={photographs}", "trainer.precision=32-true"]
     # Orthogonal steps make what rounding differs in the gradients' weak directions some 500 times
     # larger: at 1.0e-3 the last loss differs by 2e-4.
-    shared.append("optimizer.learning_rate=2.0e-4")
+    shared += ["optimizer.learning_rate=2.0e-4", "optimizer.schedule=averaged"]
     two = ["data.batch_size=2", "trainer.devices=2", "trainer.strategy=ddp"]
 
     def start(name: str, *extra: str) -> subprocess.Popen[str]:
@@ -565,6 +629,7 @@ def test_the_classical_losses_train_too(
         ("network.name=[1]", "network.name must be johnson or slim"),
         ("optimizer.method=sgd", "optimizer.method is muon or adam, found 'sgd'"),
         ("optimizer.objective=max", "optimizer.objective is mean or mean_log, found 'max'"),
+        ("optimizer.schedule=flat", "optimizer.schedule is one_cycle or averaged, found 'flat'"),
         ("optimizer.learning_rate=0", "optimizer.learning_rate must be positive, found 0"),
         ("optimizer.warmup=1.5", r"optimizer.warmup must be in \[0, 1\), found 1.5"),
         ("loss.style_weight=-2", "loss.style_weight must be a number of 0 or more, found -2"),
@@ -681,7 +746,7 @@ def test_a_finished_run_can_be_made_longer(
     assert load_style_model(folder / "starry.safetensors").description["steps"] == 8
 
 
-def test_a_run_from_before_there_were_objectives_goes_on(
+def test_a_run_from_before_there_were_objectives_and_schedules_goes_on(
     finished: Path,
     photographs: Path,
     tmp_path: Path,
@@ -692,7 +757,8 @@ def test_a_run_from_before_there_were_objectives_goes_on(
     shutil.copytree(finished, folder)
     last = folder / "checkpoints" / "last.ckpt"
     checkpoint = torch.load(last, weights_only=True)
-    del checkpoint[CKPT_KEY]["optimizer"]["objective"]
+    for option in EARLIER_OPTIMIZER:
+        del checkpoint[CKPT_KEY]["optimizer"][option]
     torch.save(checkpoint, last)
     options = ["ckpt_path=last", "trainer.max_steps=8", "data.num_workers=1"]
     assert run(monkeypatch, folder, photographs, *options, "optimizer.objective=mean_log") == 2
