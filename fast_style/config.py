@@ -76,10 +76,20 @@ def explain(error: Exception) -> str:
     """Return Hydra's or OmegaConf's error as one line for the command line."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        return f"there is no {group}={choice}; choose {group}={' | '.join(error.options)}"
+        meant = did_you_mean(choice, error.options, f"{group}=")
+        if group == "style" and "." in choice:
+            meant = f"; a painting of your own is {override('style.image', choice)};"
+        choices = f"{group}={' | '.join(error.options)}"
+        return f"there is no {group}={choice}{meant or ';'} choose {choices}"
     if isinstance(error, OmegaConfBaseException) and (missing := _missing(error)):
         return _required(missing)
     text = " ".join(str(error).split())
+    if found := re.match(r"Ambiguous value for argument '(.+?)=(.+?)' 1\. To use it", text):
+        quoted = override(found[1], found[2])
+        return (
+            f"{found[1]}={found[2]} is several values, which only a sweep (-m) takes, one after "
+            f"the other; a value with commas needs quotes of its own: '{quoted}'"
+        )
     if isinstance(error, OverrideParseException):
         return (
             f"cannot understand {error.override!r}: {text}. Write key=value; a value with commas, "
@@ -152,7 +162,10 @@ def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: st
         value, default, key = values[name], defaults[name], f"{prefix}{name}"
         if isinstance(default, dict):
             if not isinstance(value, dict):
-                raise ConfigError(f"{key} is a section of the configuration, found {value!r}")
+                raise ConfigError(
+                    f"{key} is a section of the configuration, found {value!r}; it has: "
+                    + ", ".join(f"{key}.{name}" for name in default)
+                )
             _check_section(value, default, key)
         elif name in TEXTS.get(section, ()):
             continue  # made a text afterwards

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from fast_style.arguments import PRESERVE_COLOR
 from fast_style.checks import check_range
 from fast_style.color import keep_color, match_color
 from fast_style.image import max_pixels
+from fast_style.network import SMALLEST_SIDE
 from fast_style.picture import Picture, as_bytes, as_float, long_side_size, resize
 
 SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
@@ -52,8 +54,12 @@ class Controls(NamedTuple):
         Raises:
             ValueError: One is out of its range.
         """
-        if self.size is not None and self.size < 1:
-            raise ValueError(f"size must be at least 1 px, found {self.size}")
+        if self.size is not None and not (
+            isinstance(self.size, Integral) and self.size >= SMALLEST_SIDE
+        ):
+            raise ValueError(
+                f"size must be a whole number, at least {SMALLEST_SIDE} px, found {self.size!r}"
+            )
         if not SMALLEST_STROKE <= self.stroke <= LARGEST_STROKE:
             raise ValueError(
                 f"stroke must be {SMALLEST_STROKE:g} to {LARGEST_STROKE:g}, found {self.stroke}"

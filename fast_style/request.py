@@ -232,6 +232,11 @@ def check_output(output: Path | None, to_folder: bool, streams: bool) -> None:
 
     if output is None or str(output) == STREAM:
         return
+    if to_folder and output.exists() and not output.is_dir():
+        raise ValueError(
+            f"{output} is a file; -o must be a folder for several pictures, or end "
+            f"in {', '.join(WRITABLE)} for one"
+        )
     if streams and (output.is_dir() or not output.suffix):
         raise ValueError(f"standard input has no name of its own: {output} must name a file")
     suffix = output.suffix.lower()

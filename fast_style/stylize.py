@@ -66,7 +66,12 @@ def _run(options: argparse.Namespace) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold any bytes
     if options.list:
         for name, path in shipped_styles().items():
-            print(f"{name}\t{_credit(path)}")
+            credit = _credit(path)
+            print(
+                json.dumps({"style": name, "credit": credit})
+                if options.json
+                else f"{name}\t{credit}"
+            )
         return 0
     # Imported here so that --help does not wait for torch.
     from fast_style.batch import Batch, Places

@@ -322,8 +322,8 @@ def changed(key: str, value: object) -> DictConfig:
         ("trainer.compile", "true", "trainer.compile must be true or false, found 'true'"),
         ("loss.vgg_weights", 16, "loss.vgg_weights must be a text, found 16"),
         ("loss.vgg_weights", ["a"], r"loss.vgg_weights must be a text, found \['a'\]"),
-        ("optimizer", 5, "optimizer is a section of the configuration, found 5"),
-        ("optimizer", None, "optimizer is a section of the configuration, found None"),
+        ("optimizer", 5, "optimizer is a section .*, found 5; it has: optimizer.method, .*"),
+        ("optimizer", None, "optimizer is a section .*, found None; it has: .*"),
         ("data.root", "???", "data.root is required: give data.root=... on the command line"),
         ("seed", "???", "seed is required: give seed=... on the command line"),
         ("licence", "${nowhere}", "Interpolation key 'nowhere' not found"),
@@ -492,6 +492,9 @@ def test_an_unknown_style_lists_the_known_ones(command: Callable[..., str]) -> N
     choices = line.partition("choose style=")[2].split(" | ")
     assert "starry" in choices
     assert {f"style={choice}" for choice in choices} <= set(OPTIONS)
+    assert command("style=stary").startswith("there is no style=stary; did you mean style=starry?")
+    line = command("style=my pic.jpg")
+    assert '; a painting of your own is style.image="my pic.jpg"; choose style=' in line
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -512,6 +515,12 @@ def test_a_syntax_error(override: str, quoted: str, command: Callable[..., str])
     assert "needs quotes of its own" in line
 
 
+def test_several_values_without_a_sweep(command: Callable[..., str]) -> None:
+    line = command("experiment=quick,full")
+    assert line.startswith("experiment=quick,full is several values, which only a sweep (-m) takes")
+    assert command("style.image=a, b.jpg").endswith("""'style.image="a, b.jpg"'""")
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -519,7 +528,6 @@ def test_a_syntax_error(override: str, quoted: str, command: Callable[..., str])
         ("~quux", "Could not delete from config. 'quux' does not exist"),
         ("hydra.run.dir=${quux}", "Interpolation key 'quux' not found"),
         ("--config-name=quux", "Cannot find primary config 'quux'"),
-        ("experiment=quick,full", "add --multirun"),
     ],
 )
 def test_other_complaints_of_hydra_are_passed_on(

@@ -33,10 +33,10 @@ def test_without_controls_it_is_what_the_network_paints(dtype: torch.dtype) -> N
 
 def test_size_is_that_of_the_longer_side() -> None:
     alpha = torch.ones(1, 1, 40, 60)
-    painted = apply(invert, Picture(photograph().levels, alpha), Controls(size=30))
-    assert painted.levels.shape == (1, 3, 20, 30)
+    painted = apply(invert, Picture(photograph().levels, alpha), Controls(size=33))
+    assert painted.levels.shape == (1, 3, 22, 33)
     assert painted.alpha is not None
-    assert painted.alpha.shape == (1, 1, 20, 30)
+    assert painted.alpha.shape == (1, 1, 22, 33)
 
 
 @pytest.mark.parametrize(("stroke", "size"), [(2.0, (20, 30)), (0.5, (80, 120)), (1.7, (24, 35))])
@@ -133,7 +133,8 @@ def test_a_blend_is_the_mean() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"size": 0}, "size must be at least 1 px, found 0"),
+        ({"size": 31}, "size must be a whole number, at least 32 px, found 31"),
+        ({"size": "64"}, "size must be a whole number, at least 32 px, found '64'"),
         ({"stroke": 0.01}, "stroke must be 0.1 to 10, found 0.01"),
         ({"stroke": float("nan")}, "stroke must be"),
         ({"grain": 65}, "grain must be 0 to 64, found 65"),

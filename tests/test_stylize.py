@@ -632,7 +632,7 @@ def test_a_misspelt_option(capsys: Capture) -> None:
         (["model", "a.png", "--grain", "-1"], "grain must be 0 to 64, found -1"),
         (["model", "a.png", "--palette", "-1"], "palette must be 0 to 1, found -1"),
         (["model", "a.png", "--stroke", "0"], "stroke must be 0.1 to 10, found 0"),
-        (["model", "a.png", "--size", "0"], "size must be at least 1 px, found 0"),
+        (["model", "a.png", "--size", "0"], "size must be a whole number, at least 32 px, found 0"),
         (["model", "a.png", "--preserve-color=hue"], "preserve_color is luminance or match"),
         (["starry", ""], "an empty name, where a picture was expected"),
         (["model", "-", "a.png"], "standard input and output are for one picture"),
@@ -770,6 +770,11 @@ def test_several_pictures_need_a_folder(
     assert main([str(tiny_model), *pictures, "-o", str(output)]) == 2
     assert "out.png names a file; -o must be a folder" in capsys.readouterr().err
     assert not output.exists()
+    output = tmp_path / "notes"
+    output.write_text("kept")
+    assert main([str(tiny_model), *pictures, "-o", str(output)]) == 2
+    assert "notes is a file; -o must be a folder for several pictures" in capsys.readouterr().err
+    assert output.read_text() == "kept"
 
 
 # Folders, several styles, streams, sheets
@@ -1112,6 +1117,11 @@ def test_the_released_styles_are_listed(capsys: Capture) -> None:
     assert code == 0
     assert [line.split("\t")[0] for line in out.splitlines()] == list(shipped_styles())
     assert "Starry Night" in out
+    code, out, _ = run(capsys, "--list", "--json")
+    assert code == 0
+    listed = [json.loads(line) for line in out.splitlines()]
+    assert [one["style"] for one in listed] == list(shipped_styles())
+    assert "Starry Night" in next(one["credit"] for one in listed if one["style"] == "starry")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
