@@ -160,6 +160,7 @@ class Progress(ProgressBar):
         self._bar: tqdm[Any] | None = None
         self._enabled = True
         self._shown_s = 0.0
+        self._first_step = 0  # of this run, whose line tells early how long it takes
 
     def disable(self) -> None:
         """Stay silent: Lightning asks every process but the first to."""
@@ -171,6 +172,7 @@ class Progress(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the bar, at the step where the training starts."""
+        self._first_step = trainer.global_step + 1
         self._bar = tqdm(
             desc=self.title,
             total=trainer.max_steps,
@@ -198,7 +200,9 @@ class Progress(ProgressBar):
                 self._bar.set_postfix_str(self._values(trainer), refresh=False)
                 self._shown_s = time.perf_counter()
             self._bar.update(step - self._bar.n)
-        elif self._enabled and (step % self.line_every_n_steps == 0 or step == trainer.max_steps):
+        elif self._enabled and (
+            step % self.line_every_n_steps == 0 or step in (self._first_step, trainer.max_steps)
+        ):
             left_s = (trainer.max_steps - step) * len(batch) * trainer.world_size
             left = tqdm.format_interval(left_s / self.throughput.images_per_s)
             log.info(

@@ -257,6 +257,17 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
     ).read_bytes()
 
 
+def test_lines_say_early_how_long_it_takes(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "lines"
+    shutil.copytree(finished, folder)
+    options = ["ckpt_path=last", "trainer.max_steps=12", "trainer.log_every_n_steps=4"]
+    assert run(monkeypatch, folder, photographs, *options) == 0
+    log = (folder / "train.log").read_text()
+    assert re.findall(r"step (\d+)/12, .* left", log) == ["7", "8", "12"]
+
+
 def test_the_mean_of_the_weights_is_what_is_shown_and_written(
     averaged: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
