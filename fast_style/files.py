@@ -44,14 +44,16 @@ def identity(path: Path) -> object:
 def write_atomically(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to write; rename it to ``path`` if all went well.
 
-    The folder is created if need be. If the body raises, the temporary file is removed and
-    whatever stood at ``path`` is untouched. The suffix is kept, for writers that choose by it.
+    A link stays: what it leads to is replaced. The folder is created if need be. If the body
+    raises, the temporary file is removed and whatever stood at ``path`` is untouched. The suffix
+    is kept, for writers that choose by it.
 
     Raises:
         OSError: The folder can't be created or written, or the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".part-", dir=path.parent)
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".part-", dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -61,7 +63,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
-        temporary.replace(path)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 

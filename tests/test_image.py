@@ -4,6 +4,7 @@ import io
 import os
 import stat
 import struct
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -1051,7 +1052,7 @@ def test_the_files_mode_follows_the_umask(tmp_path: Path, umask: int) -> None:
 def test_a_file_is_renamed_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "a.txt"
     with write_atomically(path) as temporary:
-        assert temporary.parent == path.parent
+        assert temporary.parent == path.parent.resolve()
         assert temporary.suffix == ".txt"
         assert not path.exists()
         temporary.write_text("new")
@@ -1073,6 +1074,21 @@ def test_a_file_stays_if_its_writer_fails(tmp_path: Path) -> None:
         write()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, exists: bool) -> None:
+    target, link = tmp_path / "store" / "0017", tmp_path / "a.txt"
+    if exists:
+        target.parent.mkdir()
+        target.write_text("old")
+    link.symlink_to(target)
+    with write_atomically(link) as temporary:
+        assert temporary.suffix == ".txt"
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
 
 
 # Arrays and tensors
