@@ -151,9 +151,10 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
     Raises:
         ValueError: No model, no picture, or two ways to name models.
     """
-    from fast_style.files import user_path
+    from fast_style.files import is_file, user_path
     from fast_style.image import READABLE
 
+    models: list[str] = []
     names: list[str] = options.names
     option = next((one for one in ("style", "blend", "sheet") if getattr(options, one)), None)
     if option and (styles := [name for name in names if _is_style(name)]):
@@ -166,7 +167,8 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
     if options.blend:
         models = list(blend_weights(options.blend))
     elif options.style:
-        models = [name for given in options.style for name in given.split(",") if name]
+        for given in options.style:  # a file's own name may have commas
+            models += [given] if is_file(user_path(given)) else filter(None, given.split(","))
     elif options.sheet is not None:
         models = main_styles()
     else:

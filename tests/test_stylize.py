@@ -667,6 +667,16 @@ def test_styles_may_be_named_one_by_one(
     assert files_below(tmp_path) == {Path(f"a{end}.png") for end in ("", "_tiny", "_second")}
 
 
+def test_a_style_file_whose_name_has_a_comma(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    model = tmp_path / "first, second.safetensors"
+    shutil.copy(tiny_model, model)
+    image, output = photograph(tmp_path / "a.png"), tmp_path / "b.png"
+    assert run(capsys, "--style", model, image, "-o", output)[0] == 0
+    assert output.exists()
+
+
 def test_a_picture_in_the_place_of_the_style(
     tmp_path: Path, tiny_model: Path, capsys: Capture
 ) -> None:
