@@ -27,7 +27,7 @@ FORMAT_VERSION = 1
 HEADER_KEY = "fast_style"  # of the JSON text in the safetensors metadata
 CKPT_KEY = "fast_style"  # of the same description in a Lightning checkpoint
 # Of the network's tensors in a Lightning checkpoint: their mean over the steps, where it is kept.
-NETWORK_PREFIXES = ("average.module.", "network.")
+NETWORK_PREFIXES = ("average.", "network.")
 
 
 class ModelFileError(ValueError):

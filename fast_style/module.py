@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,6 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
 from fast_style.checkpoint import CKPT_KEY
 from fast_style.losses import LossTerms, PerceptualLoss
@@ -33,6 +33,7 @@ OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {
 # instance normalisation enlarges the gradient some 300 times: twenty of them to infinity.
 PLAIN = 1.0
 START_SHARE = 1 / 25  # of the learning rate, at which the first step is taken
+LENGTH_KEY = "schedule_steps"  # in a Lightning checkpoint
 RECENCY = 3  # the averaged weights: those of step t count t to the power of it
 
 
@@ -70,18 +71,21 @@ SCHEDULES: dict[str, Callable[[float, float], float]] = {
 }
 
 
-def running_mean(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-    """Return the mean of a weight over the steps, of which later ones count for more.
+@torch.no_grad()
+def take_into_mean(mean: nn.Module, network: nn.Module, count: int) -> None:
+    """Take a network's weights into their mean over the steps, of which later count for more.
 
     Args:
-        mean: Of the first ``count`` steps.
-        new: The weight after one more.
-        count: Steps so far, at least 1.
+        mean: Its weights are those of the first ``count`` steps in the mean.
+        network: Of the same kind, after one more step.
+        count: Steps so far; at 0 the mean is the network.
 
     Source: Shamir & Zhang 2013, "Stochastic Gradient Descent for Non-smooth Optimization",
         arXiv:1212.1824, polynomial-decay averaging.
     """
-    return mean + (new - mean) * ((RECENCY + 1) / (count + 1 + RECENCY))
+    share = (RECENCY + 1) / (count + 1 + RECENCY)
+    for old, new in zip(mean.parameters(), network.parameters(), strict=True):
+        old.lerp_(new, share)
 
 
 def _half_cosine(x: float) -> float:
@@ -105,8 +109,8 @@ class StyleModule(pl.LightningModule):
             that of the photographs with the largest losses; by ``mean_log`` each photograph's is
             divided by its loss, so that all have their say.
         schedule: One of ``SCHEDULES``. By ``one_cycle`` the learning rate falls to zero at the
-            end. By ``averaged`` it stays, and the result is the ``running_mean`` of the weights:
-            so is what is validated and shown, and any step can be the last.
+            end. By ``averaged`` it stays, and the result is the mean of the weights
+            (``take_into_mean``): so is what is validated and shown, and any step can be the last.
         learning_rate: The highest, of the weights that Adam trains.
         warmup: Share of the steps in which the learning rate rises to it.
         description: Plain data that describes the model; written into every checkpoint and,
@@ -142,22 +146,23 @@ class StyleModule(pl.LightningModule):
         if not 0 <= warmup < 1:
             raise ValueError(f"optimizer.warmup must be in [0, 1), found {warmup}")
         self.network = network
-        self.average: AveragedModel | None = None
+        self.average: nn.Module | None = None
         if schedule == "averaged":
-            self.average = AveragedModel(network, avg_fn=running_mean).requires_grad_(False)
+            self.average = copy.deepcopy(network).requires_grad_(False)
         self.loss = loss
         self.method = method
         self.objective = objective
         self.schedule = schedule
         self.learning_rate = learning_rate
         self.warmup = warmup
+        self.length: int | None = None  # of the schedule, in steps
         self.description = description
         self.save_hyperparameters(description)
 
     @property
     def trained(self) -> nn.Module:
         """The result so far: the network, or the mean of what it has been."""
-        return self.network if self.average is None else self.average.module
+        return self.network if self.average is None else self.average
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the picture stylised by the result so far, ``(N, 3, H, W)``, not clamped."""
@@ -183,7 +188,7 @@ class StyleModule(pl.LightningModule):
         """Take a step, and have its weights in the mean."""
         super().optimizer_step(*args, **kwargs)
         if self.average is not None:
-            self.average.update_parameters(self.network)
+            take_into_mean(self.average, self.network, self.global_step)  # still without this one
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Log the length of the gradient over all weights."""
@@ -209,11 +214,16 @@ class StyleModule(pl.LightningModule):
         self.log_dict(scalars, batch_size=len(content), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return the optimiser of the network and its schedule over the trainer's steps."""
+        """Return the optimiser of the network and its schedule over the trainer's steps.
+
+        A training that goes on has its warm-up behind it where the learning rate stays: what was
+        its length then is its length now, though there are more steps.
+        """
         optimizer = OPTIMIZERS[self.method](self.network, self.learning_rate)
-        total = self.trainer.max_steps
-        share = SCHEDULES[self.schedule]
-        scheduler = LambdaLR(optimizer, lambda step: share(step / total, self.warmup))
+        if self.length is None or self.schedule == "one_cycle":
+            self.length = self.trainer.max_steps
+        length, share = self.length, SCHEDULES[self.schedule]
+        scheduler = LambdaLR(optimizer, lambda step: share(step / length, self.warmup))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
@@ -222,3 +232,8 @@ class StyleModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what ``fast_style.checkpoint`` needs to use the checkpoint as a style model."""
         checkpoint[CKPT_KEY] = self.description | {"steps": self.global_step}
+        checkpoint[LENGTH_KEY] = self.length
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the length of the schedule, before there is an optimiser."""
+        self.length = checkpoint.get(LENGTH_KEY)

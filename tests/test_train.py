@@ -257,6 +257,27 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
     ).read_bytes()
 
 
+def test_an_averaged_run_that_gets_more_steps_keeps_its_learning_rate(
+    averaged: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "more"
+    shutil.copytree(averaged, folder)
+    options = ["optimizer.schedule=averaged", "ckpt_path=last", "trainer.max_steps=8"]
+    assert run(monkeypatch, folder, photographs, *options, "trainer.validate_every_n_steps=8") == 0
+    options[-1] = "trainer.max_steps=200"  # of which the first 20 would be a warm-up
+    stop_at = StyleModule.training_step
+
+    def stopped(self: StyleModule, content: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        if self.global_step == 9:
+            os.kill(os.getpid(), signal.SIGINT)
+        return stop_at(self, content, batch_idx)
+
+    monkeypatch.setattr(StyleModule, "training_step", stopped)
+    assert run(monkeypatch, folder, photographs, *options) == 130
+    rates = scalar(folder, "train/learning_rate")
+    assert rates[1:] == pytest.approx([1e-3] * 9)
+
+
 def test_lines_say_early_how_long_it_takes(
     finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
