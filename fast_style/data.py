@@ -25,7 +25,7 @@ from fast_style.photographs import (
     find_photographs,
     split_folder,
 )
-from fast_style.picture import PictureError
+from fast_style.picture import PictureError, as_float
 from fast_style.resources import asset
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ class PhotographData(pl.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        """Return the batches from the trainer's current step to its last, ``(N, 3, S, S)``."""
+        """Return the batches from the trainer's step to its last, ``(N, 3, S, S)``, uint8."""
         assert self.train_set is not None
         assert self.trainer is not None
         sampler = StepSampler(
@@ -172,12 +172,14 @@ class PhotographData(pl.LightningDataModule):
         """Return the held-back photographs, in order, each the largest square in its middle."""
         return DataLoader(TensorDataset(self.val_images), batch_size=self.batch_size)
 
-    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
-        """Log the files that the workers have found damaged since the last batch."""
+    def on_after_batch_transfer(
+        self, batch: Tensor | list[Tensor], dataloader_idx: int
+    ) -> Tensor | list[Tensor]:
+        """Return a batch as float in [0, 1]; log the files found damaged since the last one."""
         if self.train_set is not None:
             for path in self.damaged_files():
                 self._skip(path)
-        return batch
+        return as_float(batch) if isinstance(batch, Tensor) else batch
 
     def damaged_files(self) -> list[Path]:
         """Return the training files found undecodable so far."""

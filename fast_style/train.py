@@ -88,8 +88,16 @@ def _quiet_train(config: DictConfig) -> int:
         _leave_started(trainer, kill=True)  # they may be waiting for this process
         if isinstance(error, OSError | DataError | NonFiniteLossError | ModelFileError):
             return _fail(error)
+        data = config["data"]
+        if "shared memory" in str(error):
+            return _fail(
+                MemoryError(
+                    "the processes that read photographs are out of shared memory: try a smaller "
+                    f"data.num_workers (now {data['num_workers']}), or give a container more of it "
+                    "(docker run --shm-size)"
+                )
+            )
         if is_out_of_memory(error):
-            data = config["data"]
             return _fail(
                 MemoryError(
                     f"out of memory: try a smaller data.batch_size (now {data['batch_size']}) or "

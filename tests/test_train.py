@@ -597,6 +597,21 @@ def test_out_of_memory_says_what_needs_less(
     assert "data.image_size (now 32)" in errors
 
 
+def test_out_of_shared_memory_says_what_needs_less(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fail(self: StyleModule, content: torch.Tensor, batch_idx: int) -> None:
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1_2_3>: No sp")
+
+    monkeypatch.setattr(StyleModule, "training_step", fail)
+    assert run(monkeypatch, tmp_path, photographs) == 2
+    errors = capfd.readouterr().err
+    assert "out of shared memory: try a smaller data.num_workers (now 0)" in errors
+
+
 def test_damaged_photographs_are_skipped_and_named(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
