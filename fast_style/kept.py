@@ -7,10 +7,33 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 WRITTEN = ("config.yaml", "hydra.yaml", "overrides.yaml")  # by Hydra, in the run's .hydra
+
+
+def make_folder(path: Path, others: bool) -> Path | None:
+    """Make a folder that there was not, and return it.
+
+    Args:
+        path: Its parent is there.
+        others: If it is there already, make ``path-2`` or the next that is free; else return none.
+
+    Raises:
+        OSError: It can't be made.
+    """
+    number, free = 1, path
+    while True:
+        try:
+            free.mkdir()
+        except FileExistsError:
+            if not others:
+                return None
+            number += 1
+            free = path.with_name(f"{path.name}-{number}")
+        else:
+            return free
 
 
 class KeptConfiguration(Callback):
@@ -34,13 +57,20 @@ class KeptConfiguration(Callback):
             folder = (run / subfolder).resolve()
             for path in folder.glob("*.yaml"):
                 self.before[path] = path.read_bytes()
-            missing = [one for one in (run, *run.parents) if not one.exists()]
-            if folder.parent == run and missing:
-                run.parent.mkdir(parents=True, exist_ok=True)
-                run.mkdir()
-                self.made.extend([folder, *missing])
-                log = run / f"{config.hydra.job.name}.log"
-                self.written.extend([log, *(folder / name for name in WRITTEN)])
+            if folder.parent != run:
+                return
+            missing = [one for one in run.parents if not one.exists()]
+            run.parent.mkdir(parents=True, exist_ok=True)
+            named = any(one.startswith("hydra.run.dir=") for one in config.hydra.overrides.hydra)
+            made = make_folder(run, others=not named)
+            if made is None:
+                return
+            if made != run:  # another training began within the same second
+                self.before.clear()
+                OmegaConf.update(config, "hydra.run.dir", str(made))
+            self.made.extend([made / subfolder, made, *missing])
+            log = made / f"{config.hydra.job.name}.log"
+            self.written.extend([log, *(made / subfolder / name for name in WRITTEN)])
         except (OmegaConfBaseException, OSError):  # said when the run begins
             return
 

@@ -531,6 +531,28 @@ def test_an_interruption_before_the_first_step(
     assert "fast_style.train: interrupted" in capfd.readouterr().err
 
 
+def test_trainings_begun_in_one_second_have_folders_of_their_own(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    for second in range(120):
+        name = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(now + second))
+        (tmp_path / "outputs" / "starry" / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    arguments = [*TINY, f"data.root={photographs}", "trainer.max_steps=1"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+    assert train.main() == 0
+    (model,) = tmp_path.rglob("*.safetensors")
+    assert re.fullmatch(r"[\d-]+_[\d-]+-2", model.parent.name)
+    files = {path.name for path in model.parent.rglob("*") if path.is_file()}
+    assert {"config.yaml", "train.log", "last.ckpt"} <= files
+    assert len([path for path in tmp_path.rglob("*") if path.name == "train.log"]) == 1
+    # A refused one takes away its own folder only.
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments, "optimizer.method=lbfgs"])
+    assert train.main() == 2
+    assert len(list((tmp_path / "outputs" / "starry").iterdir())) == 121
+
+
 def test_a_refused_training_leaves_no_folder(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
