@@ -32,6 +32,11 @@ def failure(error: Exception, path: Path) -> str:
     return str(error) if isinstance(error, PictureError) else f"cannot stylise {path}: {error}"
 
 
+def file_name(path: Path) -> str:
+    """Return what two names of one file to be written have in common, as the system takes them."""
+    return str(path).casefold() if sys.platform == "darwin" else os.path.normcase(path)
+
+
 class Places(NamedTuple):
     """Where results go, and how."""
 
@@ -80,7 +85,7 @@ class Batch:
             disable=not sys.stderr.isatty(),
         )
         self._done = 0
-        self._writing: list[tuple[Path, Future[None]]] = []
+        self._writing: list[tuple[Path, Future[str]]] = []  # what is shown of each when it is done
 
     def run(self) -> int:
         """Do it all; return 0, or 1 if some pictures failed."""
@@ -113,12 +118,12 @@ class Batch:
     def _todo(self) -> Iterator[tuple[Input, dict[str, Path]]]:
         """Yield the pictures that are not done yet, and the results they lack, by style."""
         photographs = {identity(source.path) for source in self.pictures}
-        owners: dict[Path, Path] = {}
+        owners: dict[str, Path] = {}
         for source in self.pictures:
             targets = {}
             for name in self.work.names():
                 target = result_path(source, self.places.output, name, self.places.to_folder)
-                owner = owners.setdefault(target, source.path)
+                owner = owners.setdefault(file_name(target), source.path)
                 if owner != source.path:
                     taken = f"its result would be {target}, as that of {owner}"
                     self._report(ValueError(taken), source.path)
@@ -190,21 +195,20 @@ class Batch:
         self._done += 1
         self._bar.update(self._done - self._bar.n)
 
-    def _write(self, source: Path, target: Path, name: str, clip: Clip, seconds: float) -> None:
+    def _write(self, source: Path, target: Path, name: str, clip: Clip, seconds: float) -> str:
         write_clip(target, clip, self.places.quality)
-        self._bar.clear()
         if not self.as_json:
-            self.show(str(target))
-            return
+            return str(target)
         height, width = clip.frames[0].levels.shape[-2:]
-        done = record(source, target, (height, width), name, self.work, seconds)
-        self.show(json.dumps(done))
+        return json.dumps(record(source, target, (height, width), name, self.work, seconds))
 
     def _finish(self, most: int) -> None:
-        """Wait until at most so many results are still to be written."""
-        while len(self._writing) > most:
+        """Wait until at most so many results are still to be written; show those that are."""
+        while len(self._writing) > most or (self._writing and self._writing[0][1].done()):
             path, future = self._writing.pop(0)
-            self._attempt(future.result, path)
+            if (line := self._attempt(future.result, path)) is not None:
+                self._bar.clear()
+                self.show(line)
 
     def _attempt(self, job: Callable[[], T], path: Path) -> T | None:
         """Return what a job gives; report what may go wrong with a picture, and return none."""

@@ -128,7 +128,7 @@ def check_output(path: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
     check_not_input(path, inputs)
     if os.path.exists(path) and not overwrite:  # noqa: PTH110, never raises
         raise PictureError(f"{path} exists; --overwrite replaces it")
-    folder = path.absolute().parent
+    folder = Path(os.path.realpath(path)).parent  # where ``write_atomically`` will write
     while not os.path.lexists(folder):
         folder = folder.parent
     if not is_folder(folder) or not os.access(folder, os.W_OK | os.X_OK):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from numbers import Integral
 from typing import NamedTuple
 
@@ -98,6 +99,8 @@ def apply(
         ValueError: A control is out of its range, or as ``paint``.
     """
     controls.check()
+    if picture.levels.is_floating_point():
+        check_range(picture.levels)  # before resizing clamps them
     picture = fill_transparent(picture)
     if controls.size is not None:
         height, width = long_side_size(picture.levels, controls.size)
@@ -125,15 +128,25 @@ def apply(
     return Picture(painted, picture.alpha)
 
 
+def check_weights(weights: Iterable[float]) -> None:
+    """Check the weights of a blend.
+
+    Raises:
+        ValueError: They are negative, not finite, or all 0.
+    """
+    given = list(weights)
+    if not (min(given) >= 0 and 0 < sum(given) < math.inf):
+        raise ValueError("the weights of a blend must be 0 or more, finite, and not all 0")
+
+
 def blend(parts: list[tuple[Picture, float]]) -> Picture:
     """Return the mean of pictures of one size, by their weights.
 
     Raises:
-        ValueError: Weights that are negative, or all 0.
+        ValueError: As ``check_weights``.
     """
+    check_weights([weight for _, weight in parts])
     total = sum(weight for _, weight in parts)
-    if min(weight for _, weight in parts) < 0 or not total > 0:
-        raise ValueError("the weights of a blend must be 0 or more, and not all 0")
     mixed = sum(as_float(picture.levels) * (weight / total) for picture, weight in parts)
     assert isinstance(mixed, Tensor)
     first = parts[0][0]

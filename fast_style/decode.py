@@ -9,9 +9,9 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
+from fast_style.metadata import orientation
 from fast_style.picture import Picture, to_pil
 
-EXIF_ORIENTATION = 0x0112
 COPIED_ROWS = 256
 _SRGB = ImageCms.createProfile("sRGB")
 
@@ -80,8 +80,7 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Return the image turned as its EXIF says; the image itself where nothing is to be done."""
-    turned = image.getexif().get(EXIF_ORIENTATION, 1) != 1
-    return ImageOps.exif_transpose(image) if turned else image
+    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
 
 
 def _levels(image: Image.Image) -> Tensor:

@@ -142,7 +142,11 @@ def export(
         "pt2": _write_pt2,
     }
     # In a folder of its own: some formats are two files, and none is kept before it is checked.
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    # (Windows may not let go of a file that the check has open: it stays among temporary files.)
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")  # of the exporters, about themselves
         draft = Path(folder) / output.name
         runner = writers[form](portable, draft, metadata, half)
@@ -154,8 +158,12 @@ def export(
 
 def _run(options: argparse.Namespace) -> int:
     output: Path = options.output
-    if output.exists() and not options.overwrite:
-        raise ValueError(f"{output} exists; --overwrite replaces it")
+    files = [output]
+    if FORMATS.get(output.suffix) == "openvino":
+        files.append(output.with_suffix(".bin"))
+    for path in files:
+        if path.exists() and not options.overwrite:
+            raise ValueError(f"{path} exists; --overwrite replaces it")
     model = load_style_model(options.model)
     export(model, output, options.range, options.half, options.palette)
     print(output)

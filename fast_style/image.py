@@ -20,9 +20,9 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 
 from fast_style import heif
-from fast_style.decode import EXIF_ORIENTATION, as_tensor, flat_rgb, picture_of
+from fast_style.decode import as_tensor, flat_rgb, picture_of
 from fast_style.deep import is_deep, read_deep
-from fast_style.metadata import kept_dpi, kept_exif
+from fast_style.metadata import kept_dpi, kept_exif, orientation
 from fast_style.picture import Clip, Picture, PictureError
 
 READABLE = (
@@ -172,7 +172,7 @@ def read_crop(path: str | Path, size: int, choose_box: Callable[[int, int], Box]
         PictureError: As ``read_picture``.
     """
     with _open(path) as image:
-        turned = image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
+        turned = orientation(image) in (5, 6, 7, 8)
         width, height = image.size[::-1] if turned else image.size
         left, upper, right, lower = choose_box(width, height)
         scale = size / min(right - left, lower - upper)

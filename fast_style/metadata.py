@@ -20,6 +20,8 @@ KEPT = (
     Base.Copyright,
 )
 DROPPED = (Base.ExifImageWidth, Base.ExifImageHeight, Base.ColorSpace, Base.MakerNote)
+# What Pillow raises where EXIF is damaged, which is no reason to lose a picture.
+BROKEN = (ValueError, TypeError, KeyError, OSError, SyntaxError, struct.error, OverflowError)
 LARGEST = 60_000  # bytes: a JPEG holds 64 KiB of it
 LARGEST_DPI = 65_535  # that a JPEG holds
 
@@ -27,8 +29,7 @@ LARGEST_DPI = 65_535  # that a JPEG holds
 def kept_exif(image: Image.Image) -> bytes | None:
     """Return what of a picture's EXIF holds for its stylised version too; none if there is none.
 
-    Date, camera, place, author and rights stay. Damaged EXIF is no reason to lose a picture: it is
-    left out.
+    Date, camera, place, author and rights stay. What is damaged is left out.
     """
     try:
         found = image.getexif()
@@ -42,9 +43,18 @@ def kept_exif(image: Image.Image) -> bytes | None:
                 kept.get_ifd(ifd).update(values)
                 kept[ifd] = kept.get_ifd(ifd)
         data = kept.tobytes() if len(kept) else None
-    except (ValueError, TypeError, KeyError, OSError, SyntaxError, struct.error, OverflowError):
+    except BROKEN:
         return None
     return data if data and len(data) <= LARGEST else None
+
+
+def orientation(image: Image.Image) -> int:
+    """Return how a picture lies, as its EXIF says: 1, upright, to 8; 1 where it is damaged."""
+    try:
+        found = image.getexif().get(Base.Orientation, 1)
+    except BROKEN:
+        return 1
+    return found if isinstance(found, int) else 1
 
 
 def kept_dpi(image: Image.Image) -> float | None:

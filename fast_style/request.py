@@ -210,12 +210,17 @@ def blend_weights(text: str) -> dict[str, float]:
     Raises:
         ValueError: Not such a text, or a single model.
     """
+    from fast_style.files import is_file, user_path
+
     weights: dict[str, float] = {}
     for part in text.split(","):
         name, colon, weight = part.rpartition(":")
         try:
             weights[name if colon else part] = float(weight) if colon else 1.0
         except ValueError as error:
+            if is_file(user_path(part)):  # the colon is a drive's
+                weights[part] = 1.0
+                continue
             raise ValueError(f"--blend is NAME:WEIGHT,NAME:WEIGHT; found {part!r}") from error
     if len(weights) < 2:
         raise ValueError(f"--blend is of two styles or more; found {text!r}")

@@ -155,7 +155,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _work(models: list[str], options: argparse.Namespace) -> Work:
     """Load the models and check the controls."""
-    from fast_style.controls import GRAIN, PALETTE, Controls
+    from fast_style.controls import GRAIN, PALETTE, Controls, check_weights
     from fast_style.flicker import STEADY, check_steady
     from fast_style.style import Style, load
     from fast_style.work import Work
@@ -187,8 +187,8 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
         styles[name] = style
     blend = blend_weights(options.blend) if options.blend else {}
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
-    if blend and (min(weights.values()) < 0 or not sum(weights.values()) > 0):
-        raise ValueError("the weights of a blend must be 0 or more, and not all 0")
+    if blend:
+        check_weights(weights.values())
     return Work(styles, weights, controls, tile, options.strip, steady)
 
 

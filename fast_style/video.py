@@ -103,11 +103,13 @@ def paint_video(
     container, codec = CONTAINERS[target.suffix.lower()]
     factor = BEST_FACTOR + (BEST_QUALITY - quality) * QUALITY_STEP
     options = {"crf": str(round(factor))} | ({"b": "0"} if container == "webm" else {})
-    done, size, remark = 0, (0, 0), None
+    done, size, is_hdr = 0, (0, 0), False
     with _errors("read", source), av.open(str(source)) as film:
         if not film.streams.video:
             raise PictureError(f"cannot read {source}: it has sound, but no picture")
         video = film.streams.video[0]
+        if video.codec_context is None:
+            raise PictureError(f"cannot read {source}: FFmpeg does not know its kind of picture")
         video.thread_type = "AUTO"
         expected = max(1, _frames(film, video))
         with (
@@ -127,7 +129,7 @@ def paint_video(
             out.codec_context.time_base = video.time_base
             sounds = _Sounds(film, result, target)
             last_pts = -1
-            for packet in _packets(film, [video, *film.streams.audio], source):
+            for packet in _packets(film, [video, *sounds.streams], source):
                 if packet.stream is not video:
                     sounds.take(packet)
                     if done:  # the first frame gives the size, without which nothing is written
@@ -135,8 +137,7 @@ def paint_video(
                     continue
                 for frame in _decoded(packet):
                     levels = upright(frame)
-                    if frame.color_trc in HDR_TRANSFERS:
-                        remark = "is HDR: its brightness is taken as that of an ordinary video"
+                    is_hdr = is_hdr or frame.color_trc in HDR_TRANSFERS
                     painted = paint(Picture(levels, None)).levels
                     if not done:
                         size = painted.shape[-2], painted.shape[-1]
@@ -144,6 +145,7 @@ def paint_video(
                         pixel = video.sample_aspect_ratio or Fraction(1)
                         turned = levels.shape[-1] != frame.width
                         out.sample_aspect_ratio = 1 / pixel if turned else pixel
+                        sounds.begin()
                     made = _encodable(painted, out.pix_fmt)
                     last_pts = max(last_pts + 1, frame.pts if frame.pts is not None else 0)
                     made.pts, made.time_base = last_pts, video.time_base
@@ -154,27 +156,48 @@ def paint_video(
             if not done:
                 raise PictureError(f"cannot read {source}: it has no frame that can be decoded")
             result.mux([*sounds.taken(), *out.encode(None)])
-    return Painted(done, size[1], size[0], remark)
+    remarks = ["is HDR: its brightness is taken as that of an ordinary video"] if is_hdr else []
+    if sounds.unknown:
+        remarks.append("has a sound of a kind that FFmpeg does not know: it is left out")
+    return Painted(done, size[1], size[0], ", and ".join(remarks) or None)
 
 
 class _Sounds:
     """Copies the sound of ``film`` to ``result``, which is the file ``target``.
+
+    ``streams`` are those that are copied, ``unknown`` is how many FFmpeg has no name for.
 
     Raises:
         PictureError: ``result`` does not hold it.
     """
 
     def __init__(self, film: Any, result: Any, target: Path) -> None:
+        self.streams = [sound for sound in film.streams.audio if sound.codec_context is not None]
+        self.unknown = len(film.streams.audio) - len(self.streams)
+        self._result = result
+        names = ", ".join(sound.codec_context.name for sound in self.streams)
+        self._refusal = (
+            f"cannot write {target}: {target.suffix} does not hold its sound ({names}); "
+            "name it .mkv"
+        )
         self._streams = {}
-        for sound in film.streams.audio:
+        for sound in self.streams:
             if sound.codec_context.name not in result.supported_codecs:
-                raise PictureError(
-                    f"cannot write {target}: {target.suffix} does not hold its sound "
-                    f"({sound.codec_context.name}); name it .mkv"
-                )
+                raise PictureError(self._refusal)
             self._streams[sound.index] = result.add_stream_from_template(sound)
         self._last: dict[int, int] = {}  # the time of each stream's last packet
         self._taken: list[Any] = []
+
+    def begin(self) -> None:
+        """Have the head of the file written, by which some sounds are found not to fit."""
+        import av
+
+        try:
+            self._result.start_encoding()
+        except av.error.ArgumentError as error:
+            if not self.streams:
+                raise
+            raise PictureError(self._refusal) from error
 
     def take(self, packet: Any) -> None:
         """Keep a packet of the film's sound."""

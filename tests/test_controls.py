@@ -148,6 +148,12 @@ def test_values_out_of_range(values: dict[str, Any], message: str) -> None:
         apply(invert, photograph(), Controls(**values))
 
 
+@pytest.mark.parametrize("controls", [Controls(), Controls(size=50), Controls(stroke=1.2)])
+def test_floats_of_another_range(controls: Controls) -> None:
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], found 0 to 200"):
+        apply(invert, Picture(torch.rand(1, 3, 40, 60).round() * 200, None), controls)
+
+
 @pytest.mark.parametrize(
     ("controls", "message"),
     [
@@ -166,7 +172,9 @@ def test_sizes_beyond_what_is_allowed(
     assert apply(invert, photograph(), Controls(size=50)).levels.shape == (1, 3, 33, 50)
 
 
-@pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 2.0)])
+@pytest.mark.parametrize(
+    "weights", [(0.0, 0.0), (-1.0, 2.0), (math.inf, 1.0), (math.nan, 1.0), (1.0, math.nan)]
+)
 def test_weights_of_a_blend(weights: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="must be 0 or more, and not all 0"):
+    with pytest.raises(ValueError, match="must be 0 or more, finite, and not all 0"):
         blend([(photograph(), weight) for weight in weights])

@@ -102,6 +102,17 @@ def test_a_traced_model_is_bound_to_no_device(warmer: Path, tmp_path: Path) -> N
     assert "Device =" not in graph
 
 
+def test_neither_of_two_files_is_replaced(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "m.bin"
+    other.write_bytes(b"another's")
+    assert export.main([str(tiny_model), str(tmp_path / "m.xml")]) == 2
+    assert f"{other} exists; --overwrite replaces it" in capsys.readouterr().err
+    assert other.read_bytes() == b"another's"
+    assert export.main([str(tiny_model), str(tmp_path / "m.pt")]) == 0  # has no second file
+
+
 def test_half_the_size(tiny_model: Path, tmp_path: Path) -> None:
     output = tmp_path / "half.onnx"
     assert export.main([str(tiny_model), str(output), "--half"]) == 0

@@ -368,10 +368,13 @@ BROKEN_EXIF = {
 }
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
 @pytest.mark.parametrize("broken", BROKEN_EXIF)
-def test_broken_exif_does_not_lose_the_picture(tmp_path: Path, broken: str) -> None:
-    path = tmp_path / "a.jpg"
-    Image.fromarray(waves(16, 24)).save(path, quality=95, exif=BROKEN_EXIF[broken])
+def test_broken_exif_does_not_lose_the_picture(tmp_path: Path, broken: str, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(waves(16, 24)).save(path, quality=95, dpi=(72, 72), exif=BROKEN_EXIF[broken])
+    with Image.open(path) as image:
+        assert from_pil(image).rgb.shape == (1, 3, 16, 24)
     assert read_picture(path).rgb.shape == (1, 3, 16, 24)
     assert read_style(path, 32).shape == (1, 3, 32, 48)
     assert read_crop(path, 16, whole).shape == (3, 16, 16)

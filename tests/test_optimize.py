@@ -310,6 +310,17 @@ def test_a_painting_is_needed(
     assert "no painting: give STYLE" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_is_checked_where_it_leads_to(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    output = tmp_path / "out.png"
+    output.symlink_to(tmp_path / "file" / "x.png")
+    assert run(pictures, output) == 2
+    assert "is no folder that can be written" in capsys.readouterr().err
+
+
 def test_a_file_that_exists_is_kept(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

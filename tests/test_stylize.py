@@ -19,11 +19,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import fast_style
+from fast_style import batch
 from fast_style.checkpoint import save_style_model
 from fast_style.image import read_picture
 from fast_style.inputs import Input, result_path
 from fast_style.network import build_network
 from fast_style.picture import Picture, to_pil
+from fast_style.request import blend_weights
 from fast_style.resources import shipped_styles
 from fast_style.style import Style, load
 from fast_style.stylize import main, parser
@@ -1147,6 +1149,38 @@ def test_a_full_standard_output_is_one_line() -> None:
         )
     assert result.returncode == 1
     assert_one_line(result.stderr.splitlines(), "No space left on device")
+
+
+def test_a_reader_that_has_seen_enough_fails_no_picture(tmp_path: Path, tiny_model: Path) -> None:
+    images = [str(photograph(tmp_path / f"{name}.png")) for name in "abc"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "fast_style.stylize", str(tiny_model), *images],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
+def test_names_that_differ_in_case_are_one_file_where_the_system_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert (batch.file_name(Path("out/A.png")) == batch.file_name(Path("out/a.png"))) == (
+        sys.platform in ("win32", "darwin")
+    )
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert batch.file_name(Path("out/A.png")) == batch.file_name(Path("out/a.png"))
+
+
+def test_a_blend_of_paths_with_colons(tmp_path: Path, tiny_model: Path) -> None:
+    model = tmp_path / "C:mine.safetensors"
+    shutil.copy(tiny_model, model)
+    assert blend_weights(f"{model},starry") == {str(model): 1.0, "starry": 1.0}
+    assert blend_weights(f"{model}:0.3,starry") == {str(model): 0.3, "starry": 1.0}
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

@@ -194,6 +194,30 @@ def test_a_sound_that_the_container_does_not_hold(tmp_path: Path) -> None:
     assert paint_video(silent, tmp_path / "b.webm", same).frames == 8
 
 
+@pytest.mark.parametrize("sound", ["libopus", "flac"])
+def test_a_sound_that_only_the_head_of_the_file_refuses(tmp_path: Path, sound: str) -> None:
+    source = film(tmp_path / "a.mkv", sound=sound)
+    with pytest.raises(PictureError, match=r"b.mov: .mov does not hold its sound \(.*\); name it"):
+        paint_video(source, tmp_path / "b.mov", same)
+    assert not (tmp_path / "b.mov").exists()
+
+
+def test_a_sound_of_an_unknown_kind_is_left_out(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    source = film(tmp_path / "a.mov", sound="pcm_s16le")
+    known = source.read_bytes()
+    source.write_bytes(known.replace(b"sowt", b"apac"))  # as of phones' spatial sound
+    assert source.read_bytes() != known
+    target = tmp_path / "b.mov"
+    code, _, err = run(capsys, tiny_model, source, "-o", target)
+    assert code == 0
+    assert [line for line in err if "a.mov has a sound of a kind that FFmpeg does not know" in line]
+    assert len(frames(target)[0]) == 8
+    with av.open(str(target)) as made:
+        assert not made.streams.audio
+
+
 def test_hdr_is_told(tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4", transfer=video.HDR_TRANSFERS[0])
     remark = paint_video(source, tmp_path / "b.mp4", same).remark
