@@ -1,0 +1,99 @@
+"""Average the weights of style models of one network and painting into one model.
+
+    python scripts/average_models.py runs/more/ink.safetensors:0.5,ink:0.5 -o ink.safetensors
+
+A network that was trained on from another lies in the same basin of the loss, and between the two
+it is often lower than at either: what each has of chance is averaged out (Wortsman et al. 2022,
+"Robust fine-tuning of zero-shot models", arXiv:2109.01903). Of networks that were trained apart
+the mean is of no use. The result's description is the first model's, and names all; its palette is
+measured anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fast_style.checkpoint import StyleModel, find_style_model, load_style_model, save_style_model
+from fast_style.controls import check_weights
+from fast_style.image import read_crop, read_style
+from fast_style.palette import measure_palette
+from fast_style.photographs import centre_box, find_photographs
+from fast_style.request import blend_weights
+from fast_style.resources import asset
+from fast_style.run import difference, style_image
+
+SIZE = 256  # px, of the photographs that the palette is measured on
+SAME = ("network", "style")  # sections of the models' descriptions
+
+
+def average(models: dict[str, StyleModel], weights: dict[str, float]) -> StyleModel:
+    """Return the model whose weights are the mean of others', described as the first.
+
+    Raises:
+        ValueError: They are of different networks or paintings, or the weights can't be used.
+    """
+    check_weights(weights.values())
+    first = next(iter(models.values()))
+    for name, model in models.items():
+        for section in SAME:
+            expected, found = first.description[section], model.description[section]
+            if found != expected:
+                raise ValueError(f"{name} has another {section} ({difference(expected, found)})")
+    total = sum(weights.values())
+    states = {name: model.network.state_dict() for name, model in models.items()}
+    mean = {
+        key: torch.stack([states[name][key] * (weights[name] / total) for name in models]).sum(0)
+        for key in first.network.state_dict()
+    }
+    first.network.load_state_dict(mean)
+    parts = [
+        {
+            "name": Path(name).name,
+            "weight": round(weights[name] / total, 4),
+            "sha256": sha256(find_style_model(name).read_bytes()).hexdigest(),
+        }
+        for name in models
+    ]
+    return StyleModel(first.network, first.description | {"averaged": parts})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the mean; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("models", metavar="A:0.5,B:0.5", help="models and weights")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        default=asset("photos") / "val",
+        help="to measure the palette on (the package's)",
+    )
+    parser.add_argument("--style", type=Path, help="the painting, where the package has it not")
+    options = parser.parse_args(arguments)
+    try:
+        if options.output.exists() and not options.overwrite:
+            raise ValueError(f"{options.output} exists; --overwrite replaces it")
+        weights = blend_weights(options.models)
+        network, description = average({n: load_style_model(n) for n in weights}, weights)
+        style: dict[str, Any] = description["style"]
+        painting = read_style(options.style or style_image(style["image"]), style["size"])
+        files = find_photographs(options.photos)
+        photographs = torch.stack([read_crop(file, SIZE, centre_box) for file in files])
+        palette = measure_palette(network, photographs, painting)
+        save_style_model(options.output, network, description | {"palette": palette.header()})
+    except (ValueError, OSError) as error:
+        print(f"average_models: {error}", file=sys.stderr)
+        return 2
+    print(options.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
