@@ -36,11 +36,13 @@ def check_size(height: int, width: int, smallest: int) -> None:
 
 
 def check_range(image: Tensor) -> None:
-    """Check that an image's values are numbers in [0, 1].
+    """Check that an image's values, if it has any, are numbers in [0, 1].
 
     Raises:
         ValueError: They are not; 0-255 is the commonest slip.
     """
+    if not image.numel():
+        return
     low, high = (float(value) for value in torch.aminmax(image.detach()))
     if not (low >= -SLACK and high <= 1 + SLACK):  # also false where a value is not a number
         raise ValueError(f"expected values in [0, 1], found {low:.4g} to {high:.4g}")

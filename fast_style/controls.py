@@ -100,7 +100,7 @@ def apply(
     """
     controls.check()
     if picture.levels.is_floating_point():
-        check_range(picture.levels)  # before resizing clamps them
+        check_range(picture.levels)  # before resizing and grain clamp them
     picture = fill_transparent(picture)
     if controls.size is not None:
         height, width = long_side_size(picture.levels, controls.size)
@@ -159,17 +159,11 @@ def _rolled(picture: Picture, moved: tuple[int, int]) -> Picture:
 
 
 def _grained(picture: Picture, deviation: float) -> Picture:
-    """Return a picture with grey noise on it, of a deviation in levels of 255.
-
-    Raises:
-        ValueError: Values outside [0, 1].
-    """
+    """Return a picture with grey noise on it, of a deviation in levels of 255."""
     if not deviation or not picture.levels.numel():
         return picture
     generator = torch.Generator().manual_seed(0)
     white = 1 if picture.levels.is_floating_point() else 255
-    if white == 1:
-        check_range(picture.levels)  # before the sum is clamped
     shown = picture.levels.detach()
     levels = torch.empty_like(shown)
     for top in range(0, levels.shape[-2], GRAIN_ROWS):

@@ -123,7 +123,6 @@ class Style:
         if isinstance(image, Tensor):
             batch = image[None] if image.ndim == 3 else image
             check_image(batch, 1)
-            check_range(batch)
             ones = torch.split(batch.float(), 1)
             result = torch.cat([painted(Picture(one, None)).levels for one in ones])
             return (result[0] if image.ndim == 3 else result).to(image)
