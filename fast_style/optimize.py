@@ -32,7 +32,7 @@ from fast_style.hardware import (
     keep_freed_memory,
     resolve_device,
 )
-from fast_style.image import read_picture, read_style
+from fast_style.image import read_clip, read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.picture import PictureError, long_side_size, resize
 from fast_style.pixels import Evaluation, optimize_pixels
@@ -158,7 +158,10 @@ def read_job(options: argparse.Namespace) -> Job:
                 f"--style-weight needs one number, or one for each of {len(styles)} paintings; "
                 f"found {len(shares)}"
             )
-    picture = read_picture(options.content)
+    clip = read_clip(options.content).still()
+    if clip.remark:
+        say(PROGRAM, f"{options.content} {clip.remark}")
+    picture = clip.frames[0]
     return Job(picture.rgb, picture.alpha, styles, shares, loss, sizes)
 
 

@@ -54,13 +54,18 @@ class Clip(NamedTuple):
     frames: list[Picture]  # of one size
     durations_ms: list[int] = []  # one for each frame of an animation
     loop: int | None = None  # how often it is shown, 0 for ever; none if the file does not say
-    left_out: int = 0  # further pictures of the file, pages of a TIFF
+    left_out: int = 0  # further pictures of the file: pages of a TIFF, or frames
 
     @property
     def remark(self) -> str | None:
         """What a person should know who gets this of a file, to follow its name."""
-        pages = self.left_out + 1
-        return f"has {pages} pages: only the first is painted" if self.left_out else None
+        count, kind = self.left_out + 1, "frames" if self.durations_ms else "pages"
+        return f"has {count} {kind}: only the first is painted" if self.left_out else None
+
+    def still(self) -> Clip:
+        """Return the first frame alone, the others left out."""
+        left_out = self.left_out + len(self.frames) - 1
+        return self._replace(frames=self.frames[:1], left_out=left_out)
 
     def map(self, change: Callable[[Picture], Picture], exif: bool = True) -> Clip:
         """Return the clip with each frame changed, EXIF kept or left behind; dpi stays."""

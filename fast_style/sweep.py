@@ -39,22 +39,34 @@ def is_sweep() -> bool:
 
 
 class ContactSheet(Callback):
-    """Writes ``contact_sheet.jpg`` into the sweep's folder when all its runs have ended."""
+    """Writes ``contact_sheet.jpg`` into the sweep's folder when its runs have ended."""
 
+    folder: ClassVar[Path | None] = None  # of the sweep that is under way
     unfinished: ClassVar[list[Path]] = []  # runs of the last sweep, wherever they ran
 
+    def on_multirun_start(self, config: DictConfig, **options: Any) -> None:
+        """Remember the folder, for a sweep that is interrupted."""
+        ContactSheet.folder = Path(config.hydra.sweep.dir).resolve()
+
     def on_multirun_end(self, config: DictConfig, **options: Any) -> None:
+        """All runs have ended."""
+        self.finish()
+
+    @classmethod
+    def finish(cls) -> None:
         """Stylise the photographs with every model; a run without one is left out and named."""
-        folder = Path(config.hydra.sweep.dir)
-        self.unfinished[:] = unfinished(folder)
-        for run in self.unfinished:
+        folder, cls.folder = cls.folder, None
+        if folder is None:
+            return
+        cls.unfinished[:] = unfinished(folder)
+        for run in cls.unfinished:
             log.warning("no style model in %s", run)
         runs = results(folder)
         if not runs:
             log.warning("no contact sheet: no run in %s has left a style model", folder)
             return
         write_picture(folder / SHEET, contact_sheet(runs), quality=QUALITY)
-        log.info("%d results side by side: %s", len(runs), folder / SHEET)
+        log.info("contact sheet of %d: %s", len(runs), folder / SHEET)
 
 
 def unfinished(folder: Path) -> list[Path]:

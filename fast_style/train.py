@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
@@ -164,7 +165,9 @@ def main() -> int:
 
     try:
         job()
-    except KeyboardInterrupt:  # before the first step, or for the second time
+    except KeyboardInterrupt:  # a sweep; or before the first step, or for the second time
+        with suppress(KeyboardInterrupt):
+            ContactSheet.finish()
         print("fast_style.train: interrupted", file=sys.stderr)
         return INTERRUPTED
     except (HydraException, OmegaConfBaseException) as error:

@@ -41,7 +41,7 @@ def sky() -> Tensor:
 @pytest.mark.parametrize("backend", ["torch", *OTHERS])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_all_backends_paint_the_same_picture(name: str, backend: str, precision: str) -> None:
-    photograph = read_picture(asset("photos/val/kingfisher.jpg")).rgb
+    photograph = read_picture(asset("photos/val/kingfisher.jpg")).rgb[..., :192, :192]
     assert name in shipped_styles()
     expected = load(name, "cpu", "float32", backend="torch")(photograph)
     found = load(name, "cpu", precision, backend=available(backend))(photograph)

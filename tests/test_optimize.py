@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from fast_style import hardware, optimize
@@ -52,6 +53,19 @@ def test_the_picture_is_written(
     printed = capsys.readouterr()
     assert printed.out.strip() == str(output)
     assert "step 4/4, loss " in printed.err
+
+
+def test_of_an_animation_the_first_frame_is_painted_and_that_is_said(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, output = tmp_path / "moving.gif", tmp_path / "out.png"
+    frames = [Image.new("RGB", (64, 48), color) for color in ("red", "blue", "green")]
+    frames[0].save(content, save_all=True, append_images=frames[1:], duration=100)
+    arguments = [str(content), str(pictures / "painting.png"), "-o", str(output), *FAST]
+    assert optimize.main([*arguments, "--init", "content"]) == 0
+    assert f"{content} has 3 frames: only the first is painted" in capsys.readouterr().err
+    red, _, blue = read_picture(output).rgb.mean((0, 2, 3))
+    assert red > blue
 
 
 def test_the_same_seed_gives_the_same_picture(pictures: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_a_sweep_ends_with_a_contact_sheet(
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert f"2 results side by side: {tmp_path / SHEET}" in result.stdout
+    assert f"contact sheet of 2: {tmp_path / SHEET}" in result.stdout
     found = results(tmp_path)
     assert [label for label, _ in found] == ["loss.style_weight=2", "loss.style_weight=5"]
     assert [model for _, model in found] == [
@@ -74,9 +74,11 @@ def test_a_run_that_fails_is_named_and_the_others_are_done(
     assert (tmp_path / SHEET).exists()
 
 
-def test_an_interruption_ends_the_whole_sweep(photographs: Path, tmp_path: Path) -> None:
+def test_an_interruption_ends_the_whole_sweep_and_shows_what_is_done(
+    photographs: Path, tmp_path: Path
+) -> None:
     changes = [*TINY, f"data.root={photographs}", f"hydra.sweep.dir={tmp_path}"]
-    changes += ["trainer.max_steps=2000", "seed=0,1"]
+    changes += ["trainer.max_steps=1,2000,3"]
     process = subprocess.Popen(
         [sys.executable, "-m", "fast_style.train", "-m", *changes],
         stdout=subprocess.PIPE,
@@ -84,14 +86,16 @@ def test_an_interruption_ends_the_whole_sweep(photographs: Path, tmp_path: Path)
         text=True,
     )
     deadline = time.monotonic() + 120
-    while not list(tmp_path.rglob("*.ckpt")) and time.monotonic() < deadline:
+    while not list((tmp_path / "1").rglob("*.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "go on with: python -m fast_style.train" in output
-    assert not (tmp_path / "1").exists()
+    assert f"contact sheet of 1: {tmp_path / SHEET}" in output
+    assert (tmp_path / SHEET).exists()
+    assert not (tmp_path / "2").exists()
 
 
 def test_a_sweep_of_trainings_of_several_processes_is_refused(
@@ -140,6 +144,7 @@ def test_a_damaged_model_is_left_out(
 def test_a_sweep_without_a_result_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
     with caplog.at_level(logging.WARNING):
+        ContactSheet().on_multirun_start(config)
         ContactSheet().on_multirun_end(config)
     assert "no contact sheet" in caplog.text
     assert not (tmp_path / SHEET).exists()
