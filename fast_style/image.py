@@ -70,11 +70,12 @@ def read_picture(path: str | Path | io.BytesIO) -> Picture:
         return _first_picture(image, path)
 
 
-def read_clip(path: str | Path | io.BytesIO) -> Clip:
+def read_clip(path: str | Path | io.BytesIO, still: bool = False) -> Clip:
     """Read a picture file as ``read_picture`` does, with all frames of an animation.
 
     Args:
         path: Of the file; or its bytes.
+        still: Of an animation read the first frame alone, and count the others as left out.
 
     Raises:
         PictureError: As ``read_picture``; too large is what all frames together are.
@@ -84,7 +85,7 @@ def read_clip(path: str | Path | io.BytesIO) -> Clip:
         if count < 2:
             first = _first_picture(image, path)
             return Clip([first], left_out=_further_pages(path) if image.format == "TIFF" else 0)
-        if count * image.width * image.height > max_pixels():
+        if not still and count * image.width * image.height > max_pixels():
             raise Image.DecompressionBombError(f"{count * image.width * image.height} pixels")
         loop = image.info.get("loop")
         exif = _exif(image)
@@ -94,6 +95,8 @@ def read_clip(path: str | Path | io.BytesIO) -> Clip:
                 continue  # of an animated PNG, for programs that can't show it
             frames.append(picture_of(frame)._replace(exif=exif))
             durations_ms.append(round(frame.info.get("duration") or FRAME_MS))
+            if still:
+                return Clip(frames, durations_ms, loop, left_out=count - 1 - number)
         return Clip(_all_with_alpha(frames), durations_ms, loop)
 
 

@@ -158,7 +158,7 @@ def read_job(options: argparse.Namespace) -> Job:
                 f"--style-weight needs one number, or one for each of {len(styles)} paintings; "
                 f"found {len(shares)}"
             )
-    clip = read_clip(options.content).still()
+    clip = read_clip(options.content, still=True)
     if clip.remark:
         say(PROGRAM, f"{options.content} {clip.remark}")
     picture = clip.frames[0]

@@ -62,11 +62,6 @@ class Clip(NamedTuple):
         count, kind = self.left_out + 1, "frames" if self.durations_ms else "pages"
         return f"has {count} {kind}: only the first is painted" if self.left_out else None
 
-    def still(self) -> Clip:
-        """Return the first frame alone, the others left out."""
-        left_out = self.left_out + len(self.frames) - 1
-        return self._replace(frames=self.frames[:1], left_out=left_out)
-
     def map(self, change: Callable[[Picture], Picture], exif: bool = True) -> Clip:
         """Return the clip with each frame changed, EXIF kept or left behind; dpi stays."""
         return self._replace(
