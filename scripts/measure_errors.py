@@ -26,7 +26,7 @@ from fast_style.losses import PerceptualLoss
 from fast_style.palette import cell_means
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.resources import asset, config_folder
-from fast_style.style import load
+from fast_style.style import Style, load
 
 
 def mean_errors(
@@ -48,6 +48,19 @@ def spread(pictures: list[Tensor]) -> float:
     return 255 * float(torch.linalg.eigvalsh(root.cpu())[-1])
 
 
+def own_size(styles: dict[str, Style]) -> int:
+    """Return the shorter side, px, that the painting had in the training of all ``styles``.
+
+    Raises:
+        ValueError: It differs from style to style, or is not known of one.
+    """
+    sizes = {name: style.description.get("style", {}).get("size") for name, style in styles.items()}
+    if len(set(sizes.values())) > 1 or None in sizes.values():
+        found = ", ".join(f"{name}: {size or 'unknown'}" for name, size in sizes.items())
+        raise ValueError(f"the painting's size is not one ({found}): give --style-size")
+    return int(next(iter(sizes.values())))
+
+
 def main() -> int:
     """Print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
@@ -56,7 +69,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=12, help="how many of it (%(default)s)")
     parser.add_argument("--size", type=int, default=256, help="px (%(default)s)")
     parser.add_argument("--style", type=Path, default=asset("styles/starry.jpg"))
-    parser.add_argument("--style-size", type=int, default=384, help="px (%(default)s)")
+    parser.add_argument("--style-size", type=int, help="px (the models' own, if it is one)")
     parser.add_argument(
         "--palette", type=float, default=0.0, help="as stylize's; 0 is the network (%(default)s)"
     )
@@ -64,11 +77,13 @@ def main() -> int:
     try:
         files = find_photographs(arguments.photos)[: arguments.first]
         photographs = [read_crop(file, arguments.size, centre_box)[None] for file in files]
-        painting = read_style(arguments.style, arguments.style_size)
         Controls(palette=arguments.palette).check()
+        styles = {name: load(name) for name in arguments.models}
+        size = own_size(styles) if arguments.style_size is None else arguments.style_size
+        painting = read_style(arguments.style, size)
         painters: dict[str, Callable[[Tensor], Tensor]] = {
-            name: partial(load(name), grain=0, palette=arguments.palette)
-            for name in arguments.models
+            name: partial(style, grain=0, palette=arguments.palette)
+            for name, style in styles.items()
         }
     except ValueError as error:
         print(f"measure_errors: {error}", file=sys.stderr)
