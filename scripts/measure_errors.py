@@ -16,17 +16,17 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from fast_style.color import statistics
 from fast_style.controls import Controls
+from fast_style.evaluate import yardstick
 from fast_style.image import read_crop, read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.palette import cell_means
 from fast_style.photographs import centre_box, find_photographs
-from fast_style.resources import asset, config_folder
-from fast_style.style import Style, load
+from fast_style.resources import asset
+from fast_style.style import load
 
 
 def mean_errors(
@@ -48,19 +48,6 @@ def spread(pictures: list[Tensor]) -> float:
     return 255 * float(torch.linalg.eigvalsh(root.cpu())[-1])
 
 
-def own_size(styles: dict[str, Style]) -> int:
-    """Return the shorter side, px, that the painting had in the training of all ``styles``.
-
-    Raises:
-        ValueError: It differs from style to style, or is not known of one.
-    """
-    sizes = {name: style.description.get("style", {}).get("size") for name, style in styles.items()}
-    if len(set(sizes.values())) > 1 or None in sizes.values():
-        found = ", ".join(f"{name}: {size or 'unknown'}" for name, size in sizes.items())
-        raise ValueError(f"the painting's size is not one ({found}): give --style-size")
-    return int(next(iter(sizes.values())))
-
-
 def main() -> int:
     """Print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
@@ -69,7 +56,8 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=12, help="how many of it (%(default)s)")
     parser.add_argument("--size", type=int, default=256, help="px (%(default)s)")
     parser.add_argument("--style", type=Path, default=asset("styles/starry.jpg"))
-    parser.add_argument("--style-size", type=int, help="px (the models' own, if it is one)")
+    parser.add_argument("--style-size", type=int, help="px (the models' own)")
+    parser.set_defaults(loss="balanced", vgg_weights=None)
     parser.add_argument(
         "--palette", type=float, default=0.0, help="as stylize's; 0 is the network (%(default)s)"
     )
@@ -79,8 +67,8 @@ def main() -> int:
         photographs = [read_crop(file, arguments.size, centre_box)[None] for file in files]
         Controls(palette=arguments.palette).check()
         styles = {name: load(name) for name in arguments.models}
-        size = own_size(styles) if arguments.style_size is None else arguments.style_size
-        painting = read_style(arguments.style, size)
+        judge = yardstick(styles, arguments)
+        painting = read_style(judge["image"], judge["size"])
         painters: dict[str, Callable[[Tensor], Tensor]] = {
             name: partial(style, grain=0, palette=arguments.palette)
             for name, style in styles.items()
@@ -88,9 +76,7 @@ def main() -> int:
     except ValueError as error:
         print(f"measure_errors: {error}", file=sys.stderr)
         return 2
-    preset = OmegaConf.to_container(OmegaConf.load(config_folder() / "loss" / "balanced.yaml"))
-    assert isinstance(preset, dict)
-    loss = PerceptualLoss(painting, **{str(key): value for key, value in preset.items()})
+    loss = PerceptualLoss(painting, **judge["loss"])
     names = ["content_error", "style_error", *[f"style_error/{k}" for k in loss.style_weights]]
     titles = [name.removeprefix("style_error/") for name in names]
     print(f"{'model':40}", *(f"{title:>14}" for title in (*titles, "spread")))
