@@ -113,7 +113,8 @@ class Throughput(Callback):
         }
         if pl_module.device.type == "cuda":
             scalars["perf/gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
-        pl_module.log_dict(scalars, rank_zero_only=True)
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            pl_module.log_dict(scalars, rank_zero_only=True)
         self._start_s = self._wait_s = now_s
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -31,7 +31,13 @@ TEXTS = {
     "data": ("root", "split", "val_split"),
 }
 REQUIRED_TEXTS = ("style.name", "style.image", "data.root")
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+}
 
 
 class ConfigError(ValueError):

@@ -58,7 +58,8 @@ class PhotographData(pl.LightningDataModule):
         val_split: The part to validate on. Where it is absent, photographs of the training part
             are held back instead and never trained on.
         image_size: Side of a training crop and of a validation photograph, px.
-        batch_size: Photographs per step and device.
+        other_sizes: Sides of crops that other steps take, px; each step takes one of all sizes.
+        batch_size: Photographs per step and device; of other sizes as many as have its pixels.
         smallest_crop: Side of the smallest crop, as a share of the photograph's shorter side.
         val_photographs: How many to validate on.
         num_workers: Processes that decode; ``auto`` chooses by what trains.
@@ -75,6 +76,7 @@ class PhotographData(pl.LightningDataModule):
         split: str | None,
         val_split: str | None,
         image_size: int,
+        other_sizes: list[int],
         batch_size: int,
         smallest_crop: float,
         val_photographs: int,
@@ -84,6 +86,10 @@ class PhotographData(pl.LightningDataModule):
         super().__init__()
         if image_size < 32:
             raise ValueError(f"data.image_size must be at least 32 px, found {image_size}")
+        if not all(type(size) is int and size >= 32 for size in other_sizes):
+            raise ValueError(
+                f"data.other_sizes must be whole numbers from 32 px, found {other_sizes}"
+            )
         if batch_size < 1:
             raise ValueError(f"data.batch_size must be at least 1, found {batch_size}")
         if not 0 < smallest_crop <= 1:
@@ -96,6 +102,7 @@ class PhotographData(pl.LightningDataModule):
         self.split = split
         self.val_split = val_split
         self.image_size = image_size
+        self.other_sizes = other_sizes
         self.batch_size = batch_size
         self.smallest_crop = smallest_crop
         self.val_photographs = val_photographs
@@ -135,10 +142,15 @@ class PhotographData(pl.LightningDataModule):
                 f"train on; add photographs{use_fewer}"
             )
         self.val_images = torch.stack(images)
-        self.train_set = Photographs(files, self.image_size, self.smallest_crop, self.seed)
+        self.train_set = Photographs(files, self.smallest_crop, self.seed)
         log.info(
             "%d photographs to train on, %d held back, from %s", len(files), len(images), self.root
         )
+
+    @property
+    def sizes(self) -> list[int]:
+        """Sides of the training crops, px."""
+        return [self.image_size, *self.other_sizes]
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Return the batches from the trainer's step to its last, ``(N, 3, S, S)``, uint8."""
@@ -146,6 +158,7 @@ class PhotographData(pl.LightningDataModule):
         assert self.trainer is not None
         sampler = StepSampler(
             len(self.train_set),
+            self.sizes,
             self.batch_size,
             self.trainer.global_step,
             self.trainer.max_steps,

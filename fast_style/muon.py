@@ -51,37 +51,45 @@ class Muon(Adam):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            alike: dict[torch.Size, list[Tensor]] = {}  # by shape: turned together
             for weight in group["params"] if group["orthogonal"] else ():
                 if weight.grad is not None:
-                    self._turn(weight, weight.grad, group["lr"])
-                    weight.grad = None  # so that Adam passes it over
+                    alike.setdefault(weight.shape, []).append(weight)
+            for weights in alike.values():
+                self._turn(weights, group["lr"])
         super().step()
         return loss
 
-    def _turn(self, weight: Tensor, gradient: Tensor, learning_rate: float) -> None:
-        state = self.state[weight]
-        if not state:
-            state["step"] = torch.zeros(())  # unused; Adam asks for it when a state is loaded
-            state["momentum"] = torch.zeros_like(gradient)
-        momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        ahead = gradient.lerp(momentum, MOMENTUM).flatten(1)  # Nesterov's
-        rows, columns = ahead.shape
+    def _turn(self, weights: list[Tensor], learning_rate: float) -> None:
+        ahead: list[Tensor] = []
+        for weight in weights:
+            gradient, state = weight.grad, self.state[weight]
+            assert gradient is not None
+            if not state:
+                state["step"] = torch.zeros(())  # unused; Adam asks for it when a state is loaded
+                state["momentum"] = torch.zeros_like(gradient)
+            momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+            ahead.append(gradient.lerp(momentum, MOMENTUM).flatten(1))  # Nesterov's
+            weight.grad = None  # so that Adam passes it over
+        rows, columns = ahead[0].shape
         scale = max(1.0, rows / columns) ** 0.5
-        weight.add_(orthogonalized(ahead).view_as(weight), alpha=-learning_rate * scale)
+        for weight, turned in zip(weights, orthogonalized(torch.stack(ahead)), strict=True):
+            weight.add_(turned.view_as(weight), alpha=-learning_rate * scale)
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
     """Return about the nearest matrix whose singular values are all 1; nought of nought.
 
     Args:
-        matrix: ``(rows, columns)``, float32 or finer.
+        matrix: ``(..., rows, columns)``, float32 or finer; of several each by itself.
     """
-    if matrix.shape[0] > matrix.shape[1]:
-        return orthogonalized(matrix.T).T
-    x = matrix / matrix.norm().clamp_min(torch.finfo(matrix.dtype).tiny)
+    if matrix.shape[-2] > matrix.shape[-1]:
+        return orthogonalized(matrix.mT).mT
+    norm = torch.linalg.matrix_norm(matrix, keepdim=True)
+    x = matrix / norm.clamp_min(torch.finfo(matrix.dtype).tiny)
     a, b, c = NEWTON_SCHULZ
-    one = torch.eye(len(x), dtype=x.dtype, device=x.device)
-    gram, product = x @ x.T, one
+    one = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
+    gram, product = x @ x.mT, one
     for _ in range(ITERATIONS):
         factor = a * one + b * gram + c * gram @ gram
         product = factor @ product

@@ -14,7 +14,8 @@ from torch.utils.data import Dataset, Sampler
 from fast_style.image import READABLE, Box, read_crop
 from fast_style.picture import PictureError, as_bytes
 
-Draw = tuple[int, int]  # (running number of the draw in this training, index of the photograph)
+# (running number of the draw in this training, index of the photograph, side of the crop in px)
+Draw = tuple[int, int, int]
 
 
 class DataError(ValueError):
@@ -77,16 +78,12 @@ class Photographs(Dataset[Tensor]):
 
     Args:
         files: The photographs.
-        image_size: Height and width of a crop, px.
         smallest_crop: Side of the smallest crop, as a share of the photograph's shorter side.
         seed: Of crops and flips.
     """
 
-    def __init__(
-        self, files: Sequence[Path], image_size: int, smallest_crop: float, seed: int
-    ) -> None:
+    def __init__(self, files: Sequence[Path], smallest_crop: float, seed: int) -> None:
         self.files = list(files)
-        self.image_size = image_size
         self.smallest_crop = smallest_crop
         self.seed = seed
         self.damaged = torch.zeros(len(self.files), dtype=torch.bool)
@@ -97,37 +94,44 @@ class Photographs(Dataset[Tensor]):
         return len(self.files)
 
     def __getitem__(self, draw: Draw) -> Tensor:
-        """Return a crop, ``(3, image_size, image_size)``, uint8: a quarter of what floats take.
+        """Return a crop, ``(3, size, size)``, uint8: a quarter of what floats take.
 
         Raises:
             DataError: Not one file can be decoded.
         """
-        number, index = draw
+        number, index, size = draw
         for offset in range(len(self.files)):
             at = (index + offset) % len(self.files)
             try:
-                return self._crop(self.files[at], random.Random(f"{self.seed}/{number}"))
+                return self._crop(self.files[at], size, random.Random(f"{self.seed}/{number}"))
             except PictureError:
                 self.damaged[at] = True
         raise DataError(f"none of the {len(self.files)} photographs can be decoded")
 
-    def _crop(self, path: Path, generator: random.Random) -> Tensor:
+    def _crop(self, path: Path, size: int, generator: random.Random) -> Tensor:
         def choose_box(width: int, height: int) -> Box:
             return random_box(width, height, self.smallest_crop, generator)
 
-        crop = as_bytes(read_crop(path, self.image_size, choose_box))
+        crop = as_bytes(read_crop(path, size, choose_box))
         return crop.flip(-1) if generator.random() < 0.5 else crop
 
 
-class StepSampler(Sampler[list[Draw]]):
-    """Batches of draws, each photograph once before any comes again.
+def crops_per_step(batch_size: int, image_size: int, size: int) -> int:
+    """Return how many crops of ``size`` px have about the pixels of a batch of ``image_size``."""
+    return max(1, round(batch_size * (image_size / size) ** 2))
 
-    What step k holds depends on the seed and k alone: a run that starts at ``first_step`` goes on
+
+class StepSampler(Sampler[list[Draw]]):
+    """Batches of draws of one size each, no photograph again before all others had their turn.
+
+    A step takes one of the sizes by chance; of larger crops fewer, for about as many pixels. What
+    step k holds depends on the seed and k alone: a run that starts at ``first_step`` goes on
     exactly where one that stopped there left off, whatever the number of workers.
 
     Args:
         photographs: How many there are.
-        batch_size: Per device.
+        sizes: Of the crops, px, the first that of ``batch_size``.
+        batch_size: Crops of the first size per device.
         first_step: The first step to give.
         steps: The step to end before.
         seed: Of the order.
@@ -138,6 +142,7 @@ class StepSampler(Sampler[list[Draw]]):
     def __init__(
         self,
         photographs: int,
+        sizes: Sequence[int],
         batch_size: int,
         first_step: int,
         steps: int,
@@ -146,12 +151,14 @@ class StepSampler(Sampler[list[Draw]]):
         world_size: int = 1,
     ) -> None:
         self.photographs = photographs
+        self.sizes = tuple(sizes)
         self.batch_size = batch_size
         self.first_step = first_step
         self.steps = steps
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.most = max(crops_per_step(batch_size, self.sizes[0], size) for size in self.sizes)
 
     def __len__(self) -> int:
         """Return the number of steps in all: Lightning counts those before ``first_step`` too."""
@@ -161,12 +168,14 @@ class StepSampler(Sampler[list[Draw]]):
         """Yield one step's draws after the other."""
         lap, order = -1, torch.empty(0, dtype=torch.long)
         for step in range(self.first_step, self.steps):
-            first = (step * self.world_size + self.rank) * self.batch_size
+            size = random.Random(f"{self.seed}/size/{step}").choice(self.sizes)
+            count = crops_per_step(self.batch_size, self.sizes[0], size)
+            first = (step * self.world_size + self.rank) * self.most
             batch: list[Draw] = []
-            for number in range(first, first + self.batch_size):
+            for number in range(first, first + count):
                 if number // self.photographs != lap:
                     lap = number // self.photographs
                     generator = torch.Generator().manual_seed(self.seed + 1_000_003 * lap)
                     order = torch.randperm(self.photographs, generator=generator)
-                batch.append((number, int(order[number % self.photographs])))
+                batch.append((number, int(order[number % self.photographs]), size))
             yield batch

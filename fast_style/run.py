@@ -31,6 +31,7 @@ from fast_style.losses import PerceptualLoss
 from fast_style.module import StyleModule
 from fast_style.network import build_network
 from fast_style.palette import measure_palette
+from fast_style.photographs import crops_per_step
 from fast_style.resources import asset
 from fast_style.sweep import is_sweep
 from fast_style.trainer import LOGS, LastCheckpoint, build_trainer
@@ -43,7 +44,10 @@ RESUMED_SECTIONS = ("network", "style", "loss", "optimizer", "data", "seed")
 # What may differ, though then the result is another than an unbroken run's.
 RESUMED_TRAINER = ("precision", "compile", "processes")
 # What versions without these options did.
-EARLIER_OPTIMIZER = {"objective": "mean", "schedule": "one_cycle"}
+EARLIER: dict[str, dict[str, Any]] = {
+    "optimizer": {"objective": "mean", "schedule": "one_cycle"},
+    "data": {"other_sizes": []},
+}
 LAST = Path("checkpoints", "last.ckpt")  # in a run's folder
 FINAL_METRICS = ("loss", "content_error", "style_error")  # by which TensorBoard compares runs
 
@@ -130,8 +134,9 @@ def checkpoint_to_resume(
             f"give init_from={path}"
         )
     found = load_style_model(path).description
-    if isinstance(found.get("optimizer"), dict):
-        found = found | {"optimizer": EARLIER_OPTIMIZER | found["optimizer"]}
+    for section, earlier in EARLIER.items():
+        if isinstance(found.get(section), dict):
+            found = found | {section: earlier | found[section]}
     for section in RESUMED_SECTIONS:
         before, now = found.get(section), description[section]
         if before != now:
@@ -201,7 +206,9 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
         network.load_state_dict(model.network.state_dict())
     network.to(memory_format=memory_format)
     data = PhotographData(**config["data"], seed=seed)
-    check_crops(data.batch_size, data.image_size, options["accelerator"])
+    for size in data.sizes:
+        count = crops_per_step(data.batch_size, data.image_size, size)
+        check_crops(count, size, options["accelerator"])
     loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))
     data.setup()
     assert data.train_set is not None

@@ -46,6 +46,7 @@ def photograph_data(root: Path | str, **changes: Any) -> PhotographData:
         "split": None,
         "val_split": None,
         "image_size": 32,
+        "other_sizes": [],
         "batch_size": 2,
         "smallest_crop": 0.5,
         "val_photographs": 3,
@@ -101,6 +102,8 @@ def same(found: list[Tensor], expected: list[Tensor]) -> bool:
     ("name", "value", "message"),
     [
         ("image_size", 31, "data.image_size must be at least 32 px, found 31"),
+        ("other_sizes", [48, 31], r"data.other_sizes must be whole numbers from 32 px, .*31\]"),
+        ("other_sizes", ["48"], r"data.other_sizes must be whole numbers from 32 px, found"),
         ("batch_size", 0, "data.batch_size must be at least 1, found 0"),
         ("smallest_crop", 0.0, r"data.smallest_crop must be in \(0, 1\], found 0.0"),
         ("smallest_crop", -0.5, r"data.smallest_crop must be in \(0, 1\], found -0.5"),
@@ -126,6 +129,13 @@ def test_the_extreme_arguments_are_allowed(tmp_path: Path) -> None:
     smallest = ready(root, image_size=32, batch_size=1, smallest_crop=1.0, val_photographs=1)
     assert len(trained_on(smallest)) == len(smallest.val_images) == 1
     assert [batch.shape for batch in batches(smallest, max_steps=1)] == [(1, 3, 32, 32)]
+
+
+def test_steps_of_several_sizes(tmp_path: Path) -> None:
+    data = ready(photographs(tmp_path, 8), other_sizes=[64], batch_size=4)
+    shapes = {batch.shape for batch in batches(data, max_steps=12)}
+    assert shapes == {(4, 3, 32, 32), (1, 3, 64, 64)}
+    assert data.val_images.shape == (3, 3, 32, 32)
 
 
 def test_the_root_may_be_in_the_home_folder(
@@ -408,9 +418,9 @@ def test_a_file_found_damaged_later_is_logged_then(
     data = partly_damaged
     assert data.train_set is not None
     first, second = trained_on(data)[1:3]
-    data.train_set[0, 2]
+    data.train_set[0, 2, 32]
     data.on_after_batch_transfer(torch.empty(0), 0)
-    data.train_set[1, 1]
+    data.train_set[1, 1, 32]
     data.on_after_batch_transfer(torch.empty(0), 0)
     texts = [text for text in caplog.messages if "cannot be decoded" in text]
     assert len(texts) == 2
@@ -425,7 +435,7 @@ def test_a_file_is_logged_once(
     data = partly_damaged
     assert data.train_set is not None
     for number, index in enumerate((2, 1)):
-        data.train_set[number, index]
+        data.train_set[number, index, 32]
         data.on_after_batch_transfer(torch.empty(0), 0)
     assert sum(str(trained_on(data)[2]) in text for text in caplog.messages) == 1
 
@@ -484,7 +494,7 @@ def test_the_bundled_photographs_can_be_used() -> None:
     assert trained_on(data) == bundled("train")
     assert data.val_images.shape == (12, 3, 64, 64)
     assert data.train_set is not None
-    crops = [data.train_set[index, index] for index in range(len(data.train_set))]
+    crops = [data.train_set[index, index, 64] for index in range(len(data.train_set))]
     assert all(crop.float().std() > 2.5 for crop in crops)  # pictures, not blanks
     assert data.damaged_files() == []
 

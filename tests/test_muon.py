@@ -76,6 +76,13 @@ def test_a_network_of_two_convolutions_is_adams_alone() -> None:
     assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def test_several_matrices_are_each_turned_by_itself() -> None:
+    matrices = torch.stack([10.0**scale * random(6, 9) for scale in (-3, 0, 3)])
+    expected = torch.stack([orthogonalized(matrix) for matrix in matrices])
+    torch.testing.assert_close(orthogonalized(matrices), expected)
+    torch.testing.assert_close(orthogonalized(matrices.mT), expected.mT)
+
+
 def test_a_saved_state_goes_on_as_if_never_saved() -> None:
     torch.manual_seed(0)
     network = build_network(SMALL)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,9 @@ def steps(
     seed: int = 0,
     rank: int = 0,
     world_size: int = 1,
+    sizes: Sequence[int] = (32,),
 ) -> list[list[Draw]]:
-    return list(StepSampler(photographs, batch_size, first, last, seed, rank, world_size))
+    return list(StepSampler(photographs, sizes, batch_size, first, last, seed, rank, world_size))
 
 
 def draws(
@@ -217,9 +219,9 @@ def test_the_centre_box(width: int, height: int, expected: tuple[float, ...]) ->
 
 
 def test_a_crop_is_a_small_picture(files: list[Path]) -> None:
-    photographs = Photographs(files, 32, 0.5, 0)
+    photographs = Photographs(files, 0.5, 0)
     assert len(photographs) == 4
-    crop = photographs[0, 1]
+    crop = photographs[0, 1, 32]
     assert crop.shape == (3, 32, 32)
     assert crop.dtype == torch.uint8
     assert (crop[2] == 40).all()  # that very file
@@ -234,9 +236,9 @@ def test_any_picture_gives_a_crop(mode: str, width: int, height: int, tmp_path: 
         Image.fromarray(levels[..., 0].astype(np.uint16) * 257).save(path)
     else:
         Image.fromarray(levels).convert(mode).save(path)
-    photographs = Photographs([path], 32, 0.1, 0)
+    photographs = Photographs([path], 0.1, 0)
     for number in range(5):
-        crop = photographs[number, 0]
+        crop = photographs[number, 0, 32]
         assert crop.shape == (3, 32, 32)
         assert crop.dtype == torch.uint8
     assert not photographs.damaged.any()
@@ -252,10 +254,10 @@ def extent(channel: Tensor) -> tuple[float, float]:
 
 
 def test_crops_are_squares_of_all_sizes_inside_the_photograph(files: list[Path]) -> None:
-    photographs = Photographs(files[:1], 32, 0.5, 0)
+    photographs = Photographs(files[:1], 0.5, 0)
     sides = []
     for number in range(60):
-        crop = photographs[number, 0]
+        crop = photographs[number, 0, 32]
         left, right = extent(crop[0, 16])
         upper, lower = extent(crop[1, :, 16])
         assert min(left, upper) > -2
@@ -268,34 +270,34 @@ def test_crops_are_squares_of_all_sizes_inside_the_photograph(files: list[Path])
 
 
 def test_the_same_draw_gives_the_same_crop(files: list[Path]) -> None:
-    photographs = Photographs(files, 32, 0.5, 3)
-    first = photographs[7, 2]
-    photographs[8, 0]
+    photographs = Photographs(files, 0.5, 3)
+    first = photographs[7, 2, 32]
+    photographs[8, 0, 32]
     random.seed(1)
     torch.manual_seed(1)
-    assert torch.equal(photographs[7, 2], first)
-    assert torch.equal(Photographs(files, 32, 0.5, 3)[7, 2], first)
+    assert torch.equal(photographs[7, 2, 32], first)
+    assert torch.equal(Photographs(files, 0.5, 3)[7, 2, 32], first)
 
 
 def test_a_crop_leaves_the_global_generators_alone(files: list[Path]) -> None:
     python, pytorch, numpy = random.getstate(), torch.get_rng_state(), np.random.get_state()
-    Photographs(files, 32, 0.5, 3)[0, 0]
+    Photographs(files, 0.5, 3)[0, 0, 32]
     assert random.getstate() == python
     assert torch.equal(torch.get_rng_state(), pytorch)
     assert np.array_equal(np.random.get_state()[1], numpy[1])
 
 
 def test_other_draws_and_other_seeds_give_other_crops(files: list[Path]) -> None:
-    crops = [Photographs(files, 32, 0.5, seed)[number, 0] for seed in (0, 1) for number in (0, 1)]
+    crops = [Photographs(files, 0.5, seed)[number, 0, 32] for seed in (0, 1) for number in (0, 1)]
     for i, crop in enumerate(crops):
         assert not any(torch.equal(crop, other) for other in crops[:i])
 
 
 def test_half_of_the_crops_are_flipped(files: list[Path]) -> None:
-    photographs = Photographs(files[:1], 8, 0.5, 0)
+    photographs = Photographs(files[:1], 0.5, 0)
     flipped = 0
     for number in range(200):
-        crop = photographs[number, 0]
+        crop = photographs[number, 0, 32]
         assert crop[1, 0, 0] < crop[1, -1, 0]  # never upside down
         flipped += bool(crop[0, 0, 0] > crop[0, 0, -1])
     assert 75 <= flipped <= 125
@@ -303,7 +305,7 @@ def test_half_of_the_crops_are_flipped(files: list[Path]) -> None:
 
 def test_the_arguments_are_left_alone(files: list[Path]) -> None:
     given = list(files)
-    photographs = Photographs(given, 32, 0.5, 0)
+    photographs = Photographs(given, 0.5, 0)
     given.clear()
     assert photographs.files == files
 
@@ -326,23 +328,23 @@ def test_a_damaged_file_is_replaced_by_the_next_one(
     kind: str, index: int, replacement: int, files: list[Path]
 ) -> None:
     broken(kind, files[index])
-    photographs = Photographs(files, 32, 0.5, 0)
-    assert torch.equal(photographs[5, index], photographs[5, replacement])
+    photographs = Photographs(files, 0.5, 0)
+    assert torch.equal(photographs[5, index, 32], photographs[5, replacement, 32])
     assert photographs.damaged.tolist() == [at == index for at in range(4)]
 
 
 def test_damaged_neighbours_are_passed_over(files: list[Path]) -> None:
     for index in (0, 2, 3):
         broken("text", files[index])
-    photographs = Photographs(files, 32, 0.5, 0)
-    assert torch.equal(photographs[5, 2], photographs[5, 1])
+    photographs = Photographs(files, 0.5, 0)
+    assert torch.equal(photographs[5, 2, 32], photographs[5, 1, 32])
     assert photographs.damaged.tolist() == [True, False, True, True]
 
 
 def test_no_file_is_marked_before_it_is_drawn(files: list[Path]) -> None:
     broken("text", files[3])
-    photographs = Photographs(files, 32, 0.5, 0)
-    photographs[0, 0]
+    photographs = Photographs(files, 0.5, 0)
+    photographs[0, 0, 32]
     assert photographs.damaged.tolist() == [False] * 4
     assert photographs.damaged.is_shared()
 
@@ -350,9 +352,9 @@ def test_no_file_is_marked_before_it_is_drawn(files: list[Path]) -> None:
 def test_only_damaged_files(files: list[Path]) -> None:
     for path in files:
         broken("text", path)
-    photographs = Photographs(files, 32, 0.5, 0)
+    photographs = Photographs(files, 0.5, 0)
     with pytest.raises(DataError, match="none of the 4 photographs can be decoded"):
-        photographs[0, 2]
+        photographs[0, 2, 32]
     assert photographs.damaged.all()
 
 
@@ -368,14 +370,14 @@ def test_each_photograph_once_before_any_comes_again(photographs: int, batch_siz
     batches = steps(photographs, batch_size, last)
     assert [len(batch) for batch in batches] == [batch_size] * last
     drawn = [draw for batch in batches for draw in batch]
-    assert [number for number, _ in drawn] == list(range(last * batch_size))
+    assert [number for number, _, _ in drawn] == list(range(last * batch_size))
     for lap in range(laps):
-        indices = [index for _, index in drawn[lap * photographs : (lap + 1) * photographs]]
+        indices = [index for _, index, _ in drawn[lap * photographs : (lap + 1) * photographs]]
         assert sorted(indices) == list(range(photographs))
 
 
 def test_every_lap_has_an_order_of_its_own() -> None:
-    indices = [index for _, index in draws(20, 4, 20)]
+    indices = [index for _, index, _ in draws(20, 4, 20)]
     laps = [tuple(indices[at : at + 20]) for at in range(0, 80, 20)]
     assert len(set(laps)) == 4
     assert tuple(range(20)) not in laps
@@ -386,7 +388,7 @@ def test_every_seed_has_an_order_of_its_own() -> None:
 
 
 def test_the_order_is_the_same_every_time() -> None:
-    sampler = StepSampler(10, 3, 0, 12, 4)
+    sampler = StepSampler(10, [32], 3, 0, 12, 4)
     expected = list(sampler)
     torch.manual_seed(9)
     assert list(sampler) == expected
@@ -414,10 +416,26 @@ def test_processes_share_the_steps_of_one(world_size: int, photographs: int, fir
     for step, together in enumerate(alone):
         joined = [draw for share in shares for draw in share[step]]
         assert joined == together
-    numbers = [number for share in shares for batch in share for number, _ in batch]
+    numbers = [number for share in shares for batch in share for number, _, _ in batch]
     assert len(set(numbers)) == len(numbers) == (15 - first) * 2 * world_size
+
+
+def test_a_step_takes_one_of_the_sizes_and_of_larger_crops_fewer() -> None:
+    batches = steps(50, 8, 300, sizes=[32, 48, 64, 200])
+    counts = {32: 8, 48: 4, 64: 2, 200: 1}
+    sizes = []
+    for batch in batches:
+        (size,) = {size for _, _, size in batch}
+        assert len(batch) == counts[size]
+        sizes.append(size)
+    assert all(50 < sizes.count(size) < 100 for size in counts)
+    numbers = [number for batch in batches for number, _, _ in batch]
+    assert len(set(numbers)) == len(numbers)
+    assert steps(50, 8, 300, first=120, sizes=[32, 48, 64, 200]) == batches[120:]
+    smaller = steps(50, 1, 40, sizes=[64, 32])
+    assert {(batch[0][2], len(batch)) for batch in smaller} == {(64, 1), (32, 4)}
 
 
 @pytest.mark.parametrize("first", [0, 5])
 def test_the_length_counts_all_steps(first: int) -> None:
-    assert len(StepSampler(10, 3, first, 12, 0)) == 12
+    assert len(StepSampler(10, [32], 3, first, 12, 0)) == 12

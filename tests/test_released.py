@@ -15,7 +15,7 @@ from fast_style.checkpoint import load_style_model
 from fast_style.config import CONFIG_NAME, plain
 from fast_style.image import read_picture
 from fast_style.resources import asset, config_folder, shipped_styles
-from fast_style.run import EARLIER_OPTIMIZER
+from fast_style.run import EARLIER
 from fast_style.style import Style, load
 
 SIDE = 256
@@ -111,7 +111,7 @@ def test_each_has_a_recipe_a_painting_and_a_card(name: str) -> None:
         recipe = plain(compose(CONFIG_NAME, overrides=[f"experiment={name}", "data.root=given"]))
     for section in ("network", "loss"):
         assert description[section] == recipe[section]
-    assert EARLIER_OPTIMIZER | description["optimizer"] == recipe["optimizer"]
+    assert EARLIER["optimizer"] | description["optimizer"] == recipe["optimizer"]
     assert description["steps"] == recipe["trainer"]["max_steps"]
     assert description["licence"] == recipe["licence"]
     assert description["style"]["size"] == recipe["style"]["size"]

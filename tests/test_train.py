@@ -27,7 +27,7 @@ from fast_style.callbacks import Preview
 from fast_style.checkpoint import CKPT_KEY, load_style_model
 from fast_style.module import StyleModule
 from fast_style.palette import palette_from_header
-from fast_style.run import EARLIER_OPTIMIZER
+from fast_style.run import EARLIER
 from fast_style.sweep import ContactSheet
 
 TINY = [
@@ -826,8 +826,9 @@ def test_a_run_from_before_there_were_objectives_and_schedules_goes_on(
     shutil.copytree(finished, folder)
     last = folder / "checkpoints" / "last.ckpt"
     checkpoint = torch.load(last, weights_only=True)
-    for option in EARLIER_OPTIMIZER:
-        del checkpoint[CKPT_KEY]["optimizer"][option]
+    for section, options_since in EARLIER.items():
+        for option in options_since:
+            del checkpoint[CKPT_KEY][section][option]
     torch.save(checkpoint, last)
     options = ["ckpt_path=last", "trainer.max_steps=8", "data.num_workers=1"]
     assert run(monkeypatch, folder, photographs, *options, "optimizer.objective=mean_log") == 2
