@@ -33,7 +33,6 @@ OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {
 # instance normalisation enlarges the gradient some 300 times: twenty of them to infinity.
 PLAIN = 1.0
 START_SHARE = 1 / 25  # of the learning rate, at which the first step is taken
-BAR = ("loss", "content_loss", "style_loss")  # what the progress bar shows, of any step
 LENGTH_KEY = "schedule_steps"  # in a Lightning checkpoint
 RECENCY = 3  # the averaged weights: those of step t count t to the power of it
 
@@ -177,15 +176,12 @@ class StyleModule(pl.LightningModule):
         """
         stylized = self.network(content)
         terms: LossTerms = self.loss(stylized, content)
-        scalars = terms.scalars()
-        if self._is_written:
+        if self._is_written:  # fifty scalars take a GPU's program as long as half a network
+            scalars = {f"train/{name}": value for name, value in terms.scalars().items()}
             low, high = stylized.detach().aminmax()
+            self.log_dict(self._mean_over_devices(scalars))
             self.log_dict({"train/output_min": low, "train/output_max": high})  # of this device
             self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
-            scalars = self._mean_over_devices(scalars)
-        else:  # each costs as much as a small layer, of a GPU that a step keeps busy for 10 ms
-            scalars = {name: scalars[name] for name in BAR}
-        self.log_dict({f"train/{name}": value for name, value in scalars.items()})
         totals = torch.where(is_plain(content), terms.totals.detach(), terms.totals)
         return OBJECTIVES[self.objective](totals)
 
@@ -203,8 +199,10 @@ class StyleModule(pl.LightningModule):
 
     @property
     def _is_written(self) -> bool:
-        """Whether TensorBoard gets the scalars of this step."""
-        return (self.global_step + 1) % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined,no-any-return]
+        """Whether TensorBoard gets the scalars of this step, or the progress bar its first."""
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        is_first = "train/loss" not in self.trainer.callback_metrics
+        return is_first or (self.global_step + 1) % every == 0
 
     def _mean_over_devices(self, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the scalars as one batch over all devices would have them."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -51,12 +52,8 @@ class Muon(Adam):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            alike: dict[torch.Size, list[Tensor]] = {}  # by shape: turned together
-            for weight in group["params"] if group["orthogonal"] else ():
-                if weight.grad is not None:
-                    alike.setdefault(weight.shape, []).append(weight)
-            for weights in alike.values():
-                self._turn(weights, group["lr"])
+            weights = group["params"] if group["orthogonal"] else ()
+            self._turn([weight for weight in weights if weight.grad is not None], group["lr"])
         super().step()
         return loss
 
@@ -71,28 +68,35 @@ class Muon(Adam):
             momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
             ahead.append(gradient.lerp(momentum, MOMENTUM).flatten(1))  # Nesterov's
             weight.grad = None  # so that Adam passes it over
-        rows, columns = ahead[0].shape
-        scale = max(1.0, rows / columns) ** 0.5
-        for weight, turned in zip(weights, orthogonalized(torch.stack(ahead)), strict=True):
+        for weight, turned in zip(weights, orthogonalized(ahead), strict=True):
+            rows, columns = turned.shape
+            scale = max(1.0, rows / columns) ** 0.5
             weight.add_(turned.view_as(weight), alpha=-learning_rate * scale)
 
 
-def orthogonalized(matrix: Tensor) -> Tensor:
-    """Return about the nearest matrix whose singular values are all 1; nought of nought.
+def orthogonalized(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Return, for each, about the nearest matrix whose singular values are all 1; nought of nought.
+
+    What the iteration turns, the Gram matrices, all have the size of the largest, so that they are
+    turned together: a GPU takes no longer for many small ones than for one.
 
     Args:
-        matrix: ``(..., rows, columns)``, float32 or finer; of several each by itself.
+        matrices: ``(rows, columns)`` each, float32 or finer.
     """
-    if matrix.shape[-2] > matrix.shape[-1]:
-        return orthogonalized(matrix.mT).mT
-    norm = torch.linalg.matrix_norm(matrix, keepdim=True)
-    x = matrix / norm.clamp_min(torch.finfo(matrix.dtype).tiny)
+    flat = [x.mT if x.shape[0] > x.shape[1] else x for x in matrices]  # no more rows than columns
+    if not flat:
+        return []
+    flat = [x / x.norm().clamp_min(torch.finfo(x.dtype).tiny) for x in flat]
+    size = max(len(x) for x in flat)
+    room = [(0, size - len(x)) * 2 for x in flat]
+    gram = torch.stack([F.pad(x @ x.mT, more) for x, more in zip(flat, room, strict=True)])
     a, b, c = NEWTON_SCHULZ
-    one = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
-    gram, product = x @ x.mT, one
+    product = one = torch.eye(size, dtype=gram.dtype, device=gram.device).expand_as(gram)
     for _ in range(ITERATIONS):
-        factor = a * one + b * gram + c * gram @ gram
+        factor = torch.baddbmm(torch.add(a * one, gram, alpha=b), gram, gram, alpha=c)
         product = factor @ product
         gram = factor @ gram @ factor
-    result: Tensor = product @ x
-    return result
+    turned = [p[: len(x), : len(x)] @ x for p, x in zip(product, flat, strict=True)]
+    return [
+        x.mT if old.shape[0] > old.shape[1] else x for x, old in zip(turned, matrices, strict=True)
+    ]

@@ -64,7 +64,11 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a module take a step without a trainer."""
     optimizer = SimpleNamespace(param_groups=[{"lr": 0.0}])
     trainer = SimpleNamespace(
-        optimizers=[optimizer], world_size=1, log_every_n_steps=1, global_step=0
+        optimizers=[optimizer],
+        world_size=1,
+        log_every_n_steps=1,
+        global_step=0,
+        callback_metrics={},
     )
     monkeypatch.setattr(StyleModule, "trainer", property(lambda _: trainer))
     for name in ("log", "log_dict"):

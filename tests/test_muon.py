@@ -20,7 +20,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 def test_singular_values_become_alike_and_singular_vectors_stay(shape: tuple[int, int]) -> None:
     left, _, right = torch.linalg.svd(random(*shape).double(), full_matrices=False)
     values = torch.logspace(0, -2, min(shape), dtype=torch.float64)
-    result = orthogonalized(left @ torch.diag(values) @ right)
+    (result,) = orthogonalized([left @ torch.diag(values) @ right])
     turned = left.T @ result @ right.T
     assert torch.allclose(turned, torch.diag(turned.diagonal()), atol=1e-9)
     assert 0.6 < turned.diagonal().min() <= turned.diagonal().max() < 1.25
@@ -28,8 +28,9 @@ def test_singular_values_become_alike_and_singular_vectors_stay(shape: tuple[int
 
 def test_the_length_of_the_matrix_does_not_count() -> None:
     matrix = random(8, 20)
-    assert torch.allclose(orthogonalized(matrix), orthogonalized(1e-6 * matrix), atol=1e-4)
-    assert not orthogonalized(torch.zeros(3, 5)).any()
+    one, other, nought = orthogonalized([matrix, 1e-6 * matrix, torch.zeros(3, 5)])
+    assert torch.allclose(one, other, atol=1e-4)
+    assert not nought.any()
 
 
 def trained(network: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> list[Tensor]:
@@ -77,10 +78,11 @@ def test_a_network_of_two_convolutions_is_adams_alone() -> None:
 
 
 def test_several_matrices_are_each_turned_by_itself() -> None:
-    matrices = torch.stack([10.0**scale * random(6, 9) for scale in (-3, 0, 3)])
-    expected = torch.stack([orthogonalized(matrix) for matrix in matrices])
-    torch.testing.assert_close(orthogonalized(matrices), expected)
-    torch.testing.assert_close(orthogonalized(matrices.mT), expected.mT)
+    shapes = [(6, 9), (9, 6), (3, 40), (5, 5)]
+    matrices = [10.0**scale * random(*shape) for scale, shape in enumerate(shapes, -2)]
+    for matrix, turned in zip(matrices, orthogonalized(matrices), strict=True):
+        torch.testing.assert_close(turned, orthogonalized([matrix])[0])
+    assert orthogonalized([]) == []
 
 
 def test_a_saved_state_goes_on_as_if_never_saved() -> None:
