@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ Normalization = Literal["relative", "mean"]
 NORMALIZATIONS: tuple[Normalization, ...] = ("relative", "mean")
 GRID_CELL = 4  # px: what two doublings make of one pixel
 GRID_PATCH_CELLS = 15  # a side of the patches in which a grid is looked for: it may vary over more
-# Positions that a Gram matrix of bfloat16 takes at a time on a CPU; 1,024 to 16,384 measured alike.
+# Positions that a Gram matrix of bfloat16 takes at a time; on a CPU 1,024 to 16,384 measured alike.
 PRODUCT_ROWS = 4096
 STYLE_BYTES_PER_PIXEL = 550  # peak memory of a painting's Gram matrices: measured
 
@@ -101,6 +102,8 @@ class _SelfProduct(torch.autograd.Function):
     def forward(ctx: FunctionCtx, f: Tensor) -> Tensor:  # (N, HW, C) to (N, C, C)
         ctx.save_for_backward(f)
         exact = torch.promote_types(f.dtype, torch.float32)
+        if f.device.type == "cuda" and f.dtype != exact and _multiplies_to_float32():
+            return _product_by_parts(f)
         if f.dtype == exact or f.device.type != "cpu":
             whole = f.to(exact)
             return whole.transpose(1, 2) @ whole
@@ -116,6 +119,34 @@ class _SelfProduct(torch.autograd.Function):
         f: Tensor = ctx.saved_tensors[0]
         gradient = gradients[0]
         return f @ (gradient + gradient.transpose(1, 2)).to(f.dtype)
+
+
+def _product_by_parts(f: Tensor) -> Tensor:
+    """Return ``F^T F`` in float32 of features that are not, on a CUDA GPU: ``(N, HW, C)``.
+
+    Products of bfloat16 numbers are exact in float32, in which they are added. So many positions
+    for so few channels would leave most of a GPU idle: its parts are multiplied at once.
+    """
+    n, positions, c = f.shape
+    parts = positions // PRODUCT_ROWS
+    rest = f[:, parts * PRODUCT_ROWS :]
+    product: Tensor = torch.bmm(rest.mT, rest, out_dtype=torch.float32)
+    if parts:
+        many = f[:, : parts * PRODUCT_ROWS].reshape(n * parts, PRODUCT_ROWS, c)
+        products = torch.bmm(many.mT, many, out_dtype=torch.float32)
+        product = product + products.view(n, parts, c, c).sum(1)
+    return product
+
+
+@cache
+def _multiplies_to_float32() -> bool:
+    """Whether this PyTorch multiplies bfloat16 matrices to float32 (2.8 was seen to)."""
+    one = torch.ones(1, 8, 8, dtype=torch.bfloat16, device="cuda")
+    try:
+        torch.bmm(one, one, out_dtype=torch.float32)
+    except (TypeError, RuntimeError):
+        return False
+    return True
 
 
 def total_variation(image: Tensor) -> Tensor:

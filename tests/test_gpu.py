@@ -15,7 +15,7 @@ import torch
 from fast_style import evaluate, optimize
 from fast_style.checkpoint import load_style_model
 from fast_style.image import read_picture, read_style
-from fast_style.losses import PerceptualLoss
+from fast_style.losses import PerceptualLoss, gram_matrix
 from fast_style.presets import load_preset
 from fast_style.resources import asset
 from fast_style.style import load
@@ -52,6 +52,21 @@ def test_the_loss_and_its_gradient_are_those_of_a_cpu(preset: str) -> None:
     (totals, gradient), (gpu_totals, gpu_gradient) = found
     torch.testing.assert_close(gpu_totals, totals, rtol=1e-3, atol=0)
     assert (gpu_gradient - gradient).norm() < 1e-2 * gradient.norm()
+
+
+@pytest.mark.parametrize("side", [24, 64, 96])
+def test_a_gram_matrix_of_bfloat16_is_exact(side: int) -> None:
+    features = torch.randn(2, 24, side, side, dtype=torch.bfloat16, device=DEVICE)
+    features = features.to(memory_format=torch.channels_last).requires_grad_()
+    exact = features.detach().double().requires_grad_()
+    found, expected = gram_matrix(features), gram_matrix(exact)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-7)
+    found[..., 0].sum().backward()
+    expected[..., 0].sum().backward()
+    assert features.grad is not None
+    assert exact.grad is not None
+    assert (features.grad.double() - exact.grad).norm() < 1e-2 * exact.grad.norm()
 
 
 @pytest.mark.parametrize(("precision", "levels"), [("float32", 0.05), ("bfloat16", 1.0)])
