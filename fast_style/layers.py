@@ -106,16 +106,19 @@ def _fold(weight: Tensor, axis: int) -> Tensor:
 
 
 class ThinConv(nn.Conv2d):
-    """A convolution to few channels, without padding or stride, as fast as one to many on a CPU.
+    """A convolution to few channels, without padding or stride, as fast as one to many.
 
-    There convolutions compute 16 output channels at a time, and for three of them throw the rest
+    CPUs and GPUs compute 8 or 16 output channels at a time, and for three of them throw the rest
     away. The rows of the kernel are taken for output channels of their own here, so that a kernel
     of 9 x 9 to three channels becomes one of 1 x 9 to 27, whose results are then added, each moved
-    by its row: 2.4 times as fast forward and backward (measured: 264 x 264 px, 32 channels).
+    by its row: forward and backward 2.4 times as fast on a CPU, 3.6 times on a GPU (measured: 264 x
+    264 px, 32 channels, one picture and eight).
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, outputs, H - kernel + 1, W - kernel + 1)`` for ``(N, inputs, H, W)``."""
+        if x.device.type == "cuda" and x.requires_grad and not torch.compiler.is_compiling():
+            return self._on_gpu(x)
         if x.device.type != "cpu":
             return super().forward(x)
         y = F.conv2d(x, self.by_rows())
@@ -125,6 +128,19 @@ class ThinConv(nn.Conv2d):
         for row, part in enumerate(torch.split(y, self.out_channels, 1)):
             result = result + part[..., row : row + height, :]
         return result
+
+    def _on_gpu(self, x: Tensor) -> Tensor:
+        """Return what ``forward`` does, in few kernels: the rows are added by one."""
+        outputs, _, rows, _ = self.weight.shape
+        weight = self.by_rows()
+        missing = -len(weight) % 8  # tensor cores want channels by eights
+        y = F.conv2d(x, F.pad(weight, (0, 0, 0, 0, 0, 0, 0, missing)))
+        n, _, height, width = y.shape
+        image, channel, line, pixel = y.stride()
+        shape = (n, outputs, height - rows + 1, width, rows)
+        by_row = y.as_strided(shape, (image, channel, line, pixel, outputs * channel + line))
+        assert self.bias is not None
+        return by_row.sum(-1) + self.bias.view(1, -1, 1, 1)
 
     def by_rows(self) -> Tensor:
         """Return the weights by row of the kernel, ``(rows * outputs, inputs, 1, columns)``."""

@@ -112,6 +112,9 @@ def test_each_has_a_recipe_a_painting_and_a_card(name: str) -> None:
     for section in ("network", "loss"):
         assert description[section] == recipe[section]
     assert EARLIER["optimizer"] | description["optimizer"] == recipe["optimizer"]
+    data = EARLIER["data"] | description["data"]
+    for key in ("image_size", "other_sizes", "batch_size", "smallest_crop"):
+        assert data[key] == recipe["data"][key], key
     assert description["steps"] == recipe["trainer"]["max_steps"]
     assert description["licence"] == recipe["licence"]
     assert description["style"]["size"] == recipe["style"]["size"]
