@@ -25,6 +25,7 @@ from fast_style.image import read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.module import StyleModule
 from fast_style.network import TransformerNetwork, build_network
+from fast_style.photographs import crops_per_step
 from fast_style.resources import asset, config_folder
 from fast_style.run import style_image
 from fast_style.trainer import build_trainer
@@ -286,13 +287,16 @@ def test_balanced_is_the_default_loss() -> None:
     assert complete()["loss"] == complete("loss=balanced")["loss"]
 
 
-def test_full_is_the_recipe_of_the_paper() -> None:
+def test_full_has_as_many_photographs_as_the_paper() -> None:
     values = complete("experiment=full")
-    assert values["trainer"]["max_steps"] == 40_000
-    assert values["data"]["batch_size"] == 4
-    assert values["data"]["image_size"] == 256
-    assert values["data"]["split"] == "train2017"
-    assert values["data"]["val_split"] == "val2017"
+    data = values["data"]
+    sizes = [data["image_size"], *data["other_sizes"]]
+    counts = [crops_per_step(data["batch_size"], 256, size) for size in sizes]
+    assert counts == [16, 7, 4]
+    photographs = values["trainer"]["max_steps"] * sum(counts) / len(counts)
+    assert photographs == pytest.approx(40_000 * 4, rel=0.01)
+    assert data["split"] == "train2017"
+    assert data["val_split"] == "val2017"
     assert values["optimizer"]["learning_rate"] == 1e-3
 
 

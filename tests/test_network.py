@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -71,15 +72,20 @@ def test_the_start_is_near_flat_grey(network: nn.Module) -> None:
     assert float(weights.detach().std()) == pytest.approx(0.01, rel=0.3)  # type: ignore[union-attr, operator]
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("way", [ThinConv.forward, ThinConv.in_few_kernels])
 @pytest.mark.parametrize("kernel", [1, 5, 9])
-def test_a_thin_convolution_is_a_convolution(kernel: int) -> None:
-    thin = ThinConv(4, 3, kernel).double()
-    x = torch.rand(2, 4, 12, 15, dtype=torch.float64, requires_grad=True)
+def test_a_thin_convolution_is_a_convolution(
+    kernel: int, way: Callable[..., Tensor], memory_format: torch.memory_format
+) -> None:
+    thin = ThinConv(4, 3, kernel).double().to(memory_format=memory_format)
+    x = torch.rand(2, 4, 12, 15, dtype=torch.float64).to(memory_format=memory_format)
+    x.requires_grad_()
     expected = F.conv2d(x, thin.weight, thin.bias)
-    torch.testing.assert_close(thin(x), expected)
+    torch.testing.assert_close(way(thin, x), expected)
     inputs = (x, thin.weight, thin.bias)
     upstream = torch.rand_like(expected)
-    found = torch.autograd.grad(thin(x), inputs, upstream)
+    found = torch.autograd.grad(way(thin, x), inputs, upstream)
     for one, other in zip(found, torch.autograd.grad(expected, inputs, upstream), strict=True):
         torch.testing.assert_close(one, other)
 
