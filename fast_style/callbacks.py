@@ -77,6 +77,7 @@ class Throughput(Callback):
 
     def __init__(self) -> None:
         self.images_per_s = 0.0
+        self.step_s = 0.0
         self._start_s = 0.0  # of the step and what came before it
         self._wait_s = 0.0  # of the waiting for a batch
         self._compute_s = 0.0
@@ -101,9 +102,12 @@ class Throughput(Callback):
     ) -> None:
         """Take the time since the last batch, waiting for data included."""
         now_s = time.perf_counter()
-        speed = len(batch) * trainer.world_size / (now_s - self._start_s)
+        step_s = now_s - self._start_s
+        speed = len(batch) * trainer.world_size / step_s
         # The mean of about the last twenty steps: single steps vary with the machine's other load.
-        self.images_per_s += (speed - self.images_per_s) * (0.05 if self.images_per_s else 1.0)
+        share = 0.05 if self.step_s else 1.0
+        self.images_per_s += (speed - self.images_per_s) * share
+        self.step_s += (step_s - self.step_s) * share
         data_s, compute_s = self._compute_s - self._wait_s, now_s - self._compute_s
         scalars = {
             "perf/images_per_s": self.images_per_s,
@@ -146,6 +150,8 @@ class Waiting(Callback):
 
 class Progress(ProgressBar):
     """A bar over all steps with losses, images/s and time left; lines where none can be drawn.
+
+    The losses are those of the last step whose scalars were computed, ``log_every_n_steps`` apart.
 
     Args:
         title: What is trained.
@@ -204,8 +210,7 @@ class Progress(ProgressBar):
         elif self._enabled and (
             step % self.line_every_n_steps == 0 or step in (self._first_step, trainer.max_steps)
         ):
-            left_s = (trainer.max_steps - step) * len(batch) * trainer.world_size
-            left = tqdm.format_interval(left_s / self.throughput.images_per_s)
+            left = tqdm.format_interval((trainer.max_steps - step) * self.throughput.step_s)
             log.info(
                 "step %d/%d, %s, %s left", step, trainer.max_steps, self._values(trainer), left
             )

@@ -107,7 +107,7 @@ def check_crops(count: int, side: int, accelerator: str) -> None:
             f"a step of {count} crops of {side} px",
             CROP_BYTES_PER_PIXEL * count * side * side,
             torch.device("cpu"),
-            "use a smaller data.batch_size or data.image_size",
+            "use a smaller data.batch_size, data.image_size or data.other_sizes",
         )
 
 

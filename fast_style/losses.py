@@ -140,11 +140,13 @@ def _product_by_parts(f: Tensor) -> Tensor:
 
 @cache
 def _multiplies_to_float32() -> bool:
-    """Whether this PyTorch multiplies bfloat16 matrices to float32 (2.8 was seen to)."""
+    """Whether this PyTorch multiplies bfloat16 matrices to float32 (2.11 does)."""
     one = torch.ones(1, 8, 8, dtype=torch.bfloat16, device="cuda")
     try:
         torch.bmm(one, one, out_dtype=torch.float32)
-    except (TypeError, RuntimeError):
+    except torch.OutOfMemoryError:
+        raise
+    except (TypeError, RuntimeError):  # no such option, no such product on this GPU
         return False
     return True
 

@@ -156,6 +156,7 @@ class StyleModule(pl.LightningModule):
         self.learning_rate = learning_rate
         self.warmup = warmup
         self.length: int | None = None  # of the schedule, in steps
+        self.first_step = 0  # that this run begins after
         self.description = description
         self.save_hyperparameters(description)
 
@@ -197,12 +198,16 @@ class StyleModule(pl.LightningModule):
             gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
             self.log("train/gradient_norm", torch.nn.utils.get_total_norm(gradients))
 
+    def on_train_start(self) -> None:
+        """Remember where this run begins."""
+        self.first_step = self.global_step
+
     @property
     def _is_written(self) -> bool:
-        """Whether TensorBoard gets the scalars of this step, or the progress bar its first."""
+        """Whether TensorBoard gets the scalars of this step, or the progress bar shows them."""
+        step = self.global_step + 1
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        is_first = "train/loss" not in self.trainer.callback_metrics
-        return is_first or (self.global_step + 1) % every == 0
+        return step % every == 0 or step in (self.first_step + 1, self.trainer.max_steps)
 
     def _mean_over_devices(self, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the scalars as one batch over all devices would have them."""

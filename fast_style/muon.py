@@ -78,7 +78,7 @@ def orthogonalized(matrices: Sequence[Tensor]) -> list[Tensor]:
     """Return, for each, about the nearest matrix whose singular values are all 1; nought of nought.
 
     What the iteration turns, the Gram matrices, all have the size of the largest, so that they are
-    turned together: a GPU takes no longer for many small ones than for one.
+    turned together: a GPU takes no longer for many small ones than for one (a CPU gains nothing).
 
     Args:
         matrices: ``(rows, columns)`` each, float32 or finer.

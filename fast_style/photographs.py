@@ -122,11 +122,12 @@ def crops_per_step(batch_size: int, image_size: int, size: int) -> int:
 
 
 class StepSampler(Sampler[list[Draw]]):
-    """Batches of draws of one size each, no photograph again before all others had their turn.
+    """Batches of draws of one size each; in a lap over all photographs none is drawn twice.
 
-    A step takes one of the sizes by chance; of larger crops fewer, for about as many pixels. What
-    step k holds depends on the seed and k alone: a run that starts at ``first_step`` goes on
-    exactly where one that stopped there left off, whatever the number of workers.
+    A step takes one of the sizes by chance; of larger crops fewer, for about as many pixels, but at
+    least one: the rest of its share of the photographs is passed over. What step k holds depends on
+    the seed and k alone: a run that starts at ``first_step`` goes on exactly where one that stopped
+    there left off, whatever the number of workers.
 
     Args:
         photographs: How many there are.
@@ -170,7 +171,7 @@ class StepSampler(Sampler[list[Draw]]):
         for step in range(self.first_step, self.steps):
             size = random.Random(f"{self.seed}/size/{step}").choice(self.sizes)
             count = crops_per_step(self.batch_size, self.sizes[0], size)
-            first = (step * self.world_size + self.rank) * self.most
+            first = step * self.world_size * self.most + self.rank * count
             batch: list[Draw] = []
             for number in range(first, first + count):
                 if number // self.photographs != lap:

@@ -68,7 +68,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
         world_size=1,
         log_every_n_steps=1,
         global_step=0,
-        callback_metrics={},
+        max_steps=10,
     )
     monkeypatch.setattr(StyleModule, "trainer", property(lambda _: trainer))
     for name in ("log", "log_dict"):

@@ -90,6 +90,14 @@ def test_a_thin_convolution_is_a_convolution(
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.filterwarnings("ignore")  # PyTorch advises against tracing
+def test_a_traced_thin_convolution_takes_other_sizes() -> None:
+    thin = ThinConv(4, 3, 5)
+    traced = torch.jit.trace(thin, torch.rand(1, 4, 16, 16, requires_grad=True))  # type: ignore[no-untyped-call]
+    x = torch.rand(1, 4, 24, 20)
+    torch.testing.assert_close(traced(x), thin(x))
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("width", [0, 1, 4, 8])
 def test_padding_is_reflection_forward_and_backward(width: int, dtype: torch.dtype) -> None:

@@ -413,6 +413,12 @@ def test_processes_share_the_steps_of_one(world_size: int, photographs: int, fir
         steps(photographs, 2, 15, first=first, rank=rank, world_size=world_size)
         for rank in range(world_size)
     ]
+    several = steps(photographs, 8 * world_size, 15, first=first, sizes=[32, 64])
+    parts = [
+        steps(photographs, 8, 15, first=first, sizes=[32, 64], rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    assert several == [[draw for share in parts for draw in share[k]] for k in range(15 - first)]
     for step, together in enumerate(alone):
         joined = [draw for share in shares for draw in share[step]]
         assert joined == together

@@ -25,6 +25,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fast_style import stylize, train
 from fast_style.callbacks import Preview
 from fast_style.checkpoint import CKPT_KEY, load_style_model
+from fast_style.losses import LossTerms
 from fast_style.module import StyleModule
 from fast_style.palette import palette_from_header
 from fast_style.run import EARLIER
@@ -276,6 +277,39 @@ def test_an_averaged_run_that_gets_more_steps_keeps_its_learning_rate(
     assert run(monkeypatch, folder, photographs, *options) == 130
     rates = scalar(folder, "train/learning_rate")
     assert rates[1:] == pytest.approx([1e-3] * 9)
+
+
+def test_scalars_are_computed_where_they_are_shown(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "shown"
+    options = ["trainer.max_steps=12", "trainer.log_every_n_steps=4"]
+    computed: list[int] = []
+    calls: list[LossTerms] = []
+    scalars, step = LossTerms.scalars, StyleModule.training_step
+
+    def counted(terms: LossTerms) -> dict[str, torch.Tensor]:
+        calls.append(terms)
+        return scalars(terms)
+
+    def watched(self: StyleModule, content: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        if self.global_step == 9 and not (folder / "checkpoints").exists():
+            os.kill(os.getpid(), signal.SIGINT)
+        calls.clear()
+        loss = step(self, content, batch_idx)
+        computed.extend([self.global_step + 1] * len(calls))
+        return loss
+
+    monkeypatch.setattr(LossTerms, "scalars", counted)
+    monkeypatch.setattr(StyleModule, "training_step", watched)
+    assert run(monkeypatch, folder, photographs, *options, "checkpoint.every_n_steps=50") == 130
+    assert computed == [1, 4, 8]
+    for tag in ("train/loss", "train/gradient_norm", "perf/images_per_s"):
+        assert [event.step for event in events(folder).Scalars(tag)] == [4, 8]
+    options = [*options, "ckpt_path=last"]
+    assert run(monkeypatch, folder, photographs, *options) == 0
+    assert computed == [1, 4, 8, 11, 12]
+    assert [event.step for event in events(folder).Scalars("train/loss")] == [4, 8, 12]
 
 
 def test_lines_say_early_how_long_it_takes(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from fast_style import hardware
+from fast_style import callbacks, hardware
+from fast_style.callbacks import Throughput
 from fast_style.hardware import resolve_memory_format, resolve_precision, vgg_dtype
 from fast_style.trainer import AtomicCheckpointIO, LastCheckpoint
 
@@ -36,6 +37,24 @@ def test_auto_precision_is_bfloat16_where_the_hardware_has_it(
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: cuda_bfloat16)
     monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: cpu_bfloat16)
     assert resolve_precision("auto", accelerator) == expected
+
+
+def test_the_time_of_a_step_is_that_of_a_step_whatever_its_crops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By which the time left is told: steps of other sizes have fewer crops and take as long."""
+    now_s = iter(range(1000))
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: float(next(now_s)))
+    throughput = Throughput()
+    module: Any = SimpleNamespace(device=torch.device("cpu"), log_dict=lambda *_, **__: None)
+    trainer: Any = SimpleNamespace(world_size=1, global_step=1, log_every_n_steps=1)
+    throughput.on_train_start(trainer, module)
+    for crops in (16, 4, 7, 16):
+        batch = torch.empty(crops, 3, 1, 1)
+        throughput.on_train_batch_start(trainer, module, batch, 0)
+        throughput.on_train_batch_end(trainer, module, None, batch, 0)
+        assert throughput.step_s == 2
+    assert 4 / 2 < throughput.images_per_s < 16 / 2
 
 
 def test_a_given_precision_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
