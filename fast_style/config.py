@@ -36,7 +36,7 @@ KINDS = {
     int: "a whole number",
     float: "a number",
     str: "a text",
-    list: "a list",
+    list: "a list, as [1,2] or []",
 }
 
 
@@ -94,7 +94,8 @@ def explain(error: Exception) -> str:
         quoted = override(found[1], found[2])
         return (
             f"{found[1]}={found[2]} is several values, which only a sweep (-m) takes, one after "
-            f"the other; a value with commas needs quotes of its own: '{quoted}'"
+            f"the other; a list needs brackets: '{found[1]}=[{found[2]}]', a text with commas "
+            f"needs quotes of its own: '{quoted}'"
         )
     if isinstance(error, OverrideParseException):
         return (

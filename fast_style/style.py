@@ -38,6 +38,8 @@ WHOLE_BYTES = 22
 MOST_OF_MEMORY = 0.5  # of what is free, that a picture done at once may take
 STRIP_BYTES = 2**27  # that a strip may take
 PRECISIONS = ("auto", "float32", "bfloat16")
+# px around a picture, painted and cut off. A multiple of what the networks halve their picture by.
+MARGIN = 16
 
 
 class Style:
@@ -162,6 +164,9 @@ class Style:
     ) -> Picture:
         """Return a picture as read from a file, stylised, its transparency kept.
 
+        It is painted with a margin, ``MARGIN`` px of its reflection, which is then cut off: some
+        networks draw a line of a pixel or two where their picture ends.
+
         Args:
             picture: Of at least 32 px a side; 8 bits stay 8 bits.
             tile: As in ``paint``.
@@ -176,25 +181,36 @@ class Style:
         if picture.bits > 8:
             check_range(picture.levels)
         result = torch.empty_like(picture.levels)
-        self._paint(picture.levels, result, tile, progress)
+        self._paint(picture.levels, result, tile, progress, MARGIN)
         if palette and self.palette is not None:
             result = self.palette.shifted(result, palette)
         return Picture(result, picture.alpha)
 
     @torch.no_grad()
     def _paint(
-        self, levels: Tensor, result: Tensor, tile: str | int, progress: Progress | None = None
+        self,
+        levels: Tensor,
+        result: Tensor,
+        tile: str | int,
+        progress: Progress | None = None,
+        margin: int = 0,
     ) -> None:
         """Stylise one picture, ``(1, 3, H, W)``, uint8 or float, into ``result``."""
-        height, width = levels.shape[-2:]
+        sides = levels.shape[-2:]
+        height, width = (side + 2 * margin for side in sides)
+        row_at, column_at = (reflected(side, margin) for side in sides)
 
         def rows(first: int, end: int) -> Tensor:
-            return as_float(levels[..., first:end, :]).to(self.device, torch.float32)
+            some = levels.index_select(-2, row_at[first:end]).index_select(-1, column_at)
+            return as_float(some).to(self.device, torch.float32)
 
         def put(top: int, piece: Tensor) -> None:
             if result.dtype == torch.uint8:
                 piece = as_bytes(piece)
-            result[..., top : top + piece.shape[-2], :] = piece
+            first = max(top, margin)
+            end = max(0, margin + sides[0] - top)
+            inside = piece[..., first - top : end, margin : margin + sides[1]]
+            result[..., first - margin : first - margin + inside.shape[-2], :] = inside
 
         strip = self._strip(height, width, tile)
         if strip is None:
@@ -228,6 +244,17 @@ class Style:
     def __repr__(self) -> str:
         """Name the style, the device and the backend."""
         return f"Style({self.name!r}, device={str(self.device)!r}, backend={self.backend!r})"
+
+
+def reflected(side: int, margin: int) -> Tensor:
+    """Return which of ``side`` pixels lie in a row of them with a margin at both ends, reflected.
+
+    Args:
+        side: More than ``margin``.
+        margin: px.
+    """
+    at = torch.arange(-margin, side + margin).abs()
+    return torch.where(at < side, at, 2 * (side - 1) - at)
 
 
 def load(

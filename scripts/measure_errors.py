@@ -26,7 +26,7 @@ from fast_style.losses import PerceptualLoss
 from fast_style.palette import cell_means
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.resources import asset
-from fast_style.style import load
+from fast_style.style import Style, load
 
 
 def mean_errors(
@@ -46,6 +46,12 @@ def spread(pictures: list[Tensor]) -> float:
     """
     _, root = statistics(cell_means(torch.cat(pictures)))
     return 255 * float(torch.linalg.eigvalsh(root.cpu())[-1])
+
+
+def paint(style: Style, palette: float, photograph: Tensor) -> Tensor:
+    """Return what the network alone makes of a photograph, brought to its palette."""
+    painted = style.paint(photograph)
+    return style.palette.shifted(painted, palette) if palette and style.palette else painted
 
 
 def main() -> int:
@@ -70,8 +76,7 @@ def main() -> int:
         judge = yardstick(styles, arguments)
         painting = read_style(judge["image"], judge["size"])
         painters: dict[str, Callable[[Tensor], Tensor]] = {
-            name: partial(style, grain=0, palette=arguments.palette)
-            for name, style in styles.items()
+            name: partial(paint, style, arguments.palette) for name, style in styles.items()
         }
     except ValueError as error:
         print(f"measure_errors: {error}", file=sys.stderr)
@@ -80,8 +85,8 @@ def main() -> int:
     names = ["content_error", "style_error", *[f"style_error/{k}" for k in loss.style_weights]]
     titles = [name.removeprefix("style_error/") for name in names]
     print(f"{'model':40}", *(f"{title:>14}" for title in (*titles, "spread")))
-    for model, paint in {"unstylised": lambda photo: photo, **painters}.items():
-        painted = [paint(photograph) for photograph in photographs]
+    for model, painter in {"unstylised": lambda photo: photo, **painters}.items():
+        painted = [painter(photograph) for photograph in photographs]
         errors = mean_errors(loss, painted, photographs)
         figures = [f"{errors[name]:14.3f}" for name in names]
         print(f"{model[-40:]:40}", *figures, f"{spread(painted):14.1f}")

@@ -85,6 +85,14 @@ def test_there_is_no_frame(painted: list[Tensor]) -> None:
         assert abs(float(border - inside)) < 0.08
 
 
+def test_there_is_no_line_at_the_border(painted: list[Tensor]) -> None:
+    """Networks draw some: cafe's first column differs three times as much as columns inside."""
+    pictures = torch.cat(painted)
+    for side in (pictures, pictures.flip(-1), pictures.mT, pictures.flip(-2).mT):
+        steps = side.diff(dim=-1).abs().mean((0, 1, 2))
+        assert steps[0] < 2 * steps.mean()
+
+
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_a_plain_picture_does_not_collapse(style: Style, level: float) -> None:
     """Nothing to paint is painted with the painting's colours, not with noise."""

@@ -10,15 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 import fast_style
 from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
 from fast_style.image import from_pil
 from fast_style.picture import Picture, as_bytes, to_pil
 from fast_style.strips import StripPainter
-from fast_style.style import Style, load
+from fast_style.style import MARGIN, Style, load, reflected
 
 HEIGHT, WIDTH = 33, 47
 
@@ -224,12 +225,37 @@ def test_it_does_something(style: Style) -> None:
     assert stylized.std() > 0.001
 
 
+def with_margin(rgb: Tensor) -> Tensor:
+    return F.pad(rgb, (MARGIN,) * 4, mode="reflect")
+
+
+def without_margin(painted: Tensor) -> Tensor:
+    return painted[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+
 def test_it_is_what_the_network_gives(style: Style, tiny_model: Path) -> None:
     tensor = torch.rand(2, 3, HEIGHT, WIDTH)
-    expected = load_style_model(tiny_model).network(tensor).clamp(0, 1)
+    network = load_style_model(tiny_model).network
+    torch.testing.assert_close(style.paint(tensor), network(tensor).clamp(0, 1))
+    expected = without_margin(network(with_margin(tensor)).clamp(0, 1))
     torch.testing.assert_close(style(tensor, grain=0), expected)
     assert 0 < float((style(tensor) - expected).abs().mean()) < 0.1  # what is not asked for
-    torch.testing.assert_close(style.paint(tensor), expected)
+
+
+@pytest.mark.parametrize(("side", "margin"), [(1, 0), (7, 3), (7, 6), (40, 16)])
+def test_a_margin_is_reflected(side: int, margin: int) -> None:
+    row = torch.rand(1, 1, side)
+    expected = F.pad(row, (margin, margin), mode="reflect")
+    assert torch.equal(row[..., reflected(side, margin)], expected)
+
+
+@pytest.mark.parametrize("tile", ["off", 4, 12, 64])
+@pytest.mark.parametrize("height", [32, 45])
+def test_the_margin_is_cut_off_in_strips_too(height: int, tile: str | int, style: Style) -> None:
+    picture = Picture(torch.rand(1, 3, height, 53), None)
+    painted = style.paint_picture(picture, tile).levels
+    expected = without_margin(style.paint(with_margin(picture.levels)))
+    torch.testing.assert_close(painted, expected, atol=5e-3, rtol=0)  # float16 between layers
 
 
 def test_the_result_is_clamped() -> None:
@@ -270,7 +296,8 @@ def test_a_picture_keeps_its_alpha(style: Style) -> None:
     assert isinstance(stylized, Picture)
     assert stylized.alpha is not None
     assert torch.equal(stylized.alpha, picture.alpha)
-    assert torch.equal(stylized.levels, as_bytes(style.paint(picture.rgb)))
+    painted = without_margin(style.paint(with_margin(picture.rgb)))
+    assert torch.equal(stylized.levels, as_bytes(painted))
     assert style.paint_picture(Picture(picture.rgb, None)).alpha is None
 
 

@@ -217,7 +217,8 @@ def test_the_picture_is_what_the_style_gives(
 ) -> None:
     image = photograph(tmp_path / "photo.png")
     assert run(capsys, tiny_model, image, "--grain", "0")[0] == 0
-    expected = load(tiny_model, "cpu", backend="torch").paint(read_picture(image).rgb)
+    picture = Picture(read_picture(image).rgb, None)
+    expected = load(tiny_model, "cpu", backend="torch").paint_picture(picture).rgb
     with Image.open(tmp_path / "photo_tiny.png") as stylized:
         assert stylized.mode == "RGB"
         assert np.array_equal(np.asarray(stylized), np.asarray(to_pil(expected)))
