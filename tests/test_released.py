@@ -86,11 +86,11 @@ def test_there_is_no_frame(painted: list[Tensor]) -> None:
 
 
 def test_there_is_no_line_at_the_border(painted: list[Tensor]) -> None:
-    """Networks draw some: cafe's first column differs three times as much as columns inside."""
+    """Networks draw some: the last row of cafe's differs twice as much as rows inside."""
     pictures = torch.cat(painted)
     for side in (pictures, pictures.flip(-1), pictures.mT, pictures.flip(-2).mT):
-        steps = side.diff(dim=-1).abs().mean((0, 1, 2))
-        assert steps[0] < 2 * steps.mean()
+        steps = side.diff(dim=-1).abs().mean((1, 2))
+        assert (steps[:, 0] / steps.mean(1)).mean() < 1.5
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
