@@ -405,20 +405,39 @@ def test_signals_are_given_back(finished: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_killed_run_leaves_nothing_half_written(
-    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "killed"
-    arguments = [*TINY, f"data.root={photographs}", f"hydra.run.dir={folder}"]
-    command = [sys.executable, "-m", "fast_style.train", *arguments]
-    # Far more steps than the other run would leave another schedule: kill by time, same length.
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+TWO = ["data.batch_size=2", "trainer.devices=2", "trainer.strategy=ddp"]
+
+
+def start(folder: Path, photographs: Path, *extra: str) -> subprocess.Popen[str]:
+    """Begin a training in a process of its own, which leads a group of its own."""
+    command = [sys.executable, "-m", "fast_style.train", *TINY, f"data.root={photographs}"]
+    return subprocess.Popen(
+        [*command, f"hydra.run.dir={folder}", *extra],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def first_checkpoint(process: subprocess.Popen[str], folder: Path) -> Path:
+    """Wait until a training has written one."""
     last = folder / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 120
     while not last.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
+    return last
+
+
+def test_a_killed_run_leaves_nothing_half_written(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "killed"
+    # Far more steps than the other run would leave another schedule: kill by time, same length.
+    process = start(folder, photographs)
+    last = first_checkpoint(process, folder)
     process.kill()
-    process.wait()
+    process.communicate(timeout=60)
     assert last.exists()
     torch.load(last, weights_only=True)
     assert run(monkeypatch, folder, photographs, "ckpt_path=last") == 0
@@ -438,17 +457,9 @@ def test_two_processes_train_as_one(
     # Orthogonal steps make what rounding differs in the gradients' weak directions some 500 times
     # larger: at 1.0e-3 the last loss differs by 2e-4, at 2.0e-4 by 1.1e-4.
     shared += ["optimizer.learning_rate=1.0e-4", "optimizer.schedule=averaged"]
-    two = ["data.batch_size=2", "trainer.devices=2", "trainer.strategy=ddp"]
 
-    def start(name: str, *extra: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "fast_style.train", *TINY, f"data.root={photographs}"]
-        return subprocess.Popen(
-            [*command, *shared, *extra, f"hydra.run.dir={tmp_path / name}"],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def begin(name: str, *extra: str) -> subprocess.Popen[str]:
+        return start(tmp_path / name, photographs, *shared, *TWO, *extra)
 
     def finish(process: subprocess.Popen[str]) -> str:
         output, errors = process.communicate(timeout=120)
@@ -457,7 +468,7 @@ def test_two_processes_train_as_one(
         return output
 
     assert run(monkeypatch, tmp_path / "one", photographs, *shared, "data.batch_size=4") == 0
-    output = finish(start("two", *two))
+    output = finish(begin("two"))
     for tag in ("train/loss", "train/style_error/relu2_2", "val/loss"):
         alone, together = scalar(tmp_path / "one", tag), scalar(tmp_path / "two", tag)
         assert len(alone) == len(together)
@@ -466,14 +477,11 @@ def test_two_processes_train_as_one(
     assert output.count("step 6/6") == 1
     assert [path.name for path in tmp_path.glob("two/*.log")] == ["train.log"]
     # Killed after a checkpoint, it goes on to the same weights.
-    process = start("killed", *two)
-    last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 120
-    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
+    process = begin("killed")
+    first_checkpoint(process, tmp_path / "killed")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    finish(start("killed", *two, "ckpt_path=last"))
+    finish(begin("killed", "ckpt_path=last"))
     resumed = weights(tmp_path / "killed")
     for key, value in weights(tmp_path / "two").items():
         assert torch.equal(resumed[key], value), key
@@ -481,10 +489,7 @@ def test_two_processes_train_as_one(
 
 def stop_cleanly(process: subprocess.Popen[str], folder: Path, number: signal.Signals) -> None:
     """Send a signal to a training's whole group once it has a checkpoint; check how it ends."""
-    last = folder / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 120
-    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    last = first_checkpoint(process, folder)
     os.killpg(process.pid, number)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -496,24 +501,8 @@ def stop_cleanly(process: subprocess.Popen[str], folder: Path, number: signal.Si
 def test_sigterm_to_the_whole_group_stops_cleanly(photographs: Path, tmp_path: Path) -> None:
     """What a scheduler does: the processes that decode get the signal too."""
     folder = tmp_path / "preempted"
-    extra = ["data.num_workers=1", "trainer.max_steps=2000", f"data.root={photographs}"]
-    command = [sys.executable, "-m", "fast_style.train", *TINY, *extra, f"hydra.run.dir={folder}"]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = start(folder, photographs, "data.num_workers=1", "trainer.max_steps=2000")
     stop_cleanly(process, folder, signal.SIGTERM)
-
-
-def start_two(folder: Path, photographs: Path, *extra: str) -> subprocess.Popen[str]:
-    two = ["data.batch_size=2", "trainer.devices=2", "trainer.strategy=ddp"]
-    command = [sys.executable, "-m", "fast_style.train", *TINY, f"data.root={photographs}", *two]
-    return subprocess.Popen(
-        [*command, f"hydra.run.dir={folder}", *extra],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def is_running(group: int) -> bool:
@@ -531,7 +520,7 @@ def test_a_process_that_fails_alone_takes_the_others_with_it(
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "checkpoints").write_text("mine")
-    process = start_two(folder, photographs, "checkpoint.every_n_steps=2")
+    process = start(folder, photographs, *TWO, "checkpoint.every_n_steps=2")
     _, errors = process.communicate(timeout=120)  # ends when all have closed it
     assert process.returncode == 2
     assert "fast_style.train: [Errno 17] File exists" in errors
@@ -546,7 +535,8 @@ def test_a_process_that_fails_alone_takes_the_others_with_it(
 def test_two_processes_stop_together(photographs: Path, tmp_path: Path) -> None:
     """Ctrl-C reaches all that a terminal has started; the first says how to go on."""
     folder = tmp_path / "run"
-    process = start_two(folder, photographs, "trainer.max_steps=2000", "checkpoint.every_n_steps=2")
+    options = ["trainer.max_steps=2000", "checkpoint.every_n_steps=2"]
+    process = start(folder, photographs, *TWO, *options)
     stop_cleanly(process, folder, signal.SIGINT)
 
 
