@@ -98,6 +98,30 @@ def is_plain(content: Tensor) -> Tensor:
     return (content.flatten(2).std(2) * 255 < PLAIN).all(1)
 
 
+class _Shown(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, picture: Tensor) -> Tensor:
+        ctx.save_for_backward(picture)
+        return picture.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (picture,) = ctx.saved_tensors
+        # A step goes against the gradient: further out where the two have opposite signs.
+        outward = ((picture < 0) & (gradient > 0)) | ((picture > 1) & (gradient < 0))
+        return gradient.masked_fill(outward, 0)
+
+
+def as_shown(picture: Tensor) -> Tensor:
+    """Return a picture, ``(N, 3, H, W)``, as it would be written: clamped to [0, 1].
+
+    The gradient passes by the clamping, so that a value outside can come back, but for what would
+    push the value further out: that of a projection onto [0, 1], at its border.
+    """
+    shown: Tensor = _Shown.apply(picture)
+    return shown
+
+
 class StyleModule(pl.LightningModule):
     """Trains ``network`` to minimise ``loss`` on photographs.
 
@@ -173,10 +197,11 @@ class StyleModule(pl.LightningModule):
     def training_step(self, content: Tensor, batch_idx: int) -> Tensor:
         """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1].
 
-        Plain ones count, but nothing is learned from them: they have no gradient.
+        The loss is that of the pictures as they would be written (``as_shown``). Plain photographs
+        count, but nothing is learned from them: they have no gradient.
         """
         stylized = self.network(content)
-        terms: LossTerms = self.loss(stylized, content)
+        terms: LossTerms = self.loss(as_shown(stylized), content)
         if self._is_written:  # fifty scalars take a GPU's program as long as half a network
             scalars = {f"train/{name}": value for name, value in terms.scalars().items()}
             low, high = stylized.detach().aminmax()
@@ -219,7 +244,7 @@ class StyleModule(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Log the loss on held-back photographs, as a picture would be written: clamped."""
         (content,) = batch
-        terms: LossTerms = self.loss(self(content).clamp(0, 1), content)
+        terms: LossTerms = self.loss(as_shown(self(content)), content)
         scalars = {f"val/{name}": value for name, value in terms.scalars().items()}
         self.log_dict(scalars, batch_size=len(content), sync_dist=True)
 

@@ -12,6 +12,7 @@ from fast_style.module import (
     OBJECTIVES,
     START_SHARE,
     StyleModule,
+    as_shown,
     is_plain,
     one_cycle,
     rise_and_stay,
@@ -75,12 +76,16 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(StyleModule, name, lambda *_, **__: None)
 
 
+def of_photographs(totals: Tensor) -> LossTerms:
+    """Return a batch's terms that hold nothing but each photograph's loss, ``(N,)``."""
+    zero = torch.zeros(())
+    return LossTerms(totals.mean(), totals, {}, {}, zero, {}, {}, 0.0, zero, 0.0)
+
+
 @pytest.mark.parametrize(("objective", "expected"), [("mean", 5.0), ("mean_log", 2 * 2**0.5)])
 def test_a_step_minimises_the_objective(objective: str, expected: float, alone: None) -> None:
     def loss(stylized: Tensor, content: Tensor) -> LossTerms:
-        totals = torch.tensor([2.0, 8.0]) if objective == "mean" else torch.tensor([2.0, 4.0])
-        zero = torch.zeros(())
-        return LossTerms(totals.mean(), totals, {}, {}, zero, {}, {}, 0.0, zero, 0.0)
+        return of_photographs(torch.tensor([2.0, 8.0 if objective == "mean" else 4.0]))
 
     judge: Any = loss
     module = StyleModule(nn.Identity(), judge, "adam", objective, "one_cycle", 1e-3, 0.1, {})
@@ -88,14 +93,36 @@ def test_a_step_minimises_the_objective(objective: str, expected: float, alone: 
     assert float(found.exp() if objective == "mean_log" else found) == pytest.approx(expected)
 
 
+def test_a_step_sees_the_picture_as_it_would_be_written(alone: None) -> None:
+    def loss(stylized: Tensor, content: Tensor) -> LossTerms:
+        return of_photographs((stylized - content).abs().mean((1, 2, 3)))
+
+    judge: Any = loss
+    network = nn.Conv2d(3, 3, 1)  # a bias of 2: far too bright
+    nn.init.zeros_(network.weight)
+    nn.init.constant_(network.bias, 2.0)  # type: ignore[arg-type]
+    module = StyleModule(network, judge, "adam", "mean", "one_cycle", 1e-3, 0.1, {})
+    found = module.training_step(torch.rand(1, 3, 8, 8), 0)
+    assert found < 1
+    found.backward()  # type: ignore[no-untyped-call]
+    assert (network.bias.grad > 0).all()  # type: ignore[operator, union-attr]
+
+
+def test_the_gradient_never_leads_further_out() -> None:
+    picture = torch.tensor([-0.5, -0.5, 0.0, 0.5, 0.5, 1.0, 1.5, 1.5], requires_grad=True)
+    shown = as_shown(picture)
+    assert shown.tolist() == [0, 0, 0, 0.5, 0.5, 1, 1, 1]
+    shown.backward(torch.tensor([1.0, -1, 1, 1, -1, -1, 1, -1]))
+    assert picture.grad is not None
+    assert picture.grad.tolist() == [0, -1, 1, 1, -1, -1, 1, 0]
+
+
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_an_empty_page_has_no_gradient(objective: str, alone: None) -> None:
     """Its own would be infinite: twenty normalisations of what does not vary."""
 
     def loss(stylized: Tensor, content: Tensor) -> LossTerms:
-        totals = stylized.square().mean((1, 2, 3))
-        zero = torch.zeros(())
-        return LossTerms(totals.mean(), totals, {}, {}, zero, {}, {}, 0.0, zero, 0.0)
+        return of_photographs(stylized.square().mean((1, 2, 3)))
 
     torch.manual_seed(0)
     network = TransformerNetwork("slim", (4, 8, 16), residual_blocks=5)
