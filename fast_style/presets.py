@@ -8,7 +8,7 @@ from typing import Any
 from fast_style.losses import NORMALIZATIONS
 from fast_style.resources import config_folder
 
-DEFAULT = "balanced"
+DEFAULT = "crisp"
 # The keys of a preset that an option of the same name changes.
 NUMBERS = ("content_weight", "total_variation_weight", "grid_weight")
 LAYERS = ("content_layers", "style_layers")

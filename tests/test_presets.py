@@ -4,9 +4,11 @@ import argparse
 import inspect
 
 import pytest
+from omegaconf import OmegaConf
 
 from fast_style.losses import PerceptualLoss
 from fast_style.presets import add_loss_options, load_preset, loss_arguments, preset_names
+from fast_style.resources import config_folder
 
 
 def parsed(*arguments: str) -> dict[str, object]:
@@ -22,14 +24,16 @@ def test_the_presets_are_the_losses_arguments() -> None:
         assert set(load_preset(name)) <= known
 
 
-def test_balanced_is_the_default() -> None:
-    assert parsed() == load_preset("balanced")
+def test_the_default_is_that_of_a_training() -> None:
+    defaults = OmegaConf.load(config_folder() / "train.yaml")["defaults"]
+    (loss,) = (group["loss"] for group in defaults if "loss" in group)
+    assert parsed() == load_preset(loss)
     assert parsed("--loss", "gatys") == load_preset("gatys")
 
 
 def test_single_values_win() -> None:
     changed = parsed("--content-weight", "3", "--normalization", "mean", "--vgg-weights", "x.pth")
-    assert changed == load_preset("balanced") | {
+    assert changed == parsed() | {
         "content_weight": 3.0,
         "normalization": "mean",
         "vgg_weights": "x.pth",

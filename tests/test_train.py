@@ -40,6 +40,7 @@ TINY = [
     "network.residual_blocks=1",
     "style.size=64",
     "loss.content_layers=[relu2_2]",
+    "loss.content_layer_weights=[1]",
     "loss.style_layers=[relu1_2,relu2_2]",
     "loss.style_layer_weights=[1,1]",
     "trainer.accelerator=cpu",
