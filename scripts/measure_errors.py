@@ -2,9 +2,9 @@
 
     python scripts/measure_errors.py starry --photos fast_style/assets/photos/val
 
-Prints the errors of `loss=balanced` against *The Starry Night*, or another painting, relative and
-unweighted, means over the photographs (the largest square in the middle of each, at 256 px), and
-how far light and dark lie apart on the large scale.
+Prints the errors of `loss=balanced`, or another loss, against *The Starry Night*, or another
+painting, relative and unweighted, means over the photographs (the largest square in the middle of
+each, at 256 px), and how far light and dark lie apart on the large scale.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from fast_style.image import read_crop, read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.palette import cell_means
 from fast_style.photographs import centre_box, find_photographs
+from fast_style.presets import preset_names
 from fast_style.resources import asset
 from fast_style.style import Style, load
 
@@ -63,7 +64,8 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=256, help="px (%(default)s)")
     parser.add_argument("--style", type=Path, default=asset("styles/starry.jpg"))
     parser.add_argument("--style-size", type=int, help="px (the models' own)")
-    parser.set_defaults(loss="balanced", vgg_weights=None)
+    parser.add_argument("--loss", choices=preset_names(), default="balanced")
+    parser.set_defaults(vgg_weights=None)
     parser.add_argument(
         "--palette", type=float, default=0.0, help="as stylize's; 0 is the network (%(default)s)"
     )
