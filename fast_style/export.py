@@ -24,7 +24,7 @@ from fast_style.commands import end
 from fast_style.controls import PALETTE, Controls
 from fast_style.files import write_atomically
 from fast_style.graph import INPUT, portable_graph
-from fast_style.network import TransformerNetwork
+from fast_style.network import MARGIN, TransformerNetwork
 from fast_style.palette import CELL, cell_means, enlarged, with_margin
 
 PROGRAM = "export"
@@ -36,7 +36,9 @@ Runner = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 
 class Portable(nn.Module):
-    """The network with the range of its pictures and its painting's colours inside, clamped.
+    """What ``stylize`` makes of a picture, but for the grain, as one module.
+
+    The range of its pictures is inside, the margin and the painting's colours, and it is clamped.
 
     Args:
         network: Of a style model.
@@ -55,8 +57,8 @@ class Portable(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return the stylised pictures, ``(N, 3, H, W)``, same range as given."""
         height, width = image.shape[-2:]
-        stylized = self.cut(self.network.padded(image / self.value_range), 0, height, width)
-        stylized = stylized.clamp(0, 1)
+        wider = nn.functional.pad(image / self.value_range, (MARGIN,) * 4, mode="reflect")
+        stylized = self.cut(self.network.padded(wider), MARGIN, height, width).clamp(0, 1)
         if self.shift is not None:
             shifts = enlarged(with_margin(self.shift(cell_means(stylized))))
             stylized = (stylized + self.cut(shifts, CELL, height, width)).clamp(0, 1)
@@ -217,7 +219,7 @@ def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: 
             f"ONNX needs {error.name}: pip install 'fast-style-trainer[onnx]'"
         ) from error
     onnxruntime.set_default_logger_severity(3)  # errors only
-    graph = portable_graph(portable.network, portable.value_range, portable.shift)
+    graph = portable_graph(portable.network, portable.value_range, portable.shift, MARGIN)
     if half:
         graph = convert_float_to_float16(graph, keep_io_types=True)
     onnx.helper.set_model_props(graph, metadata)
@@ -236,7 +238,7 @@ def _write_openvino(portable: Portable, path: Path, metadata: dict[str, str], ha
         raise ValueError(
             f"OpenVINO's files need {error.name}: pip install 'fast-style-trainer[openvino]'"
         ) from error
-    graph = portable_graph(portable.network, portable.value_range, portable.shift)
+    graph = portable_graph(portable.network, portable.value_range, portable.shift, MARGIN)
     converted = core.read_model(graph.SerializeToString())
     for key, value in metadata.items():
         converted.set_rt_info(value, ["fast_style", key])

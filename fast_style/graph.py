@@ -29,7 +29,10 @@ INPUT, OUTPUT = "image", "stylized"
 
 
 def portable_graph(
-    network: TransformerNetwork, value_range: int, shift: nn.Conv2d | None = None
+    network: TransformerNetwork,
+    value_range: int,
+    shift: nn.Conv2d | None = None,
+    margin: int = 0,
 ) -> onnx.ModelProto:
     """Return a network from picture to picture: ``image`` in, ``stylized`` out, clamped.
 
@@ -39,6 +42,7 @@ def portable_graph(
         network: On the CPU.
         value_range: What white is in the pictures: 1 or 255.
         shift: Of the model's palette, if it is part of the graph.
+        margin: px of its reflection around the picture, painted and cut off; a multiple of 4.
 
     Raises:
         ImportError: onnx is not installed.
@@ -47,13 +51,14 @@ def portable_graph(
     mean = torch.tensor(MEAN).view(1, 3, 1, 1)
     x = graph.node("Mul", INPUT, graph.constant(torch.tensor(1 / (value_range * SPREAD))))
     x = graph.node("Sub", x, graph.constant(mean / SPREAD))
-    # Reflected to multiples of 4 below and to the right, and cut to the old size at the end.
     size = graph.node("Shape", INPUT, start=2)
-    none = graph.constant(torch.zeros(2, dtype=torch.long))
+    if margin:
+        around = graph.constant(torch.tensor([0, 0, margin, margin] * 2))
+        x = graph.node("Pad", x, around, mode="reflect")
+    # Reflected to multiples of 4 below and to the right, and cut to the old size at the end.
     x = graph.encoder(network, graph.filled(x, size, 4, "reflect"))
     x = graph.trunk(network, x)
-    axes = graph.constant(torch.tensor([2, 3]))
-    x = graph.node("Slice", x, none, size, axes)
+    x = graph.cut(x, margin, size)
     x = graph.node("Add", x, graph.constant(mean / SPREAD))
     x = graph.node("Mul", x, graph.constant(torch.tensor(value_range * SPREAD)))
     low, high = (graph.constant(torch.tensor(float(value))) for value in (0, value_range))
@@ -139,6 +144,11 @@ class _Graph:
         pads = self.node("Concat", nowhere_else, missing, axis=0)
         return self.node("Pad", x, pads, mode=mode)
 
+    def cut(self, x: str, first: int, size: str) -> str:
+        """Add a cut to so many rows and columns, ``size``, from ``first`` on."""
+        start, axes = (self.constant(torch.tensor(v)) for v in ([first, first], [2, 3]))
+        return self.node("Slice", x, start, self.node("Add", start, size), axes)
+
     def shifts(self, x: str, size: str, shift: nn.Conv2d, value_range: int) -> str:
         """Add how far a palette moves each pixel of ``x``, of ``size``, as ``Palette.shifted``."""
         x = self.filled(x, size, CELL, "edge")
@@ -149,8 +159,7 @@ class _Graph:
         x = self.node("Pad", x, around, mode="edge")
         scales = self.constant(torch.tensor([1.0, 1.0, CELL, CELL]))
         x = self.node("Resize", x, "", scales, mode="linear")
-        start, axes = (self.constant(torch.tensor(v)) for v in ([CELL, CELL], [2, 3]))
-        return self.node("Slice", x, start, self.node("Add", start, size), axes)
+        return self.cut(x, CELL, size)
 
     def encoder(self, network: TransformerNetwork, x: str, output: str = "") -> str:
         """Add a network's encoder to the result ``x``, by the name ``output`` if that matters."""

@@ -17,6 +17,9 @@ from fast_style.checks import check_image
 from fast_style.layers import DoublingConv, ReflectionPad, ThinConv
 
 SMALLEST_SIDE = 32  # px; below it reflection padding has nothing left to reflect
+# px of its reflection around a picture, painted and cut off: some networks draw a line of a pixel
+# or two where their picture ends. A multiple of what the networks halve their picture by.
+MARGIN = 16
 # The networks work on (image - MEAN) / SPREAD: VGG's training mean, and 64 of 255 levels.
 MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 SPREAD = 64 / 255

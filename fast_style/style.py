@@ -17,7 +17,7 @@ from fast_style.checks import check_image, check_range, check_size
 from fast_style.controls import GRAIN, PALETTE, Controls, apply
 from fast_style.hardware import free_memory, has_bfloat16, resolve_device
 from fast_style.image import from_pil
-from fast_style.network import SMALLEST_SIDE
+from fast_style.network import MARGIN, SMALLEST_SIDE
 from fast_style.picture import (
     Picture,
     PillowImage,
@@ -38,8 +38,6 @@ WHOLE_BYTES = 22
 MOST_OF_MEMORY = 0.5  # of what is free, that a picture done at once may take
 STRIP_BYTES = 2**27  # that a strip may take
 PRECISIONS = ("auto", "float32", "bfloat16")
-# px around a picture, painted and cut off. A multiple of what the networks halve their picture by.
-MARGIN = 16
 
 
 class Style:
@@ -164,8 +162,7 @@ class Style:
     ) -> Picture:
         """Return a picture as read from a file, stylised, its transparency kept.
 
-        It is painted with a margin, ``MARGIN`` px of its reflection, which is then cut off: some
-        networks draw a line of a pixel or two where their picture ends.
+        It is painted with ``MARGIN`` px of its reflection around it, which are then cut off.
 
         Args:
             picture: Of at least 32 px a side; 8 bits stay 8 bits.

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 import fast_style
 from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
 from fast_style.image import from_pil
+from fast_style.network import MARGIN
 from fast_style.picture import Picture, as_bytes, to_pil
 from fast_style.strips import StripPainter
-from fast_style.style import MARGIN, Style, load, reflected
+from fast_style.style import Style, load, reflected
 
 HEIGHT, WIDTH = 33, 47
 
