@@ -4,14 +4,16 @@
 
 Prints the errors of `loss=balanced`, or another loss, against *The Starry Night*, or another
 painting, relative and unweighted, means over the photographs (the largest square in the middle of
-each, at 256 px), and how far light and dark lie apart on the large scale.
+each, at 256 px), and how far light and dark lie apart on the large scale. Of several models, also
+by how much each one's loss differs from the first one's: finer than the means, since photographs
+differ more than models.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -30,13 +32,25 @@ from fast_style.resources import asset
 from fast_style.style import Style, load
 
 
-def mean_errors(
+def errors(
     loss: PerceptualLoss, painted: list[Tensor], photographs: list[Tensor]
-) -> dict[str, float]:
-    """Return the mean over the photographs, ``(1, 3, H, W)`` each, of every scalar of the loss."""
+) -> dict[str, Tensor]:
+    """Return every scalar of the loss, ``(N,)``, for N photographs, ``(1, 3, H, W)`` each."""
     with torch.no_grad():
         scalars = [loss(*pair).scalars() for pair in zip(painted, photographs, strict=True)]
-    return {name: float(torch.stack([s[name] for s in scalars]).mean()) for name in scalars[0]}
+    return {name: torch.stack([s[name] for s in scalars]) for name in scalars[0]}
+
+
+def change(losses: Tensor, first: Tensor) -> str:
+    """Return the mean logarithm of the ratio of two models' losses, in percent.
+
+    With its standard error, if there are photographs enough to tell: both ``(N,)``.
+    """
+    ratios = 100 * (losses / first).log()
+    text = f"{float(ratios.mean()):+.1f}"
+    if len(ratios) > 1:
+        text += f" +- {float(ratios.std()) / len(ratios) ** 0.5:.1f}"
+    return f"{text} %"
 
 
 def spread(pictures: list[Tensor]) -> float:
@@ -55,7 +69,7 @@ def paint(style: Style, palette: float, photograph: Tensor) -> Tensor:
     return style.palette.shifted(painted, palette) if palette and style.palette else painted
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("models", nargs="+", help="style models, or names of released styles")
@@ -69,7 +83,7 @@ def main() -> int:
     parser.add_argument(
         "--palette", type=float, default=0.0, help="as stylize's; 0 is the network (%(default)s)"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     try:
         files = find_photographs(arguments.photos)[: arguments.first]
         photographs = [read_crop(file, arguments.size, centre_box)[None] for file in files]
@@ -87,12 +101,17 @@ def main() -> int:
     names = ["content_error", "style_error", *[f"style_error/{k}" for k in loss.style_weights]]
     titles = [name.removeprefix("style_error/") for name in names]
     print(f"{'model':40}", *(f"{title:>14}" for title in (*titles, "spread")))
+    losses: dict[str, Tensor] = {}
     for model, painter in {"unstylised": lambda photo: photo, **painters}.items():
         painted = [painter(photograph) for photograph in photographs]
-        errors = mean_errors(loss, painted, photographs)
-        figures = [f"{errors[name]:14.3f}" for name in names]
+        found = errors(loss, painted, photographs)
+        losses[model] = found["loss"]
+        figures = [f"{float(found[name].mean()):14.3f}" for name in names]
         print(f"{model[-40:]:40}", *figures, f"{spread(painted):14.1f}")
     print(f"{'the painting':40}", *[" " * 14] * len(names), f"{spread([painting]):14.1f}")
+    first, *others = painters
+    for model in others:
+        print(f"loss of {model} over that of {first}: {change(losses[model], losses[first])}")
     return 0
 
 

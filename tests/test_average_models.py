@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -15,19 +15,13 @@ from fast_style.checkpoint import load_style_model, save_style_model
 from fast_style.network import build_network
 from fast_style.palette import palette_from_header
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "average_models.py"
 NETWORK = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 STYLE = {"name": "mine", "image": "starry.jpg", "size": 64}
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("average_models", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("average_models")
 
 
 def model(path: Path, seed: int, **changes: Any) -> Path:

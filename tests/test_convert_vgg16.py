@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,8 +13,6 @@ from torch import Tensor
 
 from fast_style.vgg import CAFFE_SCALING, CONVOLUTIONS, load_weights
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "convert_vgg16.py"
-
 
 @pytest.fixture(scope="module")
 def state() -> dict[str, Tensor]:
@@ -22,13 +20,13 @@ def state() -> dict[str, Tensor]:
 
 
 @pytest.fixture
-def convert(state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def convert(
+    state: dict[str, Tensor],
+    load_script: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+) -> ModuleType:
     """Return the script, with the hashes of the bundled (float16) numbers."""
-    spec = importlib.util.spec_from_file_location("convert_vgg16", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("convert_vgg16")
 
     def sha256(key: str) -> str:
         return hashlib.sha256(state[key].contiguous().numpy().tobytes()).hexdigest()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import io
 import shutil
 import socket
-import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -20,7 +18,6 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "download_coco.py"
 SPLIT = "val2017"
 PHOTOGRAPHS = {f"{index:012d}.jpg": bytes([index]) * (9000 + index) for index in range(1, 6)}
 
@@ -94,16 +91,8 @@ class Server(ThreadingHTTPServer):
 
 
 @pytest.fixture(scope="module")
-def coco() -> Iterator[ModuleType]:
-    """Return the script as a module; scripts/ is no package."""
-    spec = importlib.util.spec_from_file_location("download_coco", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def coco(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("download_coco")
 
 
 @pytest.fixture
