@@ -224,7 +224,7 @@ def our_step(
     device = loss.vgg.factor.device.type
     network.to(memory_format=resolve_memory_format(options.memory_format, device))
     if options.compile:
-        network.compile()
+        network.compile(dynamic=False)
 
     def forward(batch: Tensor) -> Tensor:
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):

@@ -201,6 +201,27 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     return "32-true"
 
 
+def check_compiler(precision: str, accelerator: str) -> None:
+    """Check that what torch.compile makes of a network can be trusted.
+
+    PyTorch 2.15's code for bfloat16 on a CPU gave gradients that were not numbers, at some sizes
+    and batches. (Its code for float32, or without vector instructions, did not.)
+
+    Args:
+        precision: As ``resolve_precision`` gives it.
+        accelerator: As Lightning's.
+
+    Raises:
+        ValueError: It can't.
+    """
+    on_gpu = accelerator != "cpu" and torch.cuda.is_available()
+    if precision == "bf16-mixed" and not on_gpu:
+        raise ValueError(
+            "trainer.compile=true: PyTorch's compiler gives wrong gradients in bfloat16 on a CPU; "
+            "leave it out (in bfloat16 it gains little), or use trainer.precision=32-true"
+        )
+
+
 def resolve_memory_format(memory_format: str, accelerator: str) -> torch.memory_format:
     """Return the memory format that ``trainer.memory_format`` stands for, of the network.
 

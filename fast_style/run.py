@@ -20,6 +20,7 @@ from fast_style.data import PhotographData
 from fast_style.files import is_file, shell_path, user_path
 from fast_style.hardware import (
     check_accelerator,
+    check_compiler,
     check_crops,
     keep_freed_memory,
     resolve_memory_format,
@@ -213,7 +214,8 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     data.setup()
     assert data.train_set is not None
     if options.pop("compile"):
-        network.compile()
+        check_compiler(precision, options["accelerator"])
+        network.compile(dynamic=False)  # sizes are few; PyTorch 2.15 fails to compile for any size
     preview = Preview(
         data.val_images[:PREVIEW_PHOTOGRAPHS], painting, options.pop("preview_every_n_steps")
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,12 @@ import torch
 
 from fast_style import callbacks, hardware
 from fast_style.callbacks import Throughput
-from fast_style.hardware import resolve_memory_format, resolve_precision, vgg_dtype
+from fast_style.hardware import (
+    check_compiler,
+    resolve_memory_format,
+    resolve_precision,
+    vgg_dtype,
+)
 from fast_style.trainer import AtomicCheckpointIO, LastCheckpoint
 
 
@@ -68,6 +74,28 @@ def test_float16_is_for_gpus(accelerator: str, cuda: bool, monkeypatch: pytest.M
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     with pytest.raises(ValueError, match="16-mixed needs a CUDA GPU; use auto"):
         resolve_precision("16-mixed", accelerator)
+
+
+@pytest.mark.parametrize(
+    ("precision", "accelerator", "cuda", "trusted"),
+    [
+        ("bf16-mixed", "cpu", True, False),
+        ("bf16-mixed", "auto", False, False),
+        ("bf16-mixed", "auto", True, True),
+        ("32-true", "cpu", False, True),
+    ],
+)
+def test_the_compiler_is_not_trusted_with_bfloat16_on_a_cpu(
+    precision: str,
+    accelerator: str,
+    cuda: bool,
+    trusted: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    message = "trainer.compile=true: .* wrong gradients in bfloat16 on a CPU; leave it out .*"
+    with nullcontext() if trusted else pytest.raises(ValueError, match=f"^{message}$"):
+        check_compiler(precision, accelerator)
 
 
 def test_an_unknown_precision() -> None:
