@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 
 class ReflectionPad(nn.ReflectionPad2d):
@@ -19,15 +20,17 @@ class ReflectionPad(nn.ReflectionPad2d):
         super().__init__(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(N, C, H + 2 width, W + 2 width)`` for ``(N, C, H, W)``."""
+        """Return ``(N, C, H + 2 width, W + 2 width)`` for ``(N, C, H, W)``, of ``x``'s type."""
         width = self.padding[0]
         if not width:
             return x
-        is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        if x.requires_grad and not (is_traced or torch.compiler.is_compiling()):
-            padded: Tensor = _Reflection.apply(x, width)
-            return padded
-        return super().forward(x)
+        # Autocast would have it in float32 on a CPU, and the next convolution take it back.
+        with torch.autocast(x.device.type, enabled=False):
+            is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+            if x.requires_grad and not (is_traced or torch.compiler.is_compiling()):
+                padded: Tensor = _Reflection.apply(x, width)
+                return padded
+            return super().forward(x)
 
 
 class _Reflection(torch.autograd.Function):
@@ -116,14 +119,29 @@ class ThinConv(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(N, outputs, H - kernel + 1, W - kernel + 1)`` for ``(N, inputs, H, W)``."""
+        """Return ``(N, outputs, H - kernel + 1, W - kernel + 1)`` for ``(N, inputs, H, W)``.
+
+        In training in the weights' type, whatever autocast says: the loss sees the result in steps
+        far finer than a level of 255, see VGG16Features.
+        """
+        if not self.training:
+            return self._convolved(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._convolved(x)
+
+    def _convolved(self, x: Tensor) -> Tensor:
         is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        is_trained = x.requires_grad and not (is_traced or torch.compiler.is_compiling())
-        if x.device.type == "cuda" and is_trained:
-            return self.in_few_kernels(x)
-        if x.device.type != "cpu":
-            return super().forward(x)
-        y = F.conv2d(x, self.by_rows())
+        is_eager = x.requires_grad and not (is_traced or torch.compiler.is_compiling())
+        is_mixed = self.training and x.dtype != self.weight.dtype
+        if x.device.type == "cpu" and is_eager and is_mixed:
+            y: Tensor = _ExactConv.apply(x, self.by_rows())
+        else:
+            x = x.to(self.weight.dtype) if is_mixed else x
+            if x.device.type == "cuda" and is_eager:
+                return self.in_few_kernels(x)
+            if x.device.type != "cpu":
+                return super().forward(x)
+            y = F.conv2d(x, self.by_rows())
         height = x.shape[-2] - self.kernel_size[0] + 1
         assert self.bias is not None
         result: Tensor = self.bias.view(1, -1, 1, 1)  # float32, as the sum is then
@@ -145,6 +163,24 @@ class ThinConv(nn.Conv2d):
         """Return the weights by row of the kernel, ``(rows * outputs, inputs, 1, columns)``."""
         outputs, inputs, rows, columns = self.weight.shape
         return self.weight.permute(2, 0, 1, 3).reshape(rows * outputs, inputs, 1, columns)
+
+
+class _ExactConv(torch.autograd.Function):
+    """A convolution in its weights' type, with the backward pass in its input's, a shorter one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x.to(weight.dtype), weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        gradient = gradients[0].to(x.dtype)
+        return (
+            conv2d_input(x.shape, weight.to(x.dtype), gradient),  # type: ignore[no-untyped-call]
+            conv2d_weight(x, weight.shape, gradient).to(weight.dtype),  # type: ignore[no-untyped-call]
+        )
 
 
 class _SumOfRows(torch.autograd.Function):

@@ -151,6 +151,33 @@ def _multiplies_to_float32() -> bool:
     return True
 
 
+class _SquaredDistance(torch.autograd.Function):
+    """The sum of the squared differences of each photograph, at least in float32, ``(N,)``.
+
+    Nothing is kept in float32 for the backward pass, and features stay in their memory format.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, found: Tensor, target: Tensor) -> Tensor:
+        ctx.save_for_backward(found, target)
+        return _sum_of_squares(_difference(found, target))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        found, target = ctx.saved_tensors
+        factor = 2 * gradients[0].view(-1, *[1] * (found.ndim - 1))
+        return (_difference(found, target) * factor).to(found.dtype), None
+
+
+def _difference(found: Tensor, target: Tensor) -> Tensor:
+    return found.to(torch.promote_types(found.dtype, torch.float32)) - target
+
+
+def _sum_of_squares(x: Tensor) -> Tensor:
+    """Return the sum over all but the first dimension, ``(N,)``."""
+    return x.square().sum(tuple(range(1, x.ndim)))
+
+
 def total_variation(image: Tensor) -> Tensor:
     """Return the anisotropic total variation: mean squared difference of neighbours, 0-255 units.
 
@@ -419,14 +446,13 @@ class PerceptualLoss(nn.Module):
 
     def _error(self, found: Tensor, target: Tensor) -> Tensor:
         """Return the squared error of each photograph, ``(N,)``, by the chosen normalisation."""
-        exact = torch.promote_types(found.dtype, torch.float32)
-        found, target = found.flatten(1).to(exact), target.flatten(1).to(exact)
+        squares: Tensor = _SquaredDistance.apply(found, target)
         if self.normalization == "mean":
-            return (found - target).square().mean(1)
-        energy = target.square().sum(1)
+            return squares / found[0].numel()
+        energy = _sum_of_squares(target.to(squares.dtype))
         # A photograph may leave a deep layer dark; then any activation is an error of its own size.
         smallest = torch.finfo(torch.float32).tiny
-        return (found - target).square().sum(1) / energy.clamp_min(smallest)
+        return squares / energy.clamp_min(smallest)
 
 
 def _weight(name: str, value: float) -> float:

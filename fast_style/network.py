@@ -168,17 +168,15 @@ class TransformerNetwork(nn.Module):
         height, width = image.shape[-2:]
         x = normalized(image)
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings, exactly
-        # Under autocast some layers stay in the picture's own type. In training the last: the loss
-        # sees the result in steps far finer than a level of 255, see VGG16Features. Later the
-        # first ones: instance normalisation enlarges the steps of a plain sky in bfloat16.
+        # Under autocast some layers stay in the picture's own type. In training the last, see
+        # ThinConv. Later the first ones: instance normalisation enlarges the steps of a plain sky
+        # in bfloat16.
         device = x.device.type
         is_mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-        exact = torch.autocast(device, enabled=False) if is_mixed else nullcontext()
-        with nullcontext() if self.training else exact:
+        is_exact = is_mixed and not self.training
+        with torch.autocast(device, enabled=False) if is_exact else nullcontext():
             x = self.encoder(x)
-        x = self.decoder(self.residual(x))
-        with exact if self.training else nullcontext():
-            y: Tensor = self.output(x.to(image.dtype) if is_mixed and self.training else x)
+        y: Tensor = self.output(self.decoder(self.residual(x)))
         return denormalized(y.to(image.dtype))
 
 

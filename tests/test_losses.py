@@ -197,6 +197,39 @@ def test_relative_error_of_a_dark_target_is_finite() -> None:
     assert torch.isfinite(perceptual._error(image(1, 8, 4, 4) * 1e-3, dark))
 
 
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_errors_do_not_depend_on_the_memory_format(normalization: str) -> None:
+    perceptual = loss(normalization=normalization)
+    found, target = image(2, 8, 6, 5).double(), image(2, 8, 6, 5, seed=1).double()
+    error = perceptual._error(found, target)
+    difference = (found - target).square().flatten(1)
+    if normalization == "mean":
+        expected = difference.mean(1)
+    else:
+        expected = difference.sum(1) / target.square().flatten(1).sum(1)
+    torch.testing.assert_close(error, expected)
+    last = found.to(memory_format=torch.channels_last).requires_grad_()
+    again = perceptual._error(last, target.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(again, expected)
+    (gradient,) = torch.autograd.grad(again.sum(), last)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
+    torch.autograd.gradcheck(lambda x: perceptual._error(x, target), last)
+
+
+def test_errors_of_bfloat16_features_are_float32() -> None:
+    """They differ in what bfloat16 could not add to their sum."""
+    found, target = image(1, 8, 64, 64).bfloat16(), image(1, 8, 64, 64, seed=1).bfloat16()
+    error = loss()._error(found.requires_grad_(), target)
+    assert error.dtype == torch.float32
+    exact = found.double() - target.double()
+    expected = exact.square().sum() / target.double().square().sum()
+    torch.testing.assert_close(error.double(), expected[None], rtol=1e-5, atol=0)
+    (gradient,) = torch.autograd.grad(error, found)
+    assert gradient.dtype == torch.bfloat16
+    slope = 2 * exact / target.double().square().sum()
+    torch.testing.assert_close(gradient.double(), slope, rtol=0.01, atol=0)
+
+
 def test_scalars_add_up() -> None:
     terms = loss(style_weight=5.0, total_variation_weight=1e-3, grid_weight=1e-2)(
         image(1, 3, 32, 32, seed=3), image(1, 3, 32, 32, seed=4)

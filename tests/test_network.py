@@ -90,6 +90,25 @@ def test_a_thin_convolution_is_a_convolution(
         torch.testing.assert_close(one, other)
 
 
+def test_a_thin_convolution_in_training_is_exact_whatever_it_gets() -> None:
+    """It adds in its weights' type; the gradient is in its input's, to that type's precision."""
+    torch.manual_seed(0)
+    thin = ThinConv(4, 3, 5)
+    x = torch.rand(2, 4, 12, 15).bfloat16().requires_grad_()
+    inputs = (x, thin.weight, thin.bias)
+    upstream = torch.rand(2, 3, 8, 11)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = thin(x)
+        coarse = thin.eval()(x)
+    expected = F.conv2d(x.float(), thin.weight, thin.bias)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+    assert (coarse - expected).abs().max() > 1e-4  # what it would be otherwise
+    gradients = torch.autograd.grad(found, inputs, upstream)
+    assert [gradient.dtype for gradient in gradients] == [each.dtype for each in inputs]
+    for one, other in zip(gradients, torch.autograd.grad(expected, inputs, upstream), strict=True):
+        assert (one - other).norm() < 0.01 * other.norm()
+
+
 @pytest.mark.filterwarnings("ignore")  # PyTorch advises against tracing
 def test_a_traced_thin_convolution_takes_other_sizes() -> None:
     thin = ThinConv(4, 3, 5)
@@ -110,6 +129,15 @@ def test_padding_is_reflection_forward_and_backward(width: int, dtype: torch.dty
         torch.autograd.grad((ours * weights).sum(), x),
         torch.autograd.grad((plain * weights).sum(), x),
     )
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_padding_stays_in_its_type_under_autocast(grad: bool) -> None:
+    x = torch.rand(1, 3, 9, 11, dtype=torch.bfloat16, requires_grad=grad)
+    with torch.autocast("cpu", torch.bfloat16):
+        padded = ReflectionPad(2)(x)
+    assert padded.dtype == torch.bfloat16
+    assert torch.equal(padded, nn.ReflectionPad2d(2)(x))
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
