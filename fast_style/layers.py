@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
+    """Return a context in which nothing is cast on the device of ``x``, any device."""
+    device = x.device.type
+    is_mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if is_mixed else nullcontext()
 
 
 class ReflectionPad(nn.ReflectionPad2d):
@@ -25,7 +33,7 @@ class ReflectionPad(nn.ReflectionPad2d):
         if not width:
             return x
         # Autocast would have it in float32 on a CPU, and the next convolution take it back.
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
             if x.requires_grad and not (is_traced or torch.compiler.is_compiling()):
                 padded: Tensor = _Reflection.apply(x, width)
@@ -126,7 +134,7 @@ class ThinConv(nn.Conv2d):
         """
         if not self.training:
             return self._convolved(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             return self._convolved(x)
 
     def _convolved(self, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_style.checks import check_image
-from fast_style.layers import DoublingConv, ReflectionPad, ThinConv
+from fast_style.layers import DoublingConv, ReflectionPad, ThinConv, without_autocast
 
 SMALLEST_SIDE = 32  # px; below it reflection padding has nothing left to reflect
 # px of its reflection around a picture, painted and cut off: some networks draw a line of a pixel
@@ -171,10 +171,7 @@ class TransformerNetwork(nn.Module):
         # Under autocast some layers stay in the picture's own type. In training the last, see
         # ThinConv. Later the first ones: instance normalisation enlarges the steps of a plain sky
         # in bfloat16.
-        device = x.device.type
-        is_mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-        is_exact = is_mixed and not self.training
-        with torch.autocast(device, enabled=False) if is_exact else nullcontext():
+        with nullcontext() if self.training else without_autocast(x):
             x = self.encoder(x)
         y: Tensor = self.output(self.decoder(self.residual(x)))
         return denormalized(y.to(image.dtype))
