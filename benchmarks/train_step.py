@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fast_style.hardware import (
+    check_compiler,
     keep_freed_memory,
     resolve_device,
     resolve_memory_format,
@@ -224,6 +225,7 @@ def our_step(
     device = loss.vgg.factor.device.type
     network.to(memory_format=resolve_memory_format(options.memory_format, device))
     if options.compile:
+        check_compiler(precision, device)
         network.compile(dynamic=False)
 
     def forward(batch: Tensor) -> Tensor:

@@ -102,13 +102,17 @@ def check_crops(count: int, side: int, accelerator: str) -> None:
     Raises:
         TooLittleMemoryError: They don't. (A GPU says so by itself.)
     """
-    if accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available()):
+    if _is_cpu(accelerator):
         check_memory(
             f"a step of {count} crops of {side} px",
             CROP_BYTES_PER_PIXEL * count * side * side,
             torch.device("cpu"),
             "use a smaller data.batch_size, data.image_size or data.other_sizes",
         )
+
+
+def _is_cpu(accelerator: str) -> bool:
+    return accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
 
 
 def _reclaimable(statistics: Path) -> int:
@@ -214,11 +218,10 @@ def check_compiler(precision: str, accelerator: str) -> None:
     Raises:
         ValueError: It can't.
     """
-    on_gpu = accelerator != "cpu" and torch.cuda.is_available()
-    if precision == "bf16-mixed" and not on_gpu:
+    if precision == "bf16-mixed" and _is_cpu(accelerator):
         raise ValueError(
             "trainer.compile=true: PyTorch's compiler gives wrong gradients in bfloat16 on a CPU; "
-            "leave it out (in bfloat16 it gains little), or use trainer.precision=32-true"
+            "leave it out or use trainer.precision=32-true"
         )
 
 

@@ -12,7 +12,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
-    """Return a context in which nothing is cast on the device of ``x``, any device."""
+    """Return a context without autocast for the device of ``x``, also one that has none."""
     device = x.device.type
     is_mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     return torch.autocast(device, enabled=False) if is_mixed else nullcontext()
@@ -132,24 +132,23 @@ class ThinConv(nn.Conv2d):
         In training in the weights' type, whatever autocast says: the loss sees the result in steps
         far finer than a level of 255, see VGG16Features.
         """
-        if not self.training:
-            return self._convolved(x)
-        with without_autocast(x):
+        with without_autocast(x) if self.training else nullcontext():
             return self._convolved(x)
 
     def _convolved(self, x: Tensor) -> Tensor:
         is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         is_eager = x.requires_grad and not (is_traced or torch.compiler.is_compiling())
         is_mixed = self.training and x.dtype != self.weight.dtype
-        if x.device.type == "cpu" and is_eager and is_mixed:
-            y: Tensor = _ExactConv.apply(x, self.by_rows())
-        else:
-            x = x.to(self.weight.dtype) if is_mixed else x
-            if x.device.type == "cuda" and is_eager:
-                return self.in_few_kernels(x)
-            if x.device.type != "cpu":
-                return super().forward(x)
-            y = F.conv2d(x, self.by_rows())
+        on_cpu = x.device.type == "cpu"
+        if is_mixed and not (on_cpu and is_eager):
+            x = x.to(self.weight.dtype)
+        if x.device.type == "cuda" and is_eager:
+            return self.in_few_kernels(x)
+        if not on_cpu:
+            return super().forward(x)
+        weight = self.by_rows()
+        y: Tensor
+        y = _ExactConv.apply(x, weight) if is_mixed and is_eager else F.conv2d(x, weight)
         height = x.shape[-2] - self.kernel_size[0] + 1
         assert self.bias is not None
         result: Tensor = self.bias.view(1, -1, 1, 1)  # float32, as the sum is then

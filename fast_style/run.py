@@ -199,6 +199,8 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     keep_freed_memory()
     check_accelerator(options["accelerator"])
     precision = resolve_precision(options.pop("precision"), options["accelerator"])
+    if is_compiled := options.pop("compile"):
+        check_compiler(precision, options["accelerator"])
     memory_format = resolve_memory_format(options.pop("memory_format"), options["accelerator"])
     painting = read_style(style_image(style["image"]), style["size"])
     network = build_network(config["network"])
@@ -213,8 +215,7 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))
     data.setup()
     assert data.train_set is not None
-    if options.pop("compile"):
-        check_compiler(precision, options["accelerator"])
+    if is_compiled:
         network.compile(dynamic=False)  # sizes are few; PyTorch 2.15 fails to compile for any size
     preview = Preview(
         data.val_images[:PREVIEW_PHOTOGRAPHS], painting, options.pop("preview_every_n_steps")
