@@ -8,23 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 
 from fast_style.hardware import check_memory
+from fast_style.products import self_product, squared_distance, sum_of_squares
 from fast_style.vgg import VGG16Features, canonical_layer
 
 Normalization = Literal["relative", "mean"]
 NORMALIZATIONS: tuple[Normalization, ...] = ("relative", "mean")
 GRID_CELL = 4  # px: what two doublings make of one pixel
 GRID_PATCH_CELLS = 15  # a side of the patches in which a grid is looked for: it may vary over more
-# Positions that a Gram matrix of bfloat16 takes at a time; on a CPU 1,024 to 16,384 measured alike.
-PRODUCT_ROWS = 4096
 STYLE_BYTES_PER_PIXEL = 550  # peak memory of a painting's Gram matrices: measured
 
 
@@ -91,91 +88,7 @@ def gram_matrix(features: Tensor) -> Tensor:
     # Positions first: a view of the channels-last features that VGG16Features returns.
     f = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # (N, HW, C)
     with torch.autocast(f.device.type, enabled=False):
-        gram: Tensor = _SelfProduct.apply(f)
-        return gram / (c * h * w)  # (N, C, C)
-
-
-class _SelfProduct(torch.autograd.Function):
-    """``F^T F``, with one product in its backward pass where autograd's own would take two."""
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, f: Tensor) -> Tensor:  # (N, HW, C) to (N, C, C)
-        ctx.save_for_backward(f)
-        exact = torch.promote_types(f.dtype, torch.float32)
-        if f.device.type == "cuda" and f.dtype != exact and _multiplies_to_float32():
-            return _product_by_parts(f)
-        if f.dtype == exact or f.device.type != "cpu":
-            whole = f.to(exact)
-            return whole.transpose(1, 2) @ whole
-        n, _, c = f.shape
-        product = f.new_zeros((n, c, c), dtype=exact)
-        for some in torch.split(f, PRODUCT_ROWS, 1):  # a float32 copy of all is large and slow
-            part = some.to(exact)
-            product.baddbmm_(part.transpose(1, 2), part)
-        return product
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # (N, C, C) to (N, HW, C)
-        f: Tensor = ctx.saved_tensors[0]
-        gradient = gradients[0]
-        return f @ (gradient + gradient.transpose(1, 2)).to(f.dtype)
-
-
-def _product_by_parts(f: Tensor) -> Tensor:
-    """Return ``F^T F`` in float32 of features that are not, on a CUDA GPU: ``(N, HW, C)``.
-
-    Products of bfloat16 numbers are exact in float32, in which they are added. So many positions
-    for so few channels would leave most of a GPU idle: its parts are multiplied at once.
-    """
-    n, positions, c = f.shape
-    parts = positions // PRODUCT_ROWS
-    rest = f[:, parts * PRODUCT_ROWS :]
-    product: Tensor = torch.bmm(rest.mT, rest, out_dtype=torch.float32)
-    if parts:
-        many = f[:, : parts * PRODUCT_ROWS].reshape(n * parts, PRODUCT_ROWS, c)
-        products = torch.bmm(many.mT, many, out_dtype=torch.float32)
-        product = product + products.view(n, parts, c, c).sum(1)
-    return product
-
-
-@cache
-def _multiplies_to_float32() -> bool:
-    """Whether this PyTorch multiplies bfloat16 matrices to float32 (2.11 does)."""
-    one = torch.ones(1, 8, 8, dtype=torch.bfloat16, device="cuda")
-    try:
-        torch.bmm(one, one, out_dtype=torch.float32)
-    except torch.OutOfMemoryError:
-        raise
-    except (TypeError, RuntimeError):  # no such option, no such product on this GPU
-        return False
-    return True
-
-
-class _SquaredDistance(torch.autograd.Function):
-    """The sum of the squared differences of each photograph, at least in float32, ``(N,)``.
-
-    Nothing is kept in float32 for the backward pass, and features stay in their memory format.
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, found: Tensor, target: Tensor) -> Tensor:
-        ctx.save_for_backward(found, target)
-        return _sum_of_squares(_difference(found, target))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        found, target = ctx.saved_tensors
-        factor = 2 * gradients[0].view(-1, *[1] * (found.ndim - 1))
-        return (_difference(found, target) * factor).to(found.dtype), None
-
-
-def _difference(found: Tensor, target: Tensor) -> Tensor:
-    return found.to(torch.promote_types(found.dtype, torch.float32)) - target
-
-
-def _sum_of_squares(x: Tensor) -> Tensor:
-    """Return the sum over all but the first dimension, ``(N,)``."""
-    return x.square().sum(tuple(range(1, x.ndim)))
+        return self_product(f) / (c * h * w)  # (N, C, C)
 
 
 def total_variation(image: Tensor) -> Tensor:
@@ -446,10 +359,10 @@ class PerceptualLoss(nn.Module):
 
     def _error(self, found: Tensor, target: Tensor) -> Tensor:
         """Return the squared error of each photograph, ``(N,)``, by the chosen normalisation."""
-        squares: Tensor = _SquaredDistance.apply(found, target)
+        squares = squared_distance(found, target)
         if self.normalization == "mean":
             return squares / found[0].numel()
-        energy = _sum_of_squares(target.to(squares.dtype))
+        energy = sum_of_squares(target.to(squares.dtype))
         # A photograph may leave a deep layer dark; then any activation is an error of its own size.
         smallest = torch.finfo(torch.float32).tiny
         return squares / energy.clamp_min(smallest)

@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from fast_style.checkpoint import load_style_model, save_style_model
-from fast_style.network import TransformerNetwork
+from fast_style.network import build_network
 
 TINY_NETWORK: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 
@@ -70,7 +70,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of an untrained style model, small and fast."""
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     torch.manual_seed(0)
-    network = TransformerNetwork("johnson", (4, 4, 8), residual_blocks=1)
+    network = build_network(TINY_NETWORK)
     save_style_model(path, network, {"network": TINY_NETWORK, "style": {"name": "tiny"}})
     return path
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import TINY_NETWORK
 
 from fast_style.checkpoint import load_style_model, save_style_model
 from fast_style.network import build_network
 from fast_style.palette import palette_from_header
 
-NETWORK = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 STYLE = {"name": "mine", "image": "starry.jpg", "size": 64}
 
 
@@ -26,7 +26,7 @@ def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
 
 def model(path: Path, seed: int, **changes: Any) -> Path:
     torch.manual_seed(seed)
-    description = {"network": NETWORK, "style": STYLE, "seed": seed} | changes
+    description = {"network": TINY_NETWORK, "style": STYLE, "seed": seed} | changes
     save_style_model(path, build_network(description["network"]), description)
     return path
 
@@ -66,7 +66,11 @@ def test_a_file_that_exists_is_kept(
 @pytest.mark.parametrize(
     ("changes", "weights", "message"),
     [
-        ({"network": NETWORK | {"residual_blocks": 2}}, (1, 1), "another network (residual_blocks"),
+        (
+            {"network": TINY_NETWORK | {"residual_blocks": 2}},
+            (1, 1),
+            "another network (residual_blocks",
+        ),
         ({"style": STYLE | {"size": 96}}, (1, 1), "another style (size: 64, now 96)"),
         ({}, (1, -1), "must be 0 or more"),
     ],

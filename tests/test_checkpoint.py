@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import TINY_NETWORK
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -20,9 +21,8 @@ from fast_style.checkpoint import (
 from fast_style.network import build_network
 from fast_style.resources import shipped_styles
 
-NETWORK: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 DESCRIPTION: dict[str, Any] = {
-    "network": NETWORK,
+    "network": TINY_NETWORK,
     "style": {"name": "mine", "size": 384},
     "loss": {"style_weight": 5.0, "style_layers": {"relu1_2": 1.0}},
     "licence": None,
@@ -40,7 +40,7 @@ def rewrite(path: Path, target: Path, header: object = None, **tensors: Tensor |
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    network = build_network(NETWORK)
+    network = build_network(TINY_NETWORK)
     path = tmp_path / "mine.safetensors"
     save_style_model(path, network, DESCRIPTION)
     model = load_style_model(path)
@@ -55,7 +55,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_a_lightning_checkpoint(tmp_path: Path) -> None:
-    network = build_network(NETWORK)
+    network = build_network(TINY_NETWORK)
     state = {f"network.{key}": value for key, value in network.state_dict().items()}
     path = tmp_path / "last.ckpt"
     torch.save({"state_dict": state, "fast_style": DESCRIPTION, "optimizer_states": []}, path)
@@ -69,7 +69,7 @@ def test_saving_over_a_model_is_whole_or_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "mine.safetensors"
-    save_style_model(path, build_network(NETWORK), DESCRIPTION)
+    save_style_model(path, build_network(TINY_NETWORK), DESCRIPTION)
     before = path.read_bytes()
 
     def full_disk(state: object, target: Path, metadata: object) -> None:
@@ -78,13 +78,13 @@ def test_saving_over_a_model_is_whole_or_nothing(
 
     monkeypatch.setattr(checkpoint, "save_file", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        save_style_model(path, build_network(NETWORK), DESCRIPTION)
+        save_style_model(path, build_network(TINY_NETWORK), DESCRIPTION)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_weights_that_diverged_are_not_saved(tmp_path: Path) -> None:
-    network = build_network(NETWORK)
+    network = build_network(TINY_NETWORK)
     with torch.no_grad():
         next(iter(network.parameters())).fill_(torch.inf)
     with pytest.raises(ModelFileError, match="not finite float16 numbers"):
@@ -120,11 +120,17 @@ def test_headers_that_are_wrong(tmp_path: Path, tiny_model: Path) -> None:
         (good | {"style": "tiny"}, "its header names no style"),
         (good | {"style": {"name": 7}}, "its header names no style"),
         (good | {"network": None}, "describes no known network"),
-        (good | {"network": NETWORK | {"name": "evil"}}, "network.name must be johnson"),
-        (good | {"network": NETWORK | {"residual_blocks": 10**9}}, "residual_blocks must be 0 to"),
-        (good | {"network": NETWORK | {"residual_blocks": 2}}, "lacks the network's residual.1"),
-        (good | {"network": NETWORK | {"residual_blocks": 0}}, "holds residual.0"),
-        (good | {"network": NETWORK | {"channels": [4096] * 3}}, "its network needs"),
+        (good | {"network": TINY_NETWORK | {"name": "evil"}}, "network.name must be johnson"),
+        (
+            good | {"network": TINY_NETWORK | {"residual_blocks": 10**9}},
+            "residual_blocks must be 0 to",
+        ),
+        (
+            good | {"network": TINY_NETWORK | {"residual_blocks": 2}},
+            "lacks the network's residual.1",
+        ),
+        (good | {"network": TINY_NETWORK | {"residual_blocks": 0}}, "holds residual.0"),
+        (good | {"network": TINY_NETWORK | {"channels": [4096] * 3}}, "its network needs"),
     ]
     for header, message in cases:
         rewrite(tiny_model, target, header)

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import TINY_NETWORK
 
 from fast_style import evaluate
 from fast_style.checkpoint import save_style_model
 from fast_style.image import read_crop, read_picture, read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.measurements import equivalent_iterations
-from fast_style.network import TransformerNetwork
+from fast_style.network import build_network
 from fast_style.photographs import centre_box
 from fast_style.resources import asset
 from fast_style.scores import spread
@@ -38,9 +39,9 @@ STYLE = {"image": "starry.jpg", "size": 64}
 def model(path: Path, seed: int = 0, **changes: Any) -> Path:
     """Write an untrained style model with the header of a trained one."""
     torch.manual_seed(seed)
-    network = TransformerNetwork("johnson", (4, 4, 8), residual_blocks=1)
+    network = build_network(TINY_NETWORK)
     header = {
-        "network": {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1},
+        "network": TINY_NETWORK,
         "style": STYLE | {"name": path.stem} | changes.pop("style", {}),
         "loss": LOSS | changes,
     }

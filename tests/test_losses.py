@@ -72,7 +72,7 @@ def test_gram_matrix_gradient() -> None:
 def test_gram_matrix_taken_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     features = image(2, 5, 6, 7).bfloat16()
     whole = gram_matrix(features.float())
-    monkeypatch.setattr("fast_style.losses.PRODUCT_ROWS", 10)
+    monkeypatch.setattr("fast_style.products.PRODUCT_ROWS", 10)
     torch.testing.assert_close(gram_matrix(features), whole)
 
 

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from conftest import TINY_NETWORK
 
 from fast_style.checkpoint import save_style_model
 from fast_style.image import read_crop, read_style
@@ -18,8 +19,6 @@ from fast_style.presets import load_preset
 from fast_style.resources import asset
 from fast_style.style import load
 
-NETWORK = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
-
 
 @pytest.fixture(scope="module")
 def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
@@ -29,7 +28,7 @@ def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
 def model(path: Path, seed: int) -> Path:
     torch.manual_seed(seed)
     style = {"name": "mine", "image": "starry.jpg", "size": 64}
-    save_style_model(path, build_network(NETWORK), {"network": NETWORK, "style": style})
+    save_style_model(path, build_network(TINY_NETWORK), {"network": TINY_NETWORK, "style": style})
     return path
 
 

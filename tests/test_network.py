@@ -3,23 +3,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import TINY_NETWORK
 from torch import Tensor, nn
 
 from fast_style.layers import DoublingConv, ReflectionPad, ThinConv
 from fast_style.network import DESIGNS, TransformerNetwork, build_network
 
-TINY: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
-
 
 @pytest.fixture(scope="module", params=list(DESIGNS))
 def network(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
-    return build_network(TINY | {"name": request.param})
+    return build_network(TINY_NETWORK | {"name": request.param})
 
 
 @pytest.fixture
@@ -191,7 +189,7 @@ def test_contrast_and_brightness_are_discarded(trained: nn.Module) -> None:
 
 
 def test_gradients_reach_every_weight_and_the_picture() -> None:
-    network = build_network(TINY)
+    network = build_network(TINY_NETWORK)
     image = torch.rand(2, 3, 32, 32, requires_grad=True)
     network(image).square().sum().backward()
     assert image.grad is not None
@@ -242,7 +240,7 @@ def test_bad_images(network: nn.Module, image: Tensor, message: str) -> None:
 )
 def test_bad_descriptions(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        build_network(TINY | changes)
+        build_network(TINY_NETWORK | changes)
 
 
 def test_not_a_description() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import TINY_NETWORK
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -30,7 +31,6 @@ from fast_style.resources import shipped_styles
 from fast_style.style import Style, load
 from fast_style.stylize import main, parser
 
-TINY: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 Capture = pytest.CaptureFixture[str]
 
 on_posix = pytest.mark.skipif(os.name != "posix", reason="Windows allows no such names")
@@ -200,7 +200,9 @@ def test_a_styles_name_cannot_lead_out_of_the_folder(
 ) -> None:
     """The name comes from the model file, which may be a stranger's."""
     model = tmp_path / "models" / "stranger.safetensors"
-    save_style_model(model, build_network(TINY), {"network": TINY, "style": {"name": name}})
+    save_style_model(
+        model, build_network(TINY_NETWORK), {"network": TINY_NETWORK, "style": {"name": name}}
+    )
     image = photograph(tmp_path / "deep" / "folder" / "photo.png")
     before = set(tmp_path.rglob("*"))
     code, _, err = run(capsys, model, image)
@@ -247,9 +249,9 @@ def test_a_turned_photograph_comes_out_upright(
 
 
 def test_a_checkpoint_of_a_training(tmp_path: Path, capsys: Capture) -> None:
-    network = build_network(TINY)
+    network = build_network(TINY_NETWORK)
     state = {f"network.{key}": value for key, value in network.state_dict().items()}
-    description = {"network": TINY, "style": {"name": "half-done"}}
+    description = {"network": TINY_NETWORK, "style": {"name": "half-done"}}
     torch.save({"state_dict": state, "fast_style": description}, tmp_path / "last.ckpt")
     image = photograph(tmp_path / "photo.png")
     assert run(capsys, tmp_path / "last.ckpt", image)[0] == 0
@@ -540,8 +542,10 @@ def foreign_model(folder: Path, kind: str) -> Path:
     elif kind == "code checkpoint":
         torch.save({"state_dict": tensors, "fast_style": Path("/")}, path)
     elif kind == "later":
-        description = {"format_version": 99, "network": TINY, "style": {"name": "later"}}
-        save_file(build_network(TINY).state_dict(), path, {"fast_style": json.dumps(description)})
+        description = {"format_version": 99, "network": TINY_NETWORK, "style": {"name": "later"}}
+        save_file(
+            build_network(TINY_NETWORK).state_dict(), path, {"fast_style": json.dumps(description)}
+        )
     elif kind == "folder":
         path.mkdir()
     return path
@@ -798,7 +802,9 @@ def second_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """Return a model of another name."""
     path = tmp_path_factory.mktemp("second") / "second.safetensors"
     torch.manual_seed(1)
-    save_style_model(path, build_network(TINY), {"network": TINY, "style": {"name": "second"}})
+    save_style_model(
+        path, build_network(TINY_NETWORK), {"network": TINY_NETWORK, "style": {"name": "second"}}
+    )
     return path
 
 
