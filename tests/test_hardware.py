@@ -11,16 +11,16 @@ import torch
 
 from fast_style.hardware import check_accelerator, double, free_memory
 
-# Three blocks of 64 MB at a time, over and over: 16,000 pages of 4 KiB each. The heap takes up to
-# four rounds to grow to where it stays, by where it lies.
+# Three blocks of 64 MB at a time, over and over: 16,000 pages of 4 KiB each. The heap was seen
+# to take six rounds to grow to where it stays, by where it lies.
 STEPS = """
 import resource
 import torch
 from fast_style.hardware import keep_freed_memory
 
 CALLS
-for step in range(9):
-    if step == 4:
+for step in range(15):
+    if step == 10:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     kept = [torch.ones(2**24) for _ in range(3)]
     del kept
