@@ -5,47 +5,95 @@ from __future__ import annotations
 import struct
 
 from PIL import Image, ImageCms
-from PIL.ExifTags import IFD, Base
+from PIL.ExifTags import Base
+from PIL.TiffImagePlugin import TiffImageFile
+
+from fast_style.exif import POINTERS, Exif, Order, number, read_block, read_directory
 
 # Of the picture itself, whatever is painted of it; what describes the file's own layout (sizes,
-# strips, orientation, thumbnail) would be wrong for another file.
-KEPT = (
-    Base.ImageDescription,
-    Base.Make,
-    Base.Model,
-    Base.Software,
-    Base.DateTime,
-    Base.Artist,
-    Base.Rating,
-    Base.Copyright,
+# strips, colours, orientation, thumbnail) would be wrong for another file, and what only the
+# camera's maker can read may hold anything.
+KEPT = frozenset(
+    (
+        Base.ImageDescription,
+        Base.Make,
+        Base.Model,
+        Base.Software,
+        Base.DateTime,
+        Base.Artist,
+        Base.Rating,
+        Base.RatingPercent,
+        Base.Copyright,
+        *range(Base.XPTitle, Base.XPSubject + 1),  # Windows's title, comment, author, keywords
+    )
 )
-DROPPED = (Base.ExifImageWidth, Base.ExifImageHeight, Base.ColorSpace, Base.MakerNote)
+KEPT_OF_CAMERA = frozenset(
+    (
+        Base.ExposureTime,
+        Base.FNumber,
+        *range(Base.ExposureProgram, Base.SpectralSensitivity + 1),
+        Base.ISOSpeedRatings,
+        Base.TimeZoneOffset,
+        Base.SelfTimerMode,
+        *range(Base.SensitivityType, Base.ISOSpeedLatitudezzz + 1),
+        Base.ExifVersion,
+        Base.DateTimeOriginal,
+        Base.DateTimeDigitized,
+        *range(Base.OffsetTime, Base.OffsetTimeDigitized + 1),
+        *range(Base.ShutterSpeedValue, Base.FocalLength + 1),
+        Base.UserComment,
+        *range(Base.SubsecTime, Base.SubsecTimeDigitized + 1),
+        *range(Base.AmbientTemperature, Base.CameraElevationAngle + 1),
+        Base.FlashEnergy,
+        *range(Base.FocalPlaneXResolution, Base.FocalPlaneResolutionUnit + 1),
+        *(Base.ExposureIndex, Base.SensingMethod, Base.FileSource, Base.SceneType),
+        *range(Base.CustomRendered, Base.Sharpness + 1),
+        Base.SubjectDistanceRange,
+        *range(Base.CameraOwnerName, 42045),  # its number, the lens, title, photographer, editor
+    )
+)
+KEPT_OF_PLACE = frozenset(range(32))  # all that there are
 # What Pillow raises where EXIF is damaged, which is no reason to lose a picture.
 BROKEN = (ValueError, TypeError, KeyError, OSError, SyntaxError, struct.error, OverflowError)
-LARGEST = 60_000  # bytes: a JPEG holds 64 KiB of it
 LARGEST_DPI = 65_535  # that a JPEG holds
 
 
 def kept_exif(image: Image.Image) -> bytes | None:
     """Return what of a picture's EXIF holds for its stylised version too; none if there is none.
 
-    Date, camera, place, author and rights stay. What is damaged is left out.
+    Date, camera, place, title, author and rights stay, byte for byte. What is damaged is left out.
     """
     try:
         found = image.getexif()
-        kept = Image.Exif()
-        for tag in KEPT:
-            if tag in found:
-                kept[tag] = found[tag]
-        for ifd in (IFD.Exif, IFD.GPSInfo):
-            values = {k: v for k, v in found.get_ifd(ifd).items() if k not in DROPPED}
-            if values:
-                kept.get_ifd(ifd).update(values)
-                kept[ifd] = kept.get_ifd(ifd)
-        data = kept.tobytes() if len(kept) else None
-    except BROKEN:
+        file, big = found.fp, found.bigtiff
+        # A TIFF file is EXIF itself, from where its first directory begins.
+        at = image.tag_v2.offset if isinstance(image, TiffImageFile) else None
+        order: Order = "<" if found.endian == "<" else ">"
+        if at is None:
+            at = int(struct.unpack_from(f"{order}L", found.head, 4)[0])
+    except (AttributeError, *BROKEN):  # an attribute that is only there where EXIF is
         return None
-    return data if data and len(data) <= LARGEST else None
+    main = read_directory(file, at, order, KEPT.union(POINTERS), big)
+    camera, place = (number(main.pop(tag, None), order) for tag in POINTERS)
+    exif = Exif(
+        order,
+        main,
+        read_directory(file, camera, order, KEPT_OF_CAMERA, big),
+        read_directory(file, place, order, KEPT_OF_PLACE, big),
+    )
+    return None if exif.is_empty else exif.tobytes()
+
+
+def fitting_exif(block: bytes, most: int) -> bytes | None:
+    """Return EXIF of at most so many bytes, the largest tags left out; none if all are."""
+    exif = read_block(block)
+    while len(block) > most and not exif.is_empty:
+        directories = (exif.main, exif.camera, exif.place)
+        sizes = ((len(d[tag].data), n, tag) for n, d in enumerate(directories) for tag in d)
+        _, largest, tag = max(sizes)
+        del directories[largest][tag]
+        block = exif.tobytes()
+    return None if exif.is_empty else block
 
 
 def orientation(image: Image.Image) -> int:

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import io
+import math
+import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, features
 from torch import Tensor
 
 from fast_style import heif
-from fast_style.deep import DEEP, encode_deep
+from fast_style.deep import deep_levels, encode_deep
 from fast_style.files import identity, write_atomically
-from fast_style.metadata import srgb_profile
+from fast_style.metadata import fitting_exif, srgb_profile
 from fast_style.picture import Clip, Picture, PictureError, to_pil
+from fast_style.tiff import write_tiff
 
-WRITABLE: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif")
+JPEG = (".jpg", ".jpeg")
+TIFF = (".tif", ".tiff")
+WRITABLE: tuple[str, ...] = (".png", *JPEG, ".webp", *TIFF, ".gif")
 if features.check("avif"):  # not in every build of Pillow
     WRITABLE += (".avif",)
 if heif.is_available():
     WRITABLE += heif.SUFFIXES
-PRINTED = (".png", ".jpg", ".jpeg", ".tif", ".tiff")  # that hold a size in print
+DEEP = (".png", *TIFF)  # that can hold 16 bits
+PRINTED = (".png", *JPEG, *TIFF)  # that hold a size in print
+LARGEST_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383, ".gif": 65_535}  # px
+JPEG_EXIF = 65_533  # bytes
 ANIMATED = (".gif", ".webp", ".png", ".avif")
 QUALITY = 95  # of JPEG, WebP, AVIF and HEIF, as the field's best tools write
+# What Pillow, its plugins and the disk raise where a picture can't be written.
+NOT_WRITTEN = (OSError, ValueError, RuntimeError, OverflowError, struct.error)
 
 
 def check_writable(path: Path) -> None:
@@ -118,28 +129,56 @@ def encode_clip(clip: Clip, suffix: str = ".png", quality: int = QUALITY) -> byt
 
 def _write(path: Path, clip: Clip, quality: int, bits: int) -> None:
     check_holds(path, clip)
-    with _picture_errors(str(path)), write_atomically(path) as temporary:
+    with (
+        _picture_errors(str(path)),
+        write_atomically(path) as temporary,
+        _named(temporary, path),
+    ):
         _save(temporary, path.suffix.lower(), clip, quality, bits)
+
+
+@contextmanager
+def _named(temporary: Path, path: Path) -> Iterator[None]:
+    """Let errors name the file that a person knows, not the one that is written in its place."""
+    try:
+        yield
+    except NOT_WRITTEN as error:
+        reason = str(getattr(error, "strerror", None) or error)
+        raise ValueError(reason.replace(str(temporary), str(path))) from error
 
 
 @contextmanager
 def _picture_errors(what: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError) as error:
+    except NOT_WRITTEN as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot write {what}: {reason}") from error
 
 
 def _save(target: Path | io.BytesIO, suffix: str, clip: Clip, quality: int, bits: int) -> None:
     first = clip.frames[0]
-    if bits == 16 and suffix in DEEP and len(clip.frames) == 1:
-        data = encode_deep(first, suffix)
-        if isinstance(target, Path):
-            target.write_bytes(data)
-        else:
-            target.write(data)
+    height, width = first.levels.shape[-2:]
+    if max(height, width) > LARGEST_SIDE.get(suffix, math.inf):
+        raise ValueError(
+            f"{suffix} holds up to {LARGEST_SIDE[suffix]} px a side, found {width} x {height}; "
+            "PNG and TIFF hold more"
+        )
+    is_deep = bits == 16 and suffix in DEEP and len(clip.frames) == 1
+    if not is_deep and suffix not in TIFF:
+        _save_shallow(target, suffix, clip, quality)
         return
+    with target.open("wb") if isinstance(target, Path) else nullcontext(target) as file:
+        if suffix not in TIFF:
+            file.write(encode_deep(first))
+        else:
+            levels = deep_levels(first) if is_deep else np.asarray(_flat(first, suffix))
+            write_tiff(file, levels, first.exif, first.dpi)
+
+
+def _save_shallow(target: Path | io.BytesIO, suffix: str, clip: Clip, quality: int) -> None:
+    """Write a picture or an animation of 8 bits, as Pillow writes it."""
+    first = clip.frames[0]
     heif.register()
     images = [_flat(one, suffix) for one in clip.frames]
     options = _options(suffix, quality, first)
@@ -157,7 +196,7 @@ def _save(target: Path | io.BytesIO, suffix: str, clip: Clip, quality: int, bits
 def _flat(picture: Picture, suffix: str) -> Image.Image:
     """Return a picture of 8 bits as a file of this type holds it."""
     rgb, alpha = picture.levels, picture.alpha
-    if suffix in (".jpg", ".jpeg") and alpha is not None:
+    if suffix in JPEG and alpha is not None:
         rgb, alpha = picture.on_white, None
     if suffix == ".gif" and alpha is not None:  # a pixel of it is there or not
         alpha = (alpha >= 0.5).float()
@@ -167,12 +206,15 @@ def _flat(picture: Picture, suffix: str) -> Image.Image:
 def _options(suffix: str, quality: int, picture: Picture) -> dict[str, Any]:
     """Return Pillow's options for a type of file and what the picture says beside its pixels."""
     options: dict[str, Any] = {"icc_profile": srgb_profile()}
-    if picture.exif is not None and suffix != ".gif":
-        options["exif"] = picture.exif
+    exif = None if suffix == ".gif" else picture.exif
+    if exif is not None and suffix in JPEG:
+        exif = fitting_exif(exif, JPEG_EXIF)
+    if exif is not None:
+        options["exif"] = exif
     if picture.dpi is not None and suffix in PRINTED:
         options["dpi"] = (picture.dpi, picture.dpi)
-    if suffix in (".avif", ".heic", ".heif"):
+    if suffix in (".avif", *heif.SUFFIXES):
         options |= {"quality": quality, "subsampling": "4:4:4"}
-    elif suffix in (".jpg", ".jpeg", ".webp"):  # TIFF is not compressed, or it could hold no EXIF
+    elif suffix in (*JPEG, ".webp"):
         options |= {"quality": quality, "subsampling": 0}
     return options
