@@ -144,7 +144,9 @@ def _named(temporary: Path, path: Path) -> Iterator[None]:
         yield
     except NOT_WRITTEN as error:
         reason = str(getattr(error, "strerror", None) or error)
-        raise ValueError(reason.replace(str(temporary), str(path))) from error
+        for known, written in ((str(path), str(temporary)), (path.name, temporary.name)):
+            reason = reason.replace(written, known)
+        raise ValueError(reason) from error
 
 
 @contextmanager

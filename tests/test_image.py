@@ -986,28 +986,6 @@ def test_a_folder_of_the_pictures_name(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_picture_larger_than_its_format_allows(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r"cannot write .*a\.webp: "):
-        write_picture(tmp_path / "a.webp", torch.zeros(1, 3, 1, 16384))
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("extension", WRITABLE)
-def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str) -> None:
-    path = tmp_path / f"a{extension}"
-    path.write_bytes(b"the old file")
-
-    def full_disk(image: Image.Image, target: Path, **options: object) -> None:
-        Path(target).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full_disk)
-    with pytest.raises(PictureError, match=rf"cannot write .*a\{extension}: No space left"):
-        write_picture(path, smooth())
-    assert path.read_bytes() == b"the old file"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_a_disk_that_fails_at_the_last_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

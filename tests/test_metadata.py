@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image, ImageCms, features
 from PIL.ExifTags import IFD, Base
+from PIL.PngImagePlugin import PngInfo
 
-from fast_style import image, stylize
+from fast_style import heif, image, stylize
+from fast_style.exif import MOST, PREFIX, Exif, Order, Tag, directory, read_block, read_directory
 from fast_style.image import read_picture
-from fast_style.metadata import kept_dpi, kept_exif, srgb_profile
+from fast_style.metadata import kept_dpi, srgb_profile
 from fast_style.picture import Clip, Picture, PictureError
-from fast_style.writing import write_clip, write_picture
+from fast_style.tiff import write_tiff
+from fast_style.writing import WRITABLE, write_clip, write_picture
 
 TAKEN = "2020:02:03 04:05:06"
 
@@ -119,10 +126,209 @@ def test_damaged_exif_loses_no_picture(damage: bytes, tmp_path: Path) -> None:
     assert read_picture(tmp_path / "out.jpg").levels.shape == (1, 3, 40, 48)
 
 
-def test_more_exif_than_a_jpeg_holds_is_left_out() -> None:
-    picture = Image.new("RGB", (8, 8))
-    picture.getexif()[Base.ImageDescription] = "x" * 70_000
-    assert kept_exif(picture) is None
+def foreign_exif(order: Order) -> Exif:
+    """Return tags of all kinds that stay; Pillow's own way would lose or change most of them."""
+
+    def pack(form: str, *values: int) -> bytes:
+        return struct.pack(f"{order}{len(values)}{form}", *values)
+
+    main = {
+        Base.ImageDescription: Tag(2, "KEPT, 東京\0".encode()),
+        Base.Artist: Tag(2, "Zoë Müller\0".encode()),
+        Base.Rating: Tag(3, pack("H", 4)),
+        Base.Copyright: Tag(2, b"\xa9 2024\0"),  # Latin 1
+        Base.XPTitle: Tag(1, "Zoë\0".encode("utf-16le")),
+        Base.XPAuthor: Tag(1, "Zoë\0".encode("utf-16le")),
+    }
+    camera = {
+        Base.FNumber: Tag(5, pack("L", 28, 10)),
+        Base.DateTimeOriginal: Tag(2, TAKEN.encode() + b"\0"),
+        Base.OffsetTimeOriginal: Tag(2, b"+01:00\0"),
+        Base.ExposureBiasValue: Tag(10, pack("l", -2, 0)),
+        Base.FocalLength: Tag(5, pack("L", 50, 0)),
+        Base.UserComment: Tag(7, b"UNICODE\0" + "hé".encode("utf-16le")),
+        Base.SubsecTimeOriginal: Tag(2, b"123\0"),
+        Base.DigitalZoomRatio: Tag(5, pack("L", 0, 0)),
+        Base.LensModel: Tag(2, b"no end"),
+        42039: Tag(129, "Zoë, of EXIF 3\0".encode()),
+    }
+    place = {
+        0: Tag(2, b"2.2.0.0\0"),  # four bytes, by EXIF
+        1: Tag(2, b"N\0"),
+        2: Tag(5, pack("L", 48, 1, 8, 1, 1234, 100)),
+        6: Tag(5, pack("L", 5, 0)),
+    }
+    return Exif(order, *({int(k): v for k, v in d.items()} for d in (main, camera, place)))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("suffix", [one for one in WRITABLE if one != ".gif"])
+def test_exif_stays_byte_for_byte(suffix: str, order: Order, tmp_path: Path) -> None:
+    exif, path = foreign_exif(order), tmp_path / f"in{suffix}"
+    rgb = torch.full((1, 3, 40, 48), 0.5)
+    for levels in (rgb, (rgb * 255).to(torch.uint8)):
+        write_clip(path, Clip([Picture(levels, None, exif.tobytes())]))
+        read = read_picture(path).exif
+        assert read is not None
+        assert read_block(read) == exif
+
+
+def test_exif_of_a_big_tiff(tmp_path: Path) -> None:
+    path = tmp_path / "in.tif"
+    tags = [(int(Base.Artist), 2, 0, "Zoë Müller".encode(), True)]
+    tifffile.imwrite(path, np.zeros((40, 48, 3), np.uint8), bigtiff=True, extratags=tags)
+    read = read_picture(path).exif
+    assert read is not None
+    assert read_block(read).main[Base.Artist] == Tag(2, "Zoë Müller\0".encode())
+
+
+DAMAGES = {
+    "a value outside the file": (8, b"\xf0\xff\xff\x7f"),
+    "an unknown type": (2, b"\xee\xee"),
+    "no type": (2, bytes(2)),
+    "more values than there are": (4, b"\xff\xff\xff\x7f"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_a_damaged_tag_is_lost_alone(damage: str, suffix: str, tmp_path: Path) -> None:
+    exif, path = foreign_exif("<"), tmp_path / f"in{suffix}"
+    write_clip(path, Clip([Picture(torch.zeros(1, 3, 40, 48), None, exif.tobytes())]))
+    data = bytearray(path.read_bytes())
+    entry = data.index(struct.pack("<HHL", Base.Artist, 2, 13))
+    at, value = DAMAGES[damage]
+    data[entry + at : entry + at + len(value)] = value
+    if suffix == ".png":
+        start = data.index(b"eXIf") - 4
+        end = start + 8 + int.from_bytes(data[start : start + 4], "big")
+        data[end : end + 4] = zlib.crc32(data[start + 4 : end]).to_bytes(4, "big")
+    path.write_bytes(data)
+    read = read_picture(path).exif
+    assert read is not None
+    del exif.main[Base.Artist]
+    assert read_block(read) == exif
+
+
+def everything(turned: bool) -> bytes:
+    """Return EXIF with all that stays, and with what must not: SECRET and a thumbnail."""
+    exif = foreign_exif("<")
+    hidden = Tag(7, b"SECRET of this file")
+    if turned:
+        exif.main[Base.Orientation] = Tag(3, b"\x06\0")
+        exif.place[0] = Tag(1, b"\2\2\0\0")
+    # XMP, IPTC and Photoshop's block, as TIFF has them.
+    exif.main.update(dict.fromkeys((269, 316, 700, 33723, 34377, 37724, 50898), hidden))
+    unwanted = (Base.MakerNote, Base.ImageUniqueID, Base.ImageHistory, 0xEA1C, 33723)
+    exif.camera.update({int(tag): hidden for tag in unwanted})
+    block = bytearray(exif.tobytes())
+    thumbnail = io.BytesIO()
+    Image.new("RGB", (16, 16), "red").save(thumbnail, "JPEG", comment=b"SECRET thumbnail")
+    at = len(block) - len(PREFIX)
+    pointer = len(PREFIX) + 8 + 2 + 12 * (len(exif.main) + 2)
+    block[pointer : pointer + 4] = struct.pack("<L", at)
+    where = Tag(4, struct.pack("<L", at + 2 + 2 * 12 + 4))
+    size = Tag(4, struct.pack("<L", len(thumbnail.getvalue())))
+    return bytes(block) + directory({0x201: where, 0x202: size}, "<", at) + thumbnail.getvalue()
+
+
+def full_files(folder: Path) -> list[Path]:
+    """Write a file of each type that carries all that its type can, beside its pixels."""
+    heif.register()
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">SECRET</x:xmpmeta>'
+    options: dict[str, Any] = {"xmp": xmp, "comment": b"SECRET comment"}
+    paths = []
+    for suffix in WRITABLE:
+        path = folder / f"{suffix[1:]}{suffix}"
+        image = Image.new("RGB", (48, 40), (200, 100, 50))
+        # Of a turned AVIF Pillow writes EXIF anew, and changes it.
+        chosen = options | {"exif": everything(turned=suffix != ".avif")}
+        if suffix == ".png":
+            text = PngInfo()
+            text.add_text("Author", "SECRET")
+            text.add_text("Comment", "SECRET", zip=True)
+            text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+            chosen["pnginfo"] = text
+        if suffix in (".tif", ".tiff"):
+            with path.open("wb") as file:
+                write_tiff(file, np.asarray(image), chosen["exif"], None)
+        else:
+            image.save(path, **chosen)
+        if suffix in (".jpg", ".jpeg"):
+            iptc = b"Photoshop 3.0\0SECRET"
+            data = path.read_bytes()
+            app13 = b"\xff\xed" + struct.pack(">H", len(iptc) + 2) + iptc
+            path.write_bytes(data[:2] + app13 + data[2:])
+        assert b"SECRET" in path.read_bytes()
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize("strip", [False, True])
+def test_what_is_promised_stays_and_nothing_else(
+    strip: bool, tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    sources = full_files(tmp_path / "in")
+    options = ["--strip"] if strip else []
+    folder = tmp_path / "out"
+    command = [str(tiny_model), *map(str, sources), "-o", f"{folder}/", *options]
+    assert stylize.main(command) == 0, capsys.readouterr().err
+    # Each type in TIFF too, and the JPEG, whose EXIF is whole, in each type.
+    for source in sources:
+        one = read_picture(source)
+        shown = one._replace(exif=None if strip else one.exif)
+        write_clip(folder / f"{source.stem}_in.tif", Clip([shown]))
+        if source.suffix == ".jpg":
+            for suffix in WRITABLE:
+                write_clip(folder / f"jpg_in{suffix}", Clip([shown]))
+            deep = shown._replace(levels=one.rgb)
+            for suffix in (".png", ".tif"):
+                write_clip(folder / f"jpg_deep{suffix}", Clip([deep]))
+    results = sorted(folder.iterdir())
+    assert len(results) > 3 * len(WRITABLE)
+    for result in results:
+        data = result.read_bytes()
+        assert b"SECRET" not in data, result
+        kept = not strip and result.suffix != ".gif" and not result.stem.startswith("gif")
+        assert (b"KEPT" in data) == kept, result
+        with Image.open(result) as image:
+            assert getattr(image, "text", {}) == {}
+            assert image.info.get("comment") is None
+            assert image.info.get("xmp") is None
+            assert image.getexif().get(Base.Orientation, 1) == 1
+            assert dict(image.getexif().get_ifd(IFD.IFD1)) == {}
+
+
+def test_of_more_exif_than_a_jpeg_holds_the_largest_is_left_out(tmp_path: Path) -> None:
+    exif = foreign_exif("<")
+    exif.camera[Base.UserComment] = Tag(7, bytes(40_000))
+    exif.main[Base.ImageDescription] = Tag(2, b"x" * 39_999 + b"\0")
+    one = Picture(torch.zeros(1, 3, 40, 48), None, exif.tobytes())
+    for suffix in (".png", ".webp", ".tif"):
+        write_clip(tmp_path / f"a{suffix}", Clip([one]))
+        assert read_picture(tmp_path / f"a{suffix}").exif == one.exif
+    write_clip(tmp_path / "a.jpg", Clip([one]))
+    read = read_picture(tmp_path / "a.jpg").exif
+    assert read is not None
+    del exif.camera[Base.UserComment]
+    assert read_block(read) == exif
+
+
+@pytest.mark.parametrize("size", [65_000, 65_600])
+def test_exif_that_just_fits_a_jpeg(size: int, tmp_path: Path) -> None:
+    exif = Exif("<", {int(Base.ImageDescription): Tag(2, b"x" * size)}, {}, {})
+    one = Picture(torch.zeros(1, 3, 40, 48), None, exif.tobytes())
+    write_clip(tmp_path / "a.jpg", Clip([one]))
+    assert read_picture(tmp_path / "a.jpg").exif == (exif.tobytes() if size < 65_500 else None)
+
+
+def test_a_hostile_file_is_not_read_again_and_again() -> None:
+    """Each of many tags says that it is the same large part of the file."""
+    tags = {tag: Tag(7, bytes(2**20)) for tag in range(8)}
+    data = directory(tags, "<", 0)
+    found = read_directory(io.BytesIO(data), 0, "<")
+    assert sum(len(tag.data) for tag in found.values()) <= MOST
 
 
 def test_the_profile_is_the_same_at_any_time() -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 import av
 import numpy as np
@@ -20,10 +22,20 @@ import tifffile
 import torch
 from PIL import Image
 
-from fast_style import heif, tiff
+from fast_style import heif, tiff, writing
 from fast_style.exif import PREFIX, Exif, Order, Tag
+from fast_style.image import read_picture
 from fast_style.picture import Clip, Picture, PictureError
-from fast_style.writing import ANIMATED, PRINTED, WRITABLE, encode_clip
+from fast_style.writing import (
+    ANIMATED,
+    LARGEST_SIDE,
+    PRINTED,
+    TIFF,
+    WRITABLE,
+    encode_clip,
+    write_clip,
+    write_picture,
+)
 
 HEIGHT, WIDTH = 40, 48
 FORMATS = [one for one in WRITABLE if one not in (".jpeg", ".tiff", ".heif")]
@@ -81,7 +93,7 @@ def by_pillow(data: bytes) -> Read:
 
 
 READERS: dict[str, list[Callable[[bytes], Read]]] = {
-    **dict.fromkeys(FORMATS, [by_libvips, by_ffmpeg]),
+    **{suffix: [by_libvips, by_ffmpeg] for suffix in FORMATS},
     ".png": [by_libvips, by_ffmpeg, by_pillow],  # which takes the upper 8 of 16 bits
     ".tif": [by_libvips, by_ffmpeg, by_tifffile],
     ".heic": [by_ffmpeg, by_pillow],  # libvips's package reads none, for patents
@@ -251,3 +263,79 @@ def test_every_animation_is_read_by_others(suffix: str, with_alpha: bool) -> Non
             # Edges are blurred, that of the transparent part and that which rolled in.
             sharp = (X >= WIDTH // 3 + 2 if with_alpha else X >= 0) & (Y > 5)
             assert np.abs(levels[..., :3] / 255 - expected)[sharp].max() <= 0.12
+
+
+@pytest.mark.parametrize("extension", [one for one in WRITABLE if one not in (".png", *TIFF)])
+def test_a_picture_larger_than_its_format_allows(tmp_path: Path, extension: str) -> None:
+    most = LARGEST_SIDE.get(extension, 70_000 - 1)
+    with pytest.raises(PictureError, match=rf"cannot write .*a\{extension}: "):
+        write_picture(tmp_path / f"a{extension}", torch.zeros(1, 3, 1, most + 1))
+    assert not list(tmp_path.iterdir())
+    if extension in LARGEST_SIDE:
+        write_picture(tmp_path / f"a{extension}", torch.zeros(1, 3, most, 1))
+        assert read_picture(tmp_path / f"a{extension}").rgb.shape == (1, 3, most, 1)
+        (tmp_path / f"a{extension}").unlink()
+    assert not list(tmp_path.iterdir())
+
+
+FAILURES: dict[str, Callable[[Path], Exception]] = {
+    "a full disk": lambda path: OSError(28, "No space left on device"),
+    "a full disk, with its file": lambda path: OSError(28, "No space left on device", str(path)),
+    "a text that names the file": lambda path: OSError(f"No space left on device: {path}"),
+    "another type": lambda path: RuntimeError(f"No space left on device, {path.name}"),
+    "a number": lambda path: OverflowError("No space left on device"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("extension", WRITABLE)
+def test_a_file_that_cannot_be_written_is_named_as_the_user_knows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str, failure: str
+) -> None:
+    path = tmp_path / f"a{extension}"
+    path.write_bytes(b"the old file")
+
+    def save(image: Image.Image, target: Path, **options: object) -> None:
+        Path(target).write_bytes(b"half")
+        raise FAILURES[failure](Path(target))
+
+    def write_tiff(file: IO[bytes], *rest: object) -> None:
+        file.write(b"half")
+        raise FAILURES[failure](Path(file.name))
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    monkeypatch.setattr(writing, "write_tiff", write_tiff)
+    with pytest.raises(PictureError, match=rf"cannot write .*a\{extension}: No space left") as told:
+        write_picture(path, torch.zeros(1, 3, 8, 8))
+    assert ".part-" not in str(told.value)
+    assert path.read_bytes() == b"the old file"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("extension", WRITABLE)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str, bits: int
+) -> None:
+    """What is written goes to a device that is full."""
+    path = tmp_path / f"a{extension}"
+    path.write_bytes(b"the old file")
+    whole = writing.write_atomically
+
+    @contextmanager
+    def full(path: Path) -> Iterator[Path]:
+        with whole(path) as temporary:
+            temporary.unlink()
+            temporary.symlink_to("/dev/full")
+            yield temporary
+
+    monkeypatch.setattr(writing, "write_atomically", full)
+    levels = (
+        torch.rand(1, 3, 99, 99) if bits == 16 else torch.zeros(1, 3, 99, 99, dtype=torch.uint8)
+    )
+    with pytest.raises(PictureError, match=rf"cannot write .*a\{extension}: ") as told:
+        write_clip(path, Clip([Picture(levels, None)]))
+    assert ".part-" not in str(told.value)
+    assert path.read_bytes() == b"the old file"
+    assert list(tmp_path.iterdir()) == [path]
