@@ -43,7 +43,7 @@ EXACT = (".png", ".tif")
 Y, X = np.mgrid[0:HEIGHT, 0:WIDTH]
 RAMPS = np.stack([X / (WIDTH - 1), Y / (HEIGHT - 1), (X + Y) / (WIDTH + HEIGHT - 2)])
 OPAQUE = X >= WIDTH // 3
-ARTIST, COPYRIGHT, DESCRIPTION, TITLE = 315, 33432, 270, 40091
+ARTIST, COPYRIGHT, DESCRIPTION, TITLE, MAKE, RATING = 315, 33432, 270, 40091, 271, 18246
 TAKEN, OFFSET, SUBSECOND, COMMENT, APERTURE, ZOOM = 36867, 36881, 37521, 37510, 33437, 41988
 
 
@@ -217,16 +217,35 @@ def test_a_tiffs_tags_are_what_they_were(order: Order, bits: int) -> None:
     assert said["GPSInfo/GPSLatitude"] == "(48, 1, 8, 1, 1234, 100)"
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tags_of_any_type_in_a_tiff(order: Order) -> None:
+    rating = Tag(3, struct.pack(order + "H", 4))
+    main = {ARTIST: Tag(129, "Zoë\0".encode()), COPYRIGHT: text(""), RATING: rating}
+    main |= {DESCRIPTION: rational(order, 1, 2), TITLE: Tag(7, b"\0\xff"), MAKE: Tag(2, b"no end")}
+    one = picture(8, with_alpha=False)._replace(exif=exif(main, order))
+    data = encode_clip(Clip([one]), ".tif")
+    said = by_tifffile(data).said
+    assert (said["Artist"], said["Copyright"], said["Rating"]) == ("Zoë", "", "4")
+    assert (said["Make"], said["XPTitle"]) == ("no end", str(b"\0\xff"))
+    assert "ImageDescription" not in said  # which is no fraction
+    for reader in READERS[".tif"]:
+        check_pixels(reader(data).levels, ".tif", is_deep=False, with_alpha=False)
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_tiff_of_many_strips(bits: int, order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiff, "STRIP", 7 * WIDTH * 4)
     one = picture(bits, with_alpha=True)._replace(exif=foreign(order))
-    data = encode_clip(Clip([one]), ".tif")
-    for reader in READERS[".tif"]:
-        check_pixels(reader(data).levels, ".tif", bits == 16, with_alpha=True)
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        assert len(file.pages[0].dataoffsets) > 3  # type: ignore[union-attr]
+    for rows in range(1, 9):
+        monkeypatch.setattr(tiff, "STRIP", rows * WIDTH * bits // 2)
+        data = encode_clip(Clip([one]), ".tif")
+        for reader in READERS[".tif"]:
+            check_pixels(reader(data).levels, ".tif", bits == 16, with_alpha=True)
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages[0]
+            assert len(page.dataoffsets) == HEIGHT // rows + bool(HEIGHT % rows)
+            begins = page.tags["ExifTag"].valueoffset  # type: ignore[union-attr]
+        assert begins % 2 == 0  # as TIFF demands of directories
 
 
 def test_a_picture_too_large_for_tiff_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
