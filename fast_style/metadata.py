@@ -49,7 +49,7 @@ KEPT_OF_CAMERA = frozenset(
         *(Base.ExposureIndex, Base.SensingMethod, Base.FileSource, Base.SceneType),
         *range(Base.CustomRendered, Base.Sharpness + 1),
         Base.SubjectDistanceRange,
-        *range(Base.CameraOwnerName, 42045),  # its number, the lens, title, photographer, editor
+        *range(Base.CameraOwnerName, 42045),  # numbers, the lens, title, photographer, editor
     )
 )
 KEPT_OF_PLACE = frozenset(range(32))  # all that there are

@@ -100,7 +100,8 @@ def write_clip(path: Path, clip: Clip, quality: int = QUALITY) -> None:
     """Write a picture or an animation: PNG, JPEG, WebP, TIFF, GIF, AVIF or HEIF.
 
     It says that its colours are sRGB, but for GIF, which can't. JPEG has no transparency: there
-    ``alpha`` is laid on white. PNG and TIFF hold float levels in 16 bits.
+    ``alpha`` is laid on white. PNG and TIFF hold float levels in 16 bits. GIF has no EXIF; of
+    more than a JPEG holds the largest values are left out.
 
     Args:
         path: Ends in one of ``WRITABLE``; folders are created.
@@ -108,8 +109,8 @@ def write_clip(path: Path, clip: Clip, quality: int = QUALITY) -> None:
         quality: Of JPEG, WebP, AVIF and HEIF, 1 to 100.
 
     Raises:
-        PictureError: Another extension, one that holds no animation, values that are not finite
-            numbers, a disk that is full, a folder that is not writable.
+        PictureError: Another extension, one that holds no animation or not so many pixels, values
+            that are not finite numbers, a disk that is full, a folder that is not writable.
     """
     _write(path, clip, quality, bits=clip.frames[0].bits)
 

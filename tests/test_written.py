@@ -75,7 +75,7 @@ def by_ffmpeg(data: bytes) -> Read:
 
 def by_tifffile(data: bytes) -> Read:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        tags = file.pages[0].tags  # type: ignore[union-attr]
+        tags = file.pages[0].tags
         names = {"ExifTag": "ExifIFD/", "GPSTag": "GPSInfo/"}
         said = {tag.name: str(tag.value) for tag in tags if tag.name not in names}
         for name, prefix in names.items():
@@ -244,7 +244,7 @@ def test_a_tiff_of_many_strips(bits: int, order: Order, monkeypatch: pytest.Monk
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page = file.pages[0]
             assert len(page.dataoffsets) == HEIGHT // rows + bool(HEIGHT % rows)
-            begins = page.tags["ExifTag"].valueoffset  # type: ignore[union-attr]
+            begins = page.tags["ExifTag"].valueoffset
         assert begins % 2 == 0  # as TIFF demands of directories
 
 
