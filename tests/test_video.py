@@ -16,7 +16,8 @@ from torch import Tensor
 from fast_style import video
 from fast_style.picture import Picture, PictureError
 from fast_style.stylize import main
-from fast_style.video import paint_video, upright
+from fast_style.frames import HDR_TRANSFERS, upright
+from fast_style.video import paint_video
 
 av: Any = pytest.importorskip("av")
 SIZE = (64, 48)  # px, width and height
@@ -219,7 +220,7 @@ def test_a_sound_of_an_unknown_kind_is_left_out(
 
 
 def test_hdr_is_told(tmp_path: Path) -> None:
-    source = film(tmp_path / "a.mp4", transfer=video.HDR_TRANSFERS[0])
+    source = film(tmp_path / "a.mp4", transfer=HDR_TRANSFERS[0])
     remark = paint_video(source, tmp_path / "b.mp4", same).remark
     assert remark is not None
     assert remark.startswith("is HDR")

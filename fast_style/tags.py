@@ -1,0 +1,58 @@
+"""What a video file says beside its pictures and sound: title, date, place, languages, chapters.
+
+Knows PyAV.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+# Tags are read and written byte for byte, also where they are not UTF-8.
+TAG_ERRORS = "surrogateescape"
+# Of the file that was read; they would be wrong for another. The last line: of Matroska's streams.
+OF_THE_FILE = re.compile(
+    r"major_brand|minor_version|compatible_brands|encoder|vendor_id|timecode|rotate"
+    r"|(bps|duration|number_of_frames|number_of_bytes|_statistics_\w+)(-\w+)?",
+    re.IGNORECASE,
+)
+UNKNOWN_LANGUAGE = "und"
+# Keys that phones write, as com.apple.quicktime.make: MP4 and MOV hold them in a form of its own.
+FULL_KEY = re.compile(r"com\.", re.IGNORECASE)
+
+
+def film_tags(film: Any) -> dict[str, str]:
+    """Return what of PyAV's ``film`` stays with a painted one: title, date, place, camera, ..."""
+    kept = _kept(film.metadata)
+    if film.format.name == "ogg":  # where the file's tags are its first stream's
+        for stream in film.streams.video[:1]:
+            kept = _kept(stream.metadata) | kept
+    return kept
+
+
+def stream_tags(stream: Any) -> dict[str, str]:
+    """Return what stays with a stream: language, title, ..."""
+    kept = _kept(stream.metadata)
+    if kept.get("language") == UNKNOWN_LANGUAGE:
+        del kept["language"]
+    if "title" in kept:  # MP4 has but this place for it
+        kept.setdefault("handler_name", kept["title"])
+    return kept
+
+
+def need_full_keys(tags: dict[str, str]) -> bool:
+    """Whether MP4 and MOV hold tags only by their full keys."""
+    return any(FULL_KEY.match(key) for key in tags)
+
+
+def chapters(film: Any) -> list[dict[str, Any]]:
+    """Return the chapters of PyAV's ``film`` that have a length, with their titles."""
+    return [
+        one | {"id": number}
+        for number, one in enumerate(film.chapters(), 1)
+        if one["time_base"] and 0 <= one["start"] < one["end"]
+    ]
+
+
+def _kept(tags: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if not OF_THE_FILE.fullmatch(key)}
