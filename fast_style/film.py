@@ -22,7 +22,7 @@ from fast_style.tags import TAG_ERRORS
 # FFmpeg's names of what is read. Others, as lists of parts, open further files.
 FORMATS = ("mov", "matroska", "avi", "mpeg", "mpegvideo", "mpegts", "asf", "ogg", "flv")
 WITH_OFFSET = ("mpeg", "mpegts")  # whose times begin anywhere: of a broadcast, at hours
-WITH_LENGTH = ("mov", "matroska", "avi", "asf", "flv")  # whose header says how long they are
+WITH_LENGTH = ("mov", "matroska", "avi", "flv")  # whose header says how long they are, also if cut
 UNKNOWN_RATE = Fraction(25)  # frames a second
 MOST_OF_FFMPEG = 2**31 - 1  # pixels of a frame
 # Of memory: what decoding a film and painting it took for each pixel of a frame, at most.
@@ -103,6 +103,8 @@ class Film:
         """Return when the film ends as its header says, s; 0 if it does not."""
         if self.kind not in WITH_LENGTH:
             return 0.0
+        if self.kind == "avi":  # of which FFmpeg shortens the duration, not the number
+            return float(self.video.frames / self.rate)
         if self._own_length:
             start = self.video.start_time or 0
             return float((start + self.video.duration) * self.video.time_base)

@@ -52,7 +52,7 @@ class Sounds:
                 self._encoded.append(name)
             way.stream.disposition = sound.disposition
             if not strip:
-                way.stream.metadata.update(stream_tags(sound))
+                way.stream.metadata.update(stream_tags(sound, result.format.name))
             self._ways[sound.index] = way
 
     def _anew(self, sound: Any) -> _Anew | None:

@@ -16,9 +16,16 @@ OF_THE_FILE = re.compile(
     r"|(bps|duration|number_of_frames|number_of_bytes|_statistics_\w+)(-\w+)?",
     re.IGNORECASE,
 )
+DEFAULT_HANDLERS = ("VideoHandler", "SoundHandler")  # that FFmpeg writes where there is none
 UNKNOWN_LANGUAGE = "und"
+# The languages for which ISO 639-2 has two codes, of which MOV knows but the second.
+MOV_LANGUAGES = {
+    **{"ces": "cze", "cym": "wel", "deu": "ger", "ell": "gre", "eus": "baq", "fas": "per"},
+    **{"fra": "fre", "hye": "arm", "isl": "ice", "kat": "geo", "mkd": "mac", "msa": "may"},
+    **{"mya": "bur", "nld": "dut", "ron": "rum", "slk": "slo", "sqi": "alb", "zho": "chi"},
+}
 # Keys that phones write, as com.apple.quicktime.make: MP4 and MOV hold them in a form of its own.
-FULL_KEY = re.compile(r"com\.", re.IGNORECASE)
+FULL_KEY = "com."
 
 
 def film_tags(film: Any) -> dict[str, str]:
@@ -30,19 +37,25 @@ def film_tags(film: Any) -> dict[str, str]:
     return kept
 
 
-def stream_tags(stream: Any) -> dict[str, str]:
-    """Return what stays with a stream: language, title, ..."""
+def stream_tags(stream: Any, container: str) -> dict[str, str]:
+    """Return what stays with a stream: language, title, ..., in the keys of a container."""
     kept = _kept(stream.metadata)
     if kept.get("language") == UNKNOWN_LANGUAGE:
         del kept["language"]
-    if "title" in kept:  # MP4 has but this place for it
+    if container == "mov":
+        kept |= {k: MOV_LANGUAGES.get(v, v) for k, v in kept.items() if k == "language"}
+    if kept.get("handler_name") in DEFAULT_HANDLERS:
+        del kept["handler_name"]
+    if "name" in kept:  # what a title is in MP4
+        kept.setdefault("title", kept.pop("name"))
+    if "title" in kept and container in ("mp4", "mov"):  # where players look for it
         kept.setdefault("handler_name", kept["title"])
     return kept
 
 
 def need_full_keys(tags: dict[str, str]) -> bool:
     """Whether MP4 and MOV hold tags only by their full keys."""
-    return any(FULL_KEY.match(key) for key in tags)
+    return any(key.startswith(FULL_KEY) for key in tags)
 
 
 def chapters(film: Any) -> list[dict[str, Any]]:
@@ -55,4 +68,9 @@ def chapters(film: Any) -> list[dict[str, Any]]:
 
 
 def _kept(tags: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in tags.items() if not OF_THE_FILE.fullmatch(key)}
+    # Matroska's keys are capitals. Of Apple's this name is the only one that has some.
+    lower = {
+        key.lower().replace("iso6709", "ISO6709") if key.isupper() else key: value
+        for key, value in tags.items()
+    }
+    return {key: value for key, value in lower.items() if not OF_THE_FILE.fullmatch(key)}

@@ -123,7 +123,7 @@ class _Painting:
         self._out.codec_context.time_base = film.video.time_base
         self._out.disposition = film.video.disposition
         if not strip:
-            self._out.metadata.update(stream_tags(film.video))
+            self._out.metadata.update(stream_tags(film.video, container))
         self._sounds = Sounds(film, result, target, strip)
         self._progressive = Progressive()
         self._last_pts = -1
