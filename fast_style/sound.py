@@ -38,7 +38,7 @@ class Sounds:
         self._ways: dict[int, _Copied | _Anew] = {}
         self._encoded: list[str] = []
         self._left_out: list[str] = []
-        self._refused: set[str] = set()
+        self._damaged: set[str] = set()
         self._unknown = film.unknown_sounds
         self._taken: list[Any] = []
         held = _held(film, result.format.name) if film.sounds else set()
@@ -66,7 +66,10 @@ class Sounds:
     def take(self, packet: Any) -> None:
         """Keep a packet of the film's sound, or what is made of it."""
         if (way := self._ways.get(packet.stream.index)) is not None:
+            name = packet.stream.codec_context.name
             self._taken += way.packets(packet)
+            if isinstance(way, _Anew) and way.damaged:
+                self._damaged.add(name)
 
     def write(self) -> None:
         """Write what was taken since the last call."""
@@ -77,7 +80,7 @@ class Sounds:
             try:
                 self._result.mux(packet)
             except av.error.ArgumentError:
-                self._refused.add(packet.stream.codec_context.name)
+                self._damaged.add(packet.stream.codec_context.name)
 
     def remarks(self) -> list[str]:
         """Return what a person should know, each to follow the film's name."""
@@ -92,8 +95,8 @@ class Sounds:
             remarks.append(
                 f"has a sound ({names}) that can be neither copied nor encoded: it is left out"
             )
-        if self._refused:
-            names = ", ".join(sorted(self._refused))
+        if self._damaged:
+            names = ", ".join(sorted(self._damaged))
             remarks.append(f"has a damaged sound ({names}): parts of it are left out")
         if self._unknown:
             remarks.append("has a sound of a kind that FFmpeg does not know: it is left out")
@@ -131,12 +134,15 @@ class _Anew:
         source.open()
         rates = av.Codec(encoder, "w").audio_rates
         rate = min((one for one in rates if one >= source.sample_rate), default=max(rates))
-        layout = source.layout.name if _encodes(encoder, rate, source.layout.name) else "stereo"
+        # By "1c" and the like FFmpeg means the usual layout of so many channels, as of old files.
+        layouts = (source.layout.name, f"{source.layout.nb_channels}c", "stereo")
+        layout = next((one for one in layouts if _encodes(encoder, rate, one)), layouts[-1])
         self.stream = result.add_stream(encoder, rate=rate)
         self._context = self.stream.codec_context
         self._context.layout = layout
         self._context.bit_rate = _bit_rate(rate, self._context.layout.nb_channels)
         self._context.open()
+        self.damaged = False
         self._shape: tuple[Any, ...] | None = None  # of what the filters take
         self._graph: Any = None
 
@@ -146,7 +152,8 @@ class _Anew:
 
         try:
             frames = packet.decode()
-        except av.FFmpegError:  # damaged: silence takes its place
+        except av.FFmpegError as error:  # silence takes its place
+            self.damaged |= isinstance(error, av.error.InvalidDataError)
             frames = []
         made = [one for frame in frames for one in self._encoded(self._evened(frame))]
         if packet.dts is None and not packet.size:
