@@ -35,7 +35,8 @@ class Film:
     """A video that is read; ``opened`` makes it.
 
     ``container`` is PyAV's, ``video`` its stream of frames, ``sounds`` are those whose kind FFmpeg
-    knows. ``damaged`` is how many packets of the video could not be decoded.
+    knows. ``damaged`` is how many packets of the video could not be decoded, ``end_s`` the time up
+    to which it has been read.
     """
 
     def __init__(self, container: Any, source: Path) -> None:
@@ -52,8 +53,9 @@ class Film:
         start = container.start_time or 0
         self._offset_s = Fraction(start, 1_000_000) if self.kind in WITH_OFFSET else Fraction(0)
         # Whether the header says the length of the video alone: else it is the longest stream's.
-        self._own_length = bool(self.video.duration)
-        self._said_end_s, self._end_s = self._said_end(), 0.0  # the second of what has been read
+        self._own_length = self.kind == "avi" or (self.kind == "mov" and self.video.frames > 0)
+        self._said_end_s = self._said_end()
+        self.end_s = 0.0
         _check_size(self.video.codec_context, source)
         most = min(max_pixels(), MOST_OF_FFMPEG)
         self.video.codec_context.options = {"max_pixels": str(int(most))}
@@ -96,7 +98,7 @@ class Film:
     @property
     def missing_s(self) -> float:
         """How much of the film was not there at the end of reading, though its header says so."""
-        missing_s = self._said_end_s - self._end_s
+        missing_s = self._said_end_s - self.end_s
         return missing_s if missing_s > max(TOLERATED_FRAMES / self.rate, TOLERATED_S) else 0.0
 
     def _said_end(self) -> float:
@@ -107,7 +109,7 @@ class Film:
             return float(self.video.frames / self.rate)
         if self._own_length:
             start = self.video.start_time or 0
-            return float((start + self.video.duration) * self.video.time_base)
+            return float((start + (self.video.duration or 0)) * self.video.time_base)
         start = self.container.start_time or 0
         return float((self.container.duration or 0) + start) / 1_000_000
 
@@ -117,7 +119,7 @@ class Film:
         length_s = (packet.duration or 0) * time_base
         if not length_s and packet.stream is self.video:
             length_s = 1 / self.rate
-        self._end_s = max(self._end_s, float(packet.pts * time_base + length_s))
+        self.end_s = max(self.end_s, float(packet.pts * time_base + length_s))
 
 
 @contextmanager

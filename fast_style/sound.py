@@ -87,11 +87,11 @@ class Sounds:
         remarks = []
         if self._encoded:
             remarks.append(
-                f"has a sound ({', '.join(self._encoded)}) that {self._suffix} does not hold: it "
+                f"has a sound ({', '.join(dict.fromkeys(self._encoded))}) that {self._suffix} does not hold: it "
                 f"is encoded anew, as {self._kind}"
             )
         if self._left_out:
-            names = ", ".join(self._left_out)
+            names = ", ".join(dict.fromkeys(self._left_out))
             remarks.append(
                 f"has a sound ({names}) that can be neither copied nor encoded: it is left out"
             )

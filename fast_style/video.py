@@ -152,7 +152,7 @@ class _Painting:
         if self._changes_size:
             remarks.append("changes its size: all of it is fitted into the first, on black")
         if missing_s := film.missing_s:
-            frames = round(missing_s * film.rate)
+            frames = round(missing_s * self.done / film.end_s)
             remarks.append(f"breaks off {missing_s:.4g} s, some {frames} frames, before its end")
         if film.damaged:
             remarks.append(f"has damaged frames, which are left out: some {film.damaged}")

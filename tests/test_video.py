@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
+import resource
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,9 +20,9 @@ from torch import Tensor
 
 import fast_style.sound
 from fast_style import video
+from fast_style.frames import HDR_TRANSFERS, upright
 from fast_style.picture import Picture, PictureError
 from fast_style.stylize import main
-from fast_style.frames import HDR_TRANSFERS, upright
 from fast_style.video import paint_video
 
 av: Any = pytest.importorskip("av")
@@ -37,8 +42,9 @@ def scene(number: int, width: int, height: int) -> np.ndarray[Any, np.dtype[np.u
 def put_tone(container: Any, stream: Any, gap_s: float) -> None:
     """Write a tone from 0.2 to 0.6 s, of 0.8 s, its second half later by ``gap_s``."""
     context = stream.codec_context
-    context.bit_rate = 64_000
-    context.open()
+    if not context.is_open:
+        context.bit_rate = 64_000
+        context.open()
     size = context.frame_size or 960
     resampler = av.AudioResampler(context.format, "mono", 48000, size)
     places = np.arange(int(0.8 * 48000))
@@ -314,6 +320,157 @@ def test_a_sound_of_an_unknown_kind_is_left_out(
         assert not made.streams.audio
 
 
+# What a film says beside its pictures
+
+MOTHER_TONGUES = ({"language": "eng", "title": "Film"}, {"language": "deu", "title": "Kommentar"})
+SAID = {
+    "title": "Harbour",
+    "creation_time": "2024-01-02T03:04:05.000000Z",
+    "location": "+48.1372+011.5755/",
+    "com.apple.quicktime.make": "Apple",
+    "com.apple.quicktime.location.ISO6709": "+48.1372+011.5755+500.000/",
+}
+CHAPTERS = [(0, 0.3, "Arrival"), (0.3, 0.8, "Departure")]
+
+
+def telling_film(path: Path) -> Path:
+    """Write a film with two sounds, of which the second is the default, chapters and a date."""
+    flags = {"movflags": "use_metadata_tags"} if path.suffix in (".mp4", ".mov") else {}
+    with av.open(str(path), "w", container_options=flags) as container:
+        container.metadata.update(SAID)
+        video = container.add_stream("libx264", rate=RATE)
+        video.width, video.height = SIZE
+        video.metadata["title"] = "Main picture"
+        sounds = [container.add_stream("aac", rate=48000, layout="mono") for _ in MOTHER_TONGUES]
+        for sound, said in zip(sounds, MOTHER_TONGUES, strict=True):
+            sound.metadata.update(said)
+            if path.suffix == ".mov" and said["language"] == "deu":
+                sound.metadata["language"] = "ger"
+        default = av.stream.Disposition.default
+        sounds[0].disposition, sounds[1].disposition = 0, default
+        container.set_chapters(
+            [
+                {
+                    "id": number,
+                    "start": round(start_s * 1000),
+                    "end": round(end_s * 1000),
+                    "time_base": Fraction(1, 1000),
+                    "metadata": {"title": title},
+                }
+                for number, (start_s, end_s, title) in enumerate(CHAPTERS)
+            ]
+        )
+        for sound in sounds:
+            put_tone(container, sound, 0)
+        for number in range(8):
+            frame = av.VideoFrame.from_ndarray(scene(number, *SIZE), format="rgb24")
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("source", ["a.mov", "a.mp4", "a.mkv"])
+@pytest.mark.parametrize("target", ["b.mov", "b.mp4", "b.mkv", "b.webm"])
+def test_date_place_languages_and_chapters_stay(tmp_path: Path, source: str, target: str) -> None:
+    paint_video(telling_film(tmp_path / source), tmp_path / target, same)
+    with av.open(str(tmp_path / target)) as container:
+        lower = target[1:] in (".mkv", ".webm")  # Matroska's keys have no case
+        found = {k.lower() if lower else k: v for k, v in container.metadata.items()}
+        assert {k: found.get(k.lower() if lower else k) for k in SAID} == SAID
+        sounds = container.streams.audio
+        german = "ger" if "mov" in source + target else "deu"  # both are right
+        assert [sound.metadata.get("language") for sound in sounds] == ["eng", german]
+        titles = [one.metadata.get("title", one.metadata.get("name")) for one in sounds]
+        assert titles == ["Film", "Kommentar"]
+        assert [bool(one.disposition & 1) for one in sounds] == [False, True]
+        chapters = [
+            (one["start"] * one["time_base"], one["end"] * one["time_base"], one["metadata"])
+            for one in container.chapters()
+        ]
+        assert [(pytest.approx(s), pytest.approx(e), {"title": t}) for s, e, t in CHAPTERS] == (
+            chapters
+        )
+
+
+@pytest.mark.parametrize("target", ["b.mov", "b.mp4", "b.mkv", "b.webm"])
+def test_stripped_of_all_that_is_said(tmp_path: Path, target: str) -> None:
+    source = telling_film(tmp_path / "a.mov")
+    paint_video(source, tmp_path / target, same, strip=True)
+    with av.open(str(tmp_path / target)) as container:
+        assert len(container.streams.audio) == 2
+        assert not container.chapters()
+        said = [container.metadata, *(one.metadata for one in container.streams)]
+        private = {*SAID.values(), "Film", "Kommentar", "Main picture", "eng", "deu"}
+        assert not [v for one in said for v in one.values() if v in private]
+    content = (tmp_path / target).read_bytes()
+    assert not [
+        word for word in (b"Harbour", b"Apple", b"Kommentar", b"Arrival") if word in content
+    ]
+
+
+def test_a_title_in_another_encoding_stays_byte_for_byte(tmp_path: Path) -> None:
+    title = b"K\xfcste".decode("utf-8", "surrogateescape")
+    source = film(tmp_path / "a.mkv", title=title)
+    paint_video(source, tmp_path / "b.mkv", same)
+    assert b"K\xfcste" in (tmp_path / "b.mkv").read_bytes()
+
+
+def test_the_title_of_an_ogg_film_is_its_streams(tmp_path: Path) -> None:
+    source = film(tmp_path / "a.ogv", codec="libvpx", sound="libopus", title="Harbour")
+    paint_video(source, tmp_path / "b.webm", same)
+    with av.open(str(tmp_path / "b.webm")) as container:
+        assert container.metadata["title"] == "Harbour"
+
+
+# Which pictures of a file
+
+
+def with_cover_first(path: Path) -> Path:
+    """Put a cover into an MP4 as its first stream, as mutagen does."""
+    from PIL import Image
+
+    def box(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">L4s", 8 + len(body), kind) + body
+
+    cover = io.BytesIO()
+    Image.new("RGB", (640, 640), "red").save(cover, "JPEG")
+    art = box(b"covr", box(b"data", struct.pack(">LL", 13, 0) + cover.getvalue()))
+    handler = box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+    tags = box(b"udta", box(b"meta", bytes(4) + handler + box(b"ilst", art)))
+    data = path.read_bytes()
+    at = data.rfind(b"moov") - 4  # behind the frames, whose places stay
+    size = struct.unpack(">L", data[at : at + 4])[0]
+    moov = data[at + 8 : at + size].replace(b"udta", b"free")
+    path.write_bytes(data[:at] + box(b"moov", tags + moov) + data[at + size :])
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name == "mjpeg"
+    return path
+
+
+def test_a_cover_is_not_the_film(tmp_path: Path) -> None:
+    source = with_cover_first(film(tmp_path / "a.mp4"))
+    assert paint_video(source, tmp_path / "b.mp4", same)[:3] == (8, *SIZE)
+
+
+def test_of_two_films_in_a_file_the_default_one_is_painted(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        streams = [container.add_stream("libx264", rate=RATE) for _ in range(2)]
+        for stream, size, default in zip(streams, ((96, 96), SIZE), (0, 1), strict=True):
+            stream.width, stream.height = size
+            stream.disposition = default
+        for number in range(3):
+            for stream in streams:
+                levels = scene(number, stream.width, stream.height)
+                frame = av.VideoFrame.from_ndarray(levels, format="rgb24")
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    assert paint_video(tmp_path / "a.mkv", tmp_path / "b.mkv", same)[:3] == (3, *SIZE)
+
+
+# What is odd about a film
+
+
 def test_hdr_is_told(tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4", transfer=HDR_TRANSFERS[0])
     remark = paint_video(source, tmp_path / "b.mp4", same).remark
@@ -321,13 +478,102 @@ def test_hdr_is_told(tmp_path: Path) -> None:
     assert remark.startswith("is HDR")
 
 
-def test_a_video_that_breaks_off_is_painted_until_there(tmp_path: Path) -> None:
-    source = film(tmp_path / "a.mkv", (160, 120), times=range(60))
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libx264"), ("a.avi", "ffv1")])
+def test_a_video_that_breaks_off_is_painted_until_there(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    source = film(tmp_path / name, (160, 120), times=range(60), codec=codec, sound=None)
     data = source.read_bytes()
     source.write_bytes(data[: len(data) * 2 // 3])
     made = paint_video(source, tmp_path / "b.mkv", same)
-    assert 10 < made.frames < 60
+    assert 10 < made.frames < 58
     assert len(frames(tmp_path / "b.mkv")[0]) == made.frames
+    found = re.search(r"breaks off (\S+) s, some (\d+) frames, before its end", str(made.remark))
+    assert found is not None
+    assert float(found[1]) == pytest.approx((60 - made.frames) / RATE, abs=0.21)
+    assert int(found[2]) == pytest.approx(60 - made.frames, abs=2)
+
+
+def test_an_mp4_that_breaks_off_is_told(tmp_path: Path) -> None:
+    whole = film(tmp_path / "a.mp4", times=range(30))
+    source = tmp_path / "c.mp4"
+    paint_video(whole, source, same)  # with its head at the front
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) * 2 // 3])
+    made = paint_video(source, tmp_path / "b.mp4", same)
+    assert 5 < made.frames < 28
+    assert "breaks off" in str(made.remark)
+
+
+def test_a_film_whose_sound_goes_on_does_not_break_off(tmp_path: Path) -> None:
+    for name in ("a.mp4", "a.mkv"):
+        source = film(tmp_path / name, times=range(2))  # 0.2 s, and 0.8 s of sound
+        assert paint_video(source, tmp_path / f"b{source.suffix}", same).remark is None
+
+
+def test_what_changes_its_size_keeps_its_shape(tmp_path: Path) -> None:
+    parts = [film(tmp_path / "0.ts", (64, 48), range(4), sound=None)]
+    parts.append(film(tmp_path / "1.ts", (64, 96), range(4, 8), sound=None))
+    source = tmp_path / "a.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    made = paint_video(source, tmp_path / "b.mp4", same)
+    assert made[:3] == (8, 64, 48)
+    assert "changes its size" in str(made.remark)
+    last = frames(tmp_path / "b.mp4")[1][-1].float().mean(1)[0]
+    bright = (last[24] > 30).nonzero()
+    assert int(bright.min()) == pytest.approx(16, abs=2)
+    assert int(bright.max()) == pytest.approx(47, abs=2)
+
+
+def test_the_times_of_a_broadcast_begin_at_none(tmp_path: Path) -> None:
+    source = film(tmp_path / "a.ts", times=range(72_000, 72_008), sound=None)  # two hours
+    paint_video(source, tmp_path / "b.mkv", same)
+    assert frames(tmp_path / "b.mkv")[0] == [round(0.1 * number, 3) for number in range(8)]
+
+
+def interlaced_film(path: Path, turned: int = 0) -> Path:
+    """Write a film of a square that moves by 8 px between the two fields of each frame."""
+    with av.open(str(path), "w") as container:
+        options = {"x264-params": "tff=1", "crf": "4"}
+        stream = container.add_stream("libx264", rate=RATE, options=options)
+        stream.width, stream.height = 96, 64
+        if turned:
+            stream.set_display_rotation(turned)
+        for number in range(6):
+            fields = np.full((2, 64, 96, 3), 40, np.uint8)
+            for moment in range(2):
+                left = 8 * (2 * number + moment)
+                fields[moment, 16:48, left : left + 24] = 220
+            woven = fields[0].copy()
+            woven[1::2] = fields[1, 1::2]
+            frame = av.VideoFrame.from_ndarray(woven, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).interlaced_frame
+    return path
+
+
+def test_fields_become_whole_frames(tmp_path: Path) -> None:
+    source = interlaced_film(tmp_path / "a.mp4")
+    made = paint_video(source, tmp_path / "b.mp4", same)
+    assert made == (6, 96, 64, None)
+    times, found = frames(tmp_path / "b.mp4")
+    assert times == frames(source)[0]
+
+    def combs(frame: Tensor) -> float:
+        rows = frame.float().mean(1)[0, 18:46]
+        return float((rows[1:] - rows[:-1]).abs().mean())
+
+    for before, after in zip(frames(source)[1], found, strict=True):
+        assert combs(before) > 10
+        assert combs(after) < combs(before) / 3
+
+
+def test_fields_that_were_filmed_turned(tmp_path: Path) -> None:
+    source = interlaced_film(tmp_path / "a.mp4", turned=90)
+    assert paint_video(source, tmp_path / "b.mp4", same)[:3] == (6, 64, 96)
 
 
 def test_damaged_frames_are_left_out(tmp_path: Path) -> None:
@@ -336,7 +582,9 @@ def test_damaged_frames_are_left_out(tmp_path: Path) -> None:
     for place in range(len(data) // 3, len(data) * 2 // 3, 97):
         data[place] ^= 0xFF
     source.write_bytes(data)
-    assert paint_video(source, tmp_path / "b.mkv", same).frames > 5
+    made = paint_video(source, tmp_path / "b.mkv", same)
+    assert made.frames > 5
+    assert "has damaged frames, which are left out" in str(made.remark)
 
 
 @pytest.mark.parametrize(
@@ -353,6 +601,116 @@ def test_a_file_that_is_no_video(tmp_path: Path, content: bytes | None, message:
     with pytest.raises(PictureError, match=message):
         paint_video(tmp_path / "a.mp4", tmp_path / "b.mp4", same)
     assert not (tmp_path / "b.mp4").exists()
+
+
+# Which files are opened
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "concat:a|b.mp4", "subfile,,start,0,:a.mp4"])
+def test_a_name_that_looks_like_an_address_is_a_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    film(tmp_path / "a.mp4").rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert paint_video(Path(name), Path(f"out-{name}"), same).frames == 8
+    assert paint_video(Path(f"out-{name}"), Path(f"x:{name}"), same).frames == 8
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "ffconcat version 1.0\nfile secret.mp4\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nsecret.ts\n#EXT-X-ENDLIST\n",
+        "[InternetShortcut]\nURL=http://127.0.0.1:9/a.mp4\n",
+    ],
+)
+def test_a_list_of_other_files_opens_none(tmp_path: Path, content: str) -> None:
+    film(tmp_path / "secret.mp4")
+    film(tmp_path / "secret.ts")
+    for name in ("a.mp4", "a.ts", "a.mkv"):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(PictureError, match=f"cannot read .*{name}"):
+            paint_video(tmp_path / name, tmp_path / "b.mp4", same)
+
+
+def test_a_format_that_is_not_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile secret.mp4\n")
+    with pytest.raises(PictureError, match="a.mp4: it is damaged, or none of MP4"):
+        paint_video(tmp_path / "a.mp4", tmp_path / "b.mp4", same)
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "device.mp4").symlink_to("/dev/zero")
+    for name in ("pipe.mp4", "device.mp4"):
+        with pytest.raises(PictureError, match=f"{name}: it is a pipe, socket or device"):
+            paint_video(tmp_path / name, tmp_path / "b.mp4", same)
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(PictureError, match="folder.mp4: it is a folder"):
+        paint_video(tmp_path / "folder.mp4", tmp_path / "b.mp4", same)
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".flv", ".MTS", ".avi", ".mp4"])
+def test_names_of_videos(suffix: str) -> None:
+    assert video.is_video(Path(f"a{suffix}"))
+
+
+def test_frames_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = film(tmp_path / "a.mp4", (640, 480), times=[0], sound=None)
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 640 * 480 // 2 - 1)
+    with pytest.raises(PictureError, match=r"a.mp4: its frames have 0.3072 megapixels of at most"):
+        paint_video(source, tmp_path / "b.mp4", same)
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 640 * 480 // 2)
+    assert paint_video(source, tmp_path / "b.mp4", same).frames == 1
+
+
+def test_frames_that_get_too_large_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [film(tmp_path / "0.ts", (64, 48), range(4), sound=None)]
+    parts.append(film(tmp_path / "1.ts", (640, 480), range(4, 8), sound=None))
+    source = tmp_path / "a.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 640 * 480 // 4)
+    made = paint_video(source, tmp_path / "b.mp4", same)
+    assert made[1:3] == (64, 48)
+    assert 1 <= made.frames <= 4
+    assert "left out" in str(made.remark)
+
+
+@pytest.mark.parametrize(
+    ("enlarged", "message"),
+    [(1, "cannot paint .*a.mp4: a film of 64 x 48 px"), (20, "at 1280 x 960 px .* --size")],
+)
+def test_a_film_that_the_memory_does_not_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enlarged: int, message: str
+) -> None:
+    source = film(tmp_path / "a.mp4", sound=None)
+    free = 1000 if enlarged == 1 else 1_000_000
+    monkeypatch.setattr("fast_style.hardware.free_memory", lambda device: free)
+
+    def large(picture: Picture) -> Picture:
+        levels = picture.levels.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3)
+        return picture._replace(levels=levels)
+
+    with pytest.raises(PictureError, match=message):
+        paint_video(source, tmp_path / "b.mp4", large)
+    assert not (tmp_path / "b.mp4").exists()
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    source = film(tmp_path / "a.mp4", times=range(30))
+    whole = tmp_path / "whole.mp4"
+    paint_video(source, whole, same)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        # The last bytes of a file are the ones whose loss is not seen.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (whole.stat().st_size - 1, limits[1]))
+        with pytest.raises(PictureError, match=r"cannot write .*[/]b.mp4: File too large"):
+            paint_video(source, tmp_path / "out" / "b.mp4", same)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
