@@ -38,7 +38,7 @@ class Sounds:
         self._ways: dict[int, _Copied | _Anew] = {}
         self._encoded: list[str] = []
         self._left_out: list[str] = []
-        self._damaged: set[str] = set()
+        self._damaged: list[str] = []
         self._unknown = film.unknown_sounds
         self._taken: list[Any] = []
         held = _held(film, result.format.name) if film.sounds else set()
@@ -68,8 +68,8 @@ class Sounds:
         if (way := self._ways.get(packet.stream.index)) is not None:
             name = packet.stream.codec_context.name
             self._taken += way.packets(packet)
-            if isinstance(way, _Anew) and way.damaged:
-                self._damaged.add(name)
+            if isinstance(way, _Anew) and way.damaged and name not in self._damaged:
+                self._damaged.append(name)
 
     def write(self) -> None:
         """Write what was taken since the last call."""
@@ -80,24 +80,25 @@ class Sounds:
             try:
                 self._result.mux(packet)
             except av.error.ArgumentError:
-                self._damaged.add(packet.stream.codec_context.name)
+                self._damaged.append(packet.stream.codec_context.name)
 
     def remarks(self) -> list[str]:
         """Return what a person should know, each to follow the film's name."""
         remarks = []
         if self._encoded:
             remarks.append(
-                f"has a sound ({', '.join(dict.fromkeys(self._encoded))}) that {self._suffix} does not hold: it "
-                f"is encoded anew, as {self._kind}"
+                f"has a sound ({_names(self._encoded)}) that {self._suffix} does not hold: it is "
+                f"encoded anew, as {self._kind}"
             )
         if self._left_out:
-            names = ", ".join(dict.fromkeys(self._left_out))
             remarks.append(
-                f"has a sound ({names}) that can be neither copied nor encoded: it is left out"
+                f"has a sound ({_names(self._left_out)}) that can be neither copied nor encoded: "
+                "it is left out"
             )
         if self._damaged:
-            names = ", ".join(sorted(self._damaged))
-            remarks.append(f"has a damaged sound ({names}): parts of it are left out")
+            remarks.append(
+                f"has a damaged sound ({_names(self._damaged)}): parts of it are left out"
+            )
         if self._unknown:
             remarks.append("has a sound of a kind that FFmpeg does not know: it is left out")
         return remarks
@@ -132,7 +133,7 @@ class _Anew:
 
         source = sound.codec_context
         source.open()
-        rates = av.Codec(encoder, "w").audio_rates
+        rates = av.Codec(encoder, "w").audio_rates or [source.sample_rate]
         rate = min((one for one in rates if one >= source.sample_rate), default=max(rates))
         # By "1c" and the like FFmpeg means the usual layout of so many channels, as of old files.
         layouts = (source.layout.name, f"{source.layout.nb_channels}c", "stereo")
@@ -245,7 +246,7 @@ def _encodes(encoder: str, rate: int, layout: str) -> bool:
     """Whether an encoder takes a layout of channels."""
     import av
 
-    context = av.CodecContext.create(encoder, "w")
+    context: Any = av.CodecContext.create(encoder, "w")
     try:
         context.sample_rate, context.layout = rate, layout
         context.format = context.codec.audio_formats[0]
@@ -258,3 +259,7 @@ def _encodes(encoder: str, rate: int, layout: str) -> bool:
 
 def _bit_rate(rate: int, channels: int) -> int:
     return channels * min(BITS_PER_CHANNEL, BITS_PER_SAMPLE * rate)
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(dict.fromkeys(names))

@@ -26,6 +26,7 @@ MOV_LANGUAGES = {
 }
 # Keys that phones write, as com.apple.quicktime.make: MP4 and MOV hold them in a form of its own.
 FULL_KEY = "com."
+LATEST_S = 10**9  # of a chapter: Matroska counts in nanoseconds
 
 
 def film_tags(film: Any) -> dict[str, str]:
@@ -58,12 +59,14 @@ def need_full_keys(tags: dict[str, str]) -> bool:
     return any(key.startswith(FULL_KEY) for key in tags)
 
 
-def chapters(film: Any) -> list[dict[str, Any]]:
+def chapters(film: Any) -> list[Any]:
     """Return the chapters of PyAV's ``film`` that have a length, with their titles."""
     return [
         one | {"id": number}
         for number, one in enumerate(film.chapters(), 1)
-        if one["time_base"] and 0 <= one["start"] < one["end"]
+        if one["time_base"]
+        and 0 <= one["start"] < one["end"]
+        and one["end"] * one["time_base"] < LATEST_S
     ]
 
 
