@@ -270,6 +270,9 @@ def test_a_gap_in_a_sound_stays_one_when_it_is_encoded_anew(tmp_path: Path) -> N
     paint_video(source, tmp_path / "b.webm", same)
     assert heard(tmp_path / "b.webm")[1] == pytest.approx(TONE_S + 0.7, abs=0.02)
     assert heard(source)[1] == pytest.approx(TONE_S + 0.7, abs=0.02)
+    with av.open(str(tmp_path / "b.webm")) as container:  # filled by silence, for all players
+        samples = sum(frame.samples for frame in container.decode(audio=0))
+    assert samples / 48000 == pytest.approx(0.8 + 0.7, abs=0.05)
 
 
 def test_sound_of_old_phones(tmp_path: Path) -> None:
@@ -713,7 +716,8 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cover", [False, True])
+def test_sound_alone_is_no_video(tmp_path: Path, cover: bool) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         tone = container.add_stream("aac", rate=48000)
         tone.layout = "mono"
@@ -721,7 +725,10 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         heard = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
         heard.sample_rate = 48000
         container.mux([*tone.encode(heard), *tone.encode(None)])
-    with pytest.raises(PictureError, match="it has sound, but no picture"):
+    if cover:
+        with_cover_first(tmp_path / "a.mp4")
+    what = "sound and a cover" if cover else "sound"
+    with pytest.raises(PictureError, match=f"it has {what}, but no picture"):
         paint_video(tmp_path / "a.mp4", tmp_path / "b.mp4", same)
 
 
