@@ -196,7 +196,10 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
     """Return ``torch`` for one small picture: the others take longer to start than they save."""
     from fast_style.image import picture_size
     from fast_style.picture import PictureError
+    from fast_style.video import is_video
 
+    if is_video(path):  # of which only the reader of videos knows what can be opened
+        return "auto"
     try:
         longer = options.size or max(picture_size(path))
     except PictureError:  # said when it is read

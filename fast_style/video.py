@@ -1,4 +1,4 @@
-"""Videos, frame by frame, in the memory of a few frames; their sound is copied. Knows PyAV."""
+"""Videos, painted frame by frame in the memory of a few frames. Knows PyAV."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
 from fast_style.files import write_atomically
-from fast_style.picture import Picture, PictureError, as_bytes
+from fast_style.film import Film, check_film_memory, file_url, film_errors, opened
+from fast_style.frames import (
+    BT709,
+    HDR_TRANSFERS,
+    LIMITED_RANGE,
+    Progressive,
+    encodable,
+    fitted,
+    upright,
+)
+from fast_style.picture import Picture, PictureError
+from fast_style.sound import Sounds
 from fast_style.strips import Progress
+from fast_style.tags import TAG_ERRORS, chapters, film_tags, need_full_keys, stream_tags
 
 NEEDED = "videos need PyAV: pip install 'fast-style-trainer[video]'"
 # By extension: the container, and the codec that all that play it know.
@@ -26,20 +34,16 @@ CONTAINERS = {
     ".mkv": ("matroska", "libx264"),
     ".webm": ("webm", "libvpx-vp9"),
 }
-READABLE = (*CONTAINERS, ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".3gp", ".ogv")
+READABLE = (
+    *CONTAINERS,
+    *(".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".3gp", ".ogv", ".flv"),
+)
 OTHERWISE = ".mkv"  # of a result, where its own type is not written: it holds any sound
 # The constant rate factor of x264 and VP9 that --quality stands for: 95 is 18, as good as lossless
 # to the eye; a level less of quality adds QUALITY_STEP.
 BEST_FACTOR, BEST_QUALITY, QUALITY_STEP = 18, 95, 0.4
-UNKNOWN_RATE = Fraction(25)  # frames a second
-# Numbers of ITU-T H.273, which containers and codecs share.
-BT709, UNSPECIFIED, BT601 = 1, 2, 5
-HDR_TRANSFERS = (16, 18)  # PQ and HLG
-HD_HEIGHT = 720  # px, from which on a video that does not say so has the colours of BT.709
-LIMITED_RANGE = 1
-# Of libswscale: without these flags pictures came out a level darker.
-EXACT = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
-OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time")
+# Of memory: an encoder keeps frames, up to so many, to compare them; for each pixel of one.
+KEPT_FRAMES, KEPT_BYTES = 45, 4
 
 
 class Painted(NamedTuple):
@@ -81,217 +85,161 @@ def paint_video(
     strip: bool = False,
     progress: Progress | None = None,
 ) -> Painted:
-    """Write a video whose frames are another's, painted; times and sound stay as they are.
+    """Write a video whose frames are another's, painted; times, sound and tags stay as they are.
 
     H.264, or VP9 in WebM, upright, 8 bits, in the colours of BT.709. Subtitles are left behind.
+    Sound that the container does not hold is encoded anew.
 
     Args:
-        source: Any file that FFmpeg reads.
+        source: A film in one of the formats of ``READABLE``.
         target: Ends in one of ``CONTAINERS``; written whole or not at all.
-        paint: Is given each frame and returns it painted, all of one size.
+        paint: Is given each frame and returns it painted. What has not the size of the first is
+            fitted into it, with black around it.
         quality: 1 to 100, as of a JPEG.
-        strip: Leave the title, date and place behind.
+        strip: Leave title, date, place, languages and chapters behind.
         progress: Is told the share of the frames that was done since the last.
 
     Raises:
-        PictureError: ``source`` can't be read or has no picture, ``target`` can't be written or
-            its container does not hold the sound.
+        PictureError: ``source`` can't be read, has no picture or is too large; or ``target`` can't
+            be written.
     """
     check_video_writable(target)
-    import av
-
-    container, codec = CONTAINERS[target.suffix.lower()]
-    factor = BEST_FACTOR + (BEST_QUALITY - quality) * QUALITY_STEP
-    options = {"crf": str(round(factor))} | ({"b": "0"} if container == "webm" else {})
-    done, size, is_hdr = 0, (0, 0), False
-    with _errors("read", source), av.open(str(source)) as film:
-        if not film.streams.video:
-            raise PictureError(f"cannot read {source}: it has sound, but no picture")
-        video = film.streams.video[0]
-        if video.codec_context is None:
-            raise PictureError(f"cannot read {source}: FFmpeg does not know its kind of picture")
-        video.thread_type = "AUTO"
-        expected = max(1, _frames(film, video))
-        with (
-            _errors("write", target),
-            write_atomically(target) as temporary,
-            av.open(
-                str(temporary),
-                "w",
-                format=container,
-                container_options={"movflags": "+faststart"} if container in ("mp4", "mov") else {},
-            ) as result,
-        ):
-            if not strip:
-                kept = {k: v for k, v in film.metadata.items() if k not in OF_THE_FILE}
-                result.metadata.update(kept)
-            out: Any = result.add_stream(codec, video.average_rate or UNKNOWN_RATE, options)
-            out.codec_context.time_base = video.time_base
-            sounds = _Sounds(film, result, target)
-            last_pts = -1
-            for packet in _packets(film, [video, *sounds.streams], source):
-                if packet.stream is not video:
-                    sounds.take(packet)
-                    if done:  # the first frame gives the size, without which nothing is written
-                        result.mux(sounds.taken())
-                    continue
-                for frame in _decoded(packet):
-                    levels = upright(frame)
-                    is_hdr = is_hdr or frame.color_trc in HDR_TRANSFERS
-                    painted = paint(Picture(levels, None)).levels
-                    if not done:
-                        size = painted.shape[-2], painted.shape[-1]
-                        _describe(out, *size)
-                        pixel = video.sample_aspect_ratio or Fraction(1)
-                        turned = levels.shape[-1] != frame.width
-                        out.sample_aspect_ratio = 1 / pixel if turned else pixel
-                        sounds.begin()
-                    made = _encodable(painted, out.pix_fmt)
-                    last_pts = max(last_pts + 1, frame.pts if frame.pts is not None else 0)
-                    made.pts, made.time_base = last_pts, video.time_base
-                    result.mux(out.encode(made))
-                    done += 1
-                    if progress is not None:
-                        progress(1 / expected if done <= expected else 0.0)
-            if not done:
-                raise PictureError(f"cannot read {source}: it has no frame that can be decoded")
-            result.mux([*sounds.taken(), *out.encode(None)])
-    remarks = ["is HDR: its brightness is taken as that of an ordinary video"] if is_hdr else []
-    if sounds.unknown:
-        remarks.append("has a sound of a kind that FFmpeg does not know: it is left out")
-    return Painted(done, size[1], size[0], ", and ".join(remarks) or None)
+    with opened(source) as film, _written(target, film, strip) as result:
+        painting = _Painting(film, result, target, quality, strip)
+        painting.run(paint, progress)
+    return Painted(painting.done, painting.size[1], painting.size[0], painting.remark())
 
 
-class _Sounds:
-    """Copies the sound of ``film`` to ``result``, which is the file ``target``.
+class _Painting:
+    """The frames and sounds of ``film`` on their way to ``result``, whose file is ``target``."""
 
-    ``streams`` are those that are copied, ``unknown`` is how many FFmpeg has no name for.
-
-    Raises:
-        PictureError: ``result`` does not hold it.
-    """
-
-    def __init__(self, film: Any, result: Any, target: Path) -> None:
-        self.streams = [sound for sound in film.streams.audio if sound.codec_context is not None]
-        self.unknown = len(film.streams.audio) - len(self.streams)
+    def __init__(self, film: Film, result: Any, target: Path, quality: int, strip: bool) -> None:
+        self._film = film
         self._result = result
-        names = ", ".join(sound.codec_context.name for sound in self.streams)
-        self._refusal = (
-            f"cannot write {target}: {target.suffix} does not hold its sound ({names}); "
-            "name it .mkv"
+        container, codec = CONTAINERS[target.suffix.lower()]
+        factor = BEST_FACTOR + (BEST_QUALITY - quality) * QUALITY_STEP
+        options = {"crf": str(round(factor))} | ({"b": "0"} if container == "webm" else {})
+        self._out: Any = result.add_stream(codec, film.rate, options)
+        self._out.codec_context.time_base = film.video.time_base
+        self._out.disposition = film.video.disposition
+        if not strip:
+            self._out.metadata.update(stream_tags(film.video, container))
+        self._sounds = Sounds(film, result, target, strip)
+        self._progressive = Progressive()
+        self._last_pts = -1
+        self.done, self.size = 0, (0, 0)  # height and width, px
+        self._is_hdr = self._changes_size = False
+
+    def run(self, paint: Callable[[Picture], Picture], progress: Progress | None) -> None:
+        """Paint and write it all; as ``paint_video``."""
+        film = self._film
+        expected = max(1, film.frames)
+        for frame in self._frames():
+            self._paint(frame, paint)
+            if progress is not None:
+                progress(1 / expected if self.done <= expected else 0.0)
+        if not self.done:
+            raise PictureError(f"cannot read {film.source}: it has no frame that can be decoded")
+        self._sounds.write()
+        self._result.mux(self._out.encode(None))
+
+    def remark(self) -> str | None:
+        """Return what a person should know of the result, to follow the film's name."""
+        film = self._film
+        remarks = []
+        if self._is_hdr:
+            remarks.append("is HDR: its brightness is taken as that of an ordinary video")
+        if self._changes_size:
+            remarks.append("changes its size: all of it is fitted into the first, on black")
+        if missing_s := film.missing_s:
+            frames = round(missing_s * self.done / film.end_s)
+            remarks.append(f"breaks off {missing_s:.4g} s, some {frames} frames, before its end")
+        if film.damaged:
+            remarks.append(f"has damaged frames, which are left out: some {film.damaged}")
+        return ", and ".join([*remarks, *self._sounds.remarks()]) or None
+
+    def _frames(self) -> Iterator[Any]:
+        """Yield the frames as they are to be seen; see to the sound between them."""
+        film = self._film
+        for packet in film.packets():
+            if packet.stream is not film.video:
+                self._sounds.take(packet)
+                if self.done:  # the first frame gives the size, without which nothing is written
+                    self._sounds.write()
+                continue
+            for decoded in film.decoded(packet):
+                yield from self._progressive.frames(decoded)
+        yield from self._progressive.frames(None)
+
+    def _paint(self, frame: Any, paint: Callable[[Picture], Picture]) -> None:
+        self._is_hdr = self._is_hdr or frame.color_trc in HDR_TRANSFERS
+        levels = upright(frame)
+        painted = paint(Picture(levels, None)).levels
+        size = painted.shape[-2], painted.shape[-1]
+        if not self.done:
+            self._begin(*size, turned=levels.shape[-1] != frame.width)
+        elif size != self.size:
+            self._changes_size = True
+            painted = fitted(painted, *self.size)
+        made = encodable(painted, self._out.pix_fmt)
+        made.pts, made.time_base = self._pts(frame), self._film.video.time_base
+        self._result.mux(self._out.encode(made))
+        self.done += 1
+
+    def _pts(self, frame: Any) -> int:
+        """Return a frame's time in units of the video's, later than the last one's."""
+        unit = self._film.video.time_base
+        if frame.pts is None:
+            pts = self._last_pts + max(1, round(1 / self._film.rate / unit))
+        else:
+            pts = (
+                frame.pts if frame.time_base == unit else round(frame.pts * frame.time_base / unit)
+            )
+        self._last_pts = max(self._last_pts + 1, pts)
+        return self._last_pts
+
+    def _begin(self, height: int, width: int, turned: bool) -> None:
+        """Say what the frames will be, and have the head of the file written."""
+        self.size = height, width
+        kept = min(self._film.frames or KEPT_FRAMES, KEPT_FRAMES)
+        check_film_memory(
+            self._film.source,
+            f"a film painted at {width} x {height} px",
+            kept * KEPT_BYTES * height * width,
+            "a smaller --size needs less",
         )
-        self._streams = {}
-        for sound in self.streams:
-            if sound.codec_context.name not in result.supported_codecs:
-                raise PictureError(self._refusal)
-            self._streams[sound.index] = result.add_stream_from_template(sound)
-        self._last: dict[int, int] = {}  # the time of each stream's last packet
-        self._taken: list[Any] = []
-
-    def begin(self) -> None:
-        """Have the head of the file written, by which some sounds are found not to fit."""
-        import av
-
-        try:
-            self._result.start_encoding()
-        except av.error.ArgumentError as error:
-            if not self.streams:
-                raise
-            raise PictureError(self._refusal) from error
-
-    def take(self, packet: Any) -> None:
-        """Keep a packet of the film's sound."""
-        index = packet.stream.index
-        # The last, which ends the stream, is empty; damaged ones may go back in time.
-        if packet.dts is None or packet.dts <= self._last.get(index, packet.dts - 1):
-            return
-        self._last[index] = packet.dts
-        packet.stream = self._streams[index]
-        self._taken.append(packet)
-
-    def taken(self) -> list[Any]:
-        """Return the packets since the last call, to be written."""
-        packets, self._taken = self._taken, []
-        return packets
-
-
-def upright(frame: Any) -> torch.Tensor:
-    """Return a decoded frame as it is to be seen, ``(1, 3, H, W)``, uint8."""
-    colors = frame.colorspace
-    if colors == UNSPECIFIED:
-        colors = BT709 if frame.height >= HD_HEIGHT else BT601
-    pixels: npt.NDArray[np.uint8] = frame.to_ndarray(
-        format="rgb24", src_colorspace=colors, interpolation=_exact()
-    )
-    turned = np.rot90(pixels, round(frame.rotation / 90))
-    return torch.from_numpy(np.ascontiguousarray(turned)).permute(2, 0, 1)[None]
-
-
-def _exact() -> int:
-    from av.video.reformatter import Interpolation
-
-    return sum(int(Interpolation[name]) for name in EXACT)
-
-
-def _encodable(levels: torch.Tensor, pixel_format: str) -> Any:
-    import av
-
-    pixels = as_bytes(levels)[0].permute(1, 2, 0).contiguous().cpu().numpy()
-    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-    made = frame.reformat(
-        format=pixel_format,
-        dst_colorspace=BT709,
-        dst_color_range=LIMITED_RANGE,
-        interpolation=_exact(),
-    )
-    made.colorspace, made.color_range = BT709, LIMITED_RANGE
-    return made
-
-
-def _describe(out: Any, height: int, width: int) -> None:
-    """Say what the frames of a stream will be."""
-    out.width, out.height = width, height
-    # Colours at half the size, which all can play, need even sides.
-    out.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
-    context = out.codec_context
-    context.colorspace = context.color_primaries = context.color_trc = BT709
-    context.color_range = LIMITED_RANGE
-
-
-def _frames(film: Any, video: Any) -> int:
-    """Return how many frames a video says or seems to have."""
-    if video.frames:
-        return int(video.frames)
-    seconds = film.duration / 1_000_000 if film.duration else 0
-    return round(seconds * (video.average_rate or UNKNOWN_RATE))
-
-
-def _packets(film: Any, streams: list[Any], source: Path) -> Iterator[Any]:
-    with _errors("read", source):
-        yield from film.demux(streams)
-
-
-def _decoded(packet: Any) -> list[Any]:
-    """Return the frames of a packet; none if it is damaged: the next ones are whole again."""
-    import av
-
-    try:
-        return list(packet.decode())
-    except av.error.InvalidDataError:
-        return []
+        out = self._out
+        out.width, out.height = width, height
+        # Colours at half the size, which all can play, need even sides.
+        out.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
+        context = out.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.color_range = LIMITED_RANGE
+        pixel = self._film.video.sample_aspect_ratio or Fraction(1)
+        out.sample_aspect_ratio = 1 / pixel if turned else pixel
+        self._result.start_encoding()
 
 
 @contextmanager
-def _errors(what: str, path: Path) -> Iterator[None]:
-    """Turn FFmpeg's errors and the system's into a ``PictureError`` that names the file."""
+def _written(target: Path, film: Film, strip: bool) -> Iterator[Any]:
+    """Give PyAV's container of a file to be written, with the tags of ``film``."""
     import av
 
-    try:
-        yield
-    except PictureError:
-        raise
-    except FileNotFoundError as error:
-        raise PictureError(f"cannot {what} {path}: there is no such file") from error
-    except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PictureError(f"cannot {what} {path}: {reason}") from error
+    container = CONTAINERS[target.suffix.lower()][0]
+    tags = {} if strip else film_tags(film.container)
+    flags = "+faststart" + ("+use_metadata_tags" if need_full_keys(tags) else "")
+    with (
+        film_errors("write", target),
+        write_atomically(target) as temporary,
+        av.open(
+            file_url(temporary),
+            "w",
+            format=container,
+            container_options={"movflags": flags} if container in ("mp4", "mov") else {},
+            metadata_errors=TAG_ERRORS,
+        ) as result,
+    ):
+        result.metadata.update(tags)
+        if not strip:
+            result.set_chapters(chapters(film.container))
+        yield result
