@@ -98,7 +98,7 @@ class Campaign:
         kept = self.keep / f"{self.kind.name}_{self.seed}_{number}{seed.suffix}"
         kept.write_bytes(data)
         self.outcomes[f"finding: {what}"] += 1
-        print(f"{kept} (of {seed.name}): {what}: {text}", flush=True)
+        print(f"{kept} (of {seed.name}): {what}: {' '.join(text.split())}", flush=True)
 
     def _made(self) -> list[Seed]:
         """Return the whole files, made in a process of its own: their makers start threads."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import struct
 import zipfile
 import zlib
@@ -13,7 +14,7 @@ BYTES = (b"\0", b"\x01", b"\x7f", b"\x80", b"\xfe", b"\xff")
 NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 HEAD = 256  # bytes, where formats say what follows: half of the changes are made there
 BLOCK = 64  # bytes, the most that is cut, doubled or put in at a time
-MOST_CHANGES = 4  # of a file
+CHANGED = (1, 1, 1, 2, 4)  # places of a file: after many changes the first error hides the rest
 PNG_START = b"\x89PNG\r\n\x1a\n"
 ZIP_START = b"PK\x03\x04"
 # What YAML and OmegaConf give a meaning to.
@@ -24,6 +25,11 @@ TOKENS = (
     *("9" * 400, "0x", "0o9", "1_000", "2024-01-01", "yes", "|\n", ">\n", "%YAML 9.9\n", "-1"),
     *("defaults:\n  - nowhere\n", "defaults: 3\n", "# @package _global_\n", "---", "1e999", '"'),
     *("_target_: os.abort\n", "@a"),
+)
+JSON_WORDS = (
+    *(b"NaN", b"Infinity", b"-1", b"0", b"1", b"2", b"4096", b"4097", b"1e999", b"true", b"null"),
+    *(b"18446744073709551615", b"9" * 400, b"F64", b"F8_E4M3", b"I64", b"C64", b"slim", b"../up"),
+    *(b"[" * 200, b"]", b"{}", b"name", b"x" * 300, b"\\u0000", b"\\ud800", b"\xff", b"shape", b""),
 )
 Change = Callable[[bytearray, random.Random], None]
 
@@ -38,8 +44,10 @@ def mutated(data: bytes, other: bytes, random_: random.Random) -> bytes:
     """
     if data.startswith(ZIP_START) and random_.random() < 0.6:
         return _with_a_record_damaged(data, random_)
+    if data[8:9] == b"{" and random_.random() < 0.4:
+        return _with_a_header_damaged(data, random_)
     changed = bytearray(data)
-    for _ in range(random_.randint(1, MOST_CHANGES)):
+    for _ in range(random_.choice(CHANGED)):
         if random_.random() < 0.05:
             at, start = _place(changed, random_), random_.randrange(len(other))
             changed[at:] = other[start:]
@@ -55,7 +63,7 @@ def mutated_text(data: bytes, other: bytes, random_: random.Random) -> bytes:
     if random_.random() < 0.3:
         return mutated(data, other, random_)
     lines = data.decode().splitlines(keepends=True)
-    for _ in range(random_.randint(1, MOST_CHANGES)):
+    for _ in range(random_.choice(CHANGED)):
         at = random_.randrange(len(lines))
         match random_.randrange(5):
             case 0:
@@ -80,7 +88,7 @@ def _place(data: bytearray, random_: random.Random) -> int:
 
 
 def _flip(data: bytearray, random_: random.Random) -> None:
-    for _ in range(random_.randint(1, 16)):
+    for _ in range(random_.choice((1, 1, 4, 16))):
         at = _place(data, random_)
         data[at : at + 1] = bytes(byte ^ 1 << random_.randrange(8) for byte in data[at : at + 1])
 
@@ -143,6 +151,21 @@ def _with_right_sums(data: bytearray) -> bytearray:
     return data
 
 
+def _with_a_header_damaged(data: bytes, random_: random.Random) -> bytes:
+    """Return a file of safetensors with some of its header's words replaced, its length right."""
+    (length,) = struct.unpack_from("<Q", data)
+    words = re.split(rb'([\w.-]+|[][{},:"\\])', data[8 : 8 + length])
+    for _ in range(random_.choice(CHANGED)):
+        at = random_.randrange(len(words))
+        word = random_.choice(JSON_WORDS) if random_.random() < 0.7 else random_.choice(words)
+        # Mostly a word for a word, so that it stays JSON.
+        while random_.random() < 0.8 and not re.fullmatch(rb"[\w.-]+", words[at]):
+            at = random_.randrange(len(words))
+        words[at] = word
+    header = b"".join(words)
+    return struct.pack("<Q", len(header)) + header + data[8 + length :]
+
+
 def _with_a_record_damaged(data: bytes, random_: random.Random) -> bytes:
     """Return a zip file with a record's bytes changed, and its sum right."""
     buffer = io.BytesIO()
@@ -150,11 +173,11 @@ def _with_a_record_damaged(data: bytes, random_: random.Random) -> bytes:
         names = read.namelist()
         # Mostly what says what is in the others.
         pickles = [name for name in names if name.endswith(".pkl")]
-        chosen = random_.choice(pickles if pickles and random_.random() < 0.8 else names)
+        chosen = random_.choice(pickles if pickles and random_.random() < 0.5 else names)
         for name in names:
             record = bytearray(read.read(name))
             if name == chosen:
-                for _ in range(random_.randint(1, MOST_CHANGES)):
+                for _ in range(random_.choice(CHANGED)):
                     random_.choice(CHANGES)(record, random_)
             written.writestr(name, bytes(record))
     return buffer.getvalue()

@@ -15,12 +15,15 @@ from typing import NamedTuple
 import seeds
 import torch
 from mutations import mutated_text
+from omegaconf import DictConfig
 from seeds import Seed
 from torch import Tensor
 
 from fast_style.checkpoint import ModelFileError, load_style_model
-from fast_style.image import picture_size, read_clip, read_crop, read_style
+from fast_style.config import plain
+from fast_style.image import Box, picture_size, read_clip, read_crop, read_style
 from fast_style.picture import PictureError
+from fast_style.resources import asset
 from fast_style.vgg import VGGWeightsError, load_weights
 from fast_style.video import is_video, paint_video, result_suffix
 from fast_style.writing import WRITABLE, encode_clip
@@ -81,10 +84,11 @@ def read_picture_file(path: Path, seed: Seed) -> None:
                 _expect(frame.alpha.shape[-2:] == frame.levels.shape[-2:], "its alpha's size")
     except PictureError as error:
         refusal = error  # the other ways in may still fail
-    for read, size in (
+    ways: tuple[tuple[Callable[[], Tensor], int], ...] = (
         (lambda: read_style(path, STYLE_SIZE)[0], STYLE_SIZE),
-        (lambda: read_crop(path, CROP_SIZE, lambda w, h: (0, 0, min(w, h), min(w, h))), CROP_SIZE),
-    ):
+        (lambda: read_crop(path, CROP_SIZE, _square), CROP_SIZE),
+    )
+    for read, size in ways:
         try:
             levels = read()
         except PictureError as error:
@@ -94,6 +98,11 @@ def read_picture_file(path: Path, seed: Seed) -> None:
             _check_levels(levels, "its colours")
     if refusal is not None:
         raise refusal
+
+
+def _square(width: int, height: int) -> Box:
+    side = min(width, height)
+    return 0, 0, side, side
 
 
 def read_metadata(path: Path, seed: Seed) -> None:
@@ -124,22 +133,22 @@ def read_model(path: Path, seed: Seed) -> None:
         weights = path.with_suffix(".safetensors")
         path.replace(weights)
         _add_numbers(weights)
-    refusal: Exception | None = None
+    refusals = []
     for load in (_load_model, _load_vgg):
         try:
             load(weights)
-            refusal = None
-            break
         except (ModelFileError, VGGWeightsError) as error:
-            refusal = refusal or error
+            refusals.append(error)
         finally:
             harmed = path.parents[1] / CANARY
             if harmed.exists():
                 harmed.unlink()
                 raise WrongResultError("it has executed something")
-    if refusal is not None:
-        # The campaign looks for the name that it has given.
-        raise type(refusal)(str(refusal).replace(str(weights), str(path))) from refusal
+    lines = [str(error).replace(str(weights), str(path)) for error in refusals]
+    if wrong := [line for line in lines if str(path) not in line or "\n" in line]:
+        raise ModelFileError(wrong[0])
+    if len(lines) == 2:  # a model is no VGG16, nor the other way round
+        raise ModelFileError(lines[0])
 
 
 def _load_model(path: Path) -> None:
@@ -160,7 +169,7 @@ def _load_vgg(path: Path) -> None:
 def _add_numbers(path: Path) -> None:
     """Let the zeros that a head speaks of follow it; on most disks they take no place."""
     data = path.read_bytes()
-    whole = (seeds.asset("vgg16.safetensors")).stat().st_size
+    whole = asset("vgg16.safetensors").stat().st_size
     if len(data) >= 8 and struct.unpack("<Q", data[:8])[0] <= len(data):
         os.truncate(path, whole)
 
@@ -198,12 +207,12 @@ def read_configuration(path: Path, seed: Seed) -> None:
         raise RefusedError(text)
 
 
-def _checked(config: object) -> int:
+def _checked(config: DictConfig) -> int:
     """Check a composed configuration as a training does before anything else."""
     from fast_style import train
 
     try:
-        train.plain(config)  # type: ignore[arg-type]
+        plain(config)
     except (ValueError, TypeError, OSError) as error:
         return train._fail(error)
     return 0
