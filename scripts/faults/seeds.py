@@ -29,7 +29,9 @@ XMP = (
     b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
     b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
 )
-# By a film's extension: container, codec of the pictures, their format, codec of the sound.
+# By a film's extension: container, codec of the pictures, their format, codec of the sound; what
+# has another extension is read, too, whatever it holds.
+OTHERS = ("matroska", "mpeg4", "yuv420p", "mp2")
 CODECS = {
     ".mp4": ("mp4", "libx264", "yuv420p", "aac"),
     ".m4v": ("mp4", "mpeg4", "yuv420p", ""),
@@ -42,6 +44,8 @@ CODECS = {
     ".mts": ("mpegts", "mpeg2video", "yuv420p", "mp2"),
     ".m2ts": ("mpegts", "libx264", "yuv420p", "aac"),
     ".wmv": ("asf", "wmv2", "yuv420p", "wmav2"),
+    ".ts": ("mpegts", "mpeg2video", "yuv420p", "ac3"),
+    ".flv": ("flv", "flv", "yuv420p", "pcm_s16le"),
     ".3gp": ("3gp", "mpeg4", "yuv420p", "aac"),
     ".ogv": ("ogg", "libtheora", "yuv420p", "flac"),
 }
@@ -103,7 +107,7 @@ def films() -> Iterator[Seed]:
     import av
 
     for suffix in FILMS:
-        container, codec, pixel_format, sound = CODECS[suffix]
+        container, codec, pixel_format, sound = CODECS.get(suffix, OTHERS)
         buffer = io.BytesIO()
         try:
             with av.open(buffer, "w", format=container) as film:
