@@ -109,7 +109,8 @@ def load_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             names = list(opened.keys())
             for name in names:
                 if opened.get_slice(name).get_dtype() not in FLOATS:
-                    raise WeightFileError(f"holds {name[:60]!r}, which is not a floating-point tensor")
+                    found = repr(name[:60])
+                    raise WeightFileError(f"holds {found}, which is not a floating-point tensor")
             return dict(opened.metadata() or {}), {name: opened.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
         raise WeightFileError(
