@@ -4,10 +4,11 @@
 
 The classical step is that of pytorch/examples' fast_neural_style: eager float32, VGG16 to relu4_3
 for both pictures, doubling before the last convolutions, gradients through autograd's own Gram
-matrix, no term against the grid, Adam. Ours is the network, loss, precision, optimiser and keeping
-of freed memory of `python -m fast_style.train`; its photographs, logging and checkpoints are left
-out of both. Both start from the same weights and alternate step by step, so that they meet the same
-machine, each in a process of its own, so that neither works in memory that the other has left.
+matrix, no term against the grid, Adam. Ours is the training step of `python -m fast_style.train`
+itself, with its network, precision, optimiser and keeping of freed memory; its photographs, logging
+and checkpoints are left out of both. Both start from the same weights and alternate step by step,
+so that they meet the same machine, each in a process of its own, so that neither works in memory
+that the other has left.
 Printed: the median step, images/s, GFLOP/s and their share of the rate of a large matrix product
 measured in the same run, peak memory (on a CPU of the whole process), and our loss of both, in
 float32, on photographs held back after the same steps.
@@ -43,7 +44,7 @@ from fast_style.hardware import (
 from fast_style.image import read_crop, read_style
 from fast_style.layers import DoublingConv, ReflectionPad, ThinConv
 from fast_style.losses import PerceptualLoss, total_variation
-from fast_style.module import OPTIMIZERS
+from fast_style.module import OPTIMIZERS, StyleModule
 from fast_style.network import TransformerNetwork, build_network
 from fast_style.photographs import centre_box, find_photographs
 from fast_style.presets import load_preset
@@ -52,7 +53,6 @@ from fast_style.vgg import BLOCKS
 
 SIDES = ("classical", "ours")
 LOSS = "balanced"
-LEARNING_RATE = 1e-3
 MATRIX = 2048  # side of the matrix product that stands for the machine's peak
 GPU_MATRIX = 8192
 
@@ -200,6 +200,14 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def optimizer_defaults() -> dict[str, Any]:
+    """Return the configuration's section of the optimiser."""
+    section: dict[str, Any] = OmegaConf.to_container(  # type: ignore[assignment]
+        OmegaConf.load(config_folder() / "train.yaml").optimizer
+    )
+    return section
+
+
 class Step(NamedTuple):
     """One side: its network, how it gets from photographs to the loss, its optimiser."""
 
@@ -214,26 +222,28 @@ def classical_step(network: TransformerNetwork, loss: PerceptualLoss) -> Step:
     return Step(
         network,
         lambda batch: classical_loss(loss, network(batch), batch),
-        OPTIMIZERS["adam"](network, LEARNING_RATE),
+        OPTIMIZERS["adam"](network, optimizer_defaults()["learning_rate"]),
     )
 
 
 def our_step(
     network: TransformerNetwork, loss: PerceptualLoss, precision: str, options: argparse.Namespace
 ) -> Step:
-    """Return our side, as the options have it."""
+    """Return our side, as the options and else the training's configuration have it."""
     device = loss.vgg.factor.device.type
     network.to(memory_format=resolve_memory_format(options.memory_format, device))
     if options.compile:
         check_compiler(precision, device)
         network.compile(dynamic=False)
 
+    chosen = optimizer_defaults() | {"method": options.method}
+    module = StyleModule(network, loss, **chosen, description={})
+
     def forward(batch: Tensor) -> Tensor:
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16-mixed"):
-            total: Tensor = loss(network(batch), batch).total
-        return total
+            return module.objective_of(batch)[0]
 
-    return Step(network, forward, OPTIMIZERS[options.method](network, LEARNING_RATE))
+    return Step(network, forward, OPTIMIZERS[options.method](network, module.learning_rate))
 
 
 def serve(name: str, options: argparse.Namespace, pipe: Connection) -> None:

@@ -5,15 +5,16 @@ Loading executes nothing from the file and needs neither VGG, Lightning nor Hydr
 
 from __future__ import annotations
 
+import itertools
 import json
-import pickle
+import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -22,12 +23,28 @@ from fast_style.files import is_file, is_folder, user_path, write_atomically
 from fast_style.network import MEAN, SPREAD, TransformerNetwork, build_network
 from fast_style.palette import Palette, palette_from_header
 from fast_style.resources import shipped_styles
+from fast_style.weight_files import (
+    MOST_LETTERS,
+    WeightFileError,
+    check_views,
+    load_safetensors,
+    load_torch,
+    one_line,
+)
 
 FORMAT_VERSION = 1
 HEADER_KEY = "fast_style"  # of the JSON text in the safetensors metadata
 CKPT_KEY = "fast_style"  # of the same description in a Lightning checkpoint
 # Of the network's tensors in a Lightning checkpoint: their mean over the steps, where it is kept.
 NETWORK_PREFIXES = ("average.", "network.")
+# Bounds on a description, far beyond ours.
+MOST_VALUES = 10_000
+MOST_DEPTH = 20
+MOST_NUMBER = 2**63
+MOST_NAME = 200  # letters of a style's
+# Of a description, where they are known.
+SECTIONS = ("loss", "optimizer", "data", "trainer")
+STYLE_VALUES = {"image": str, "size": int, "sha256": str}
 
 
 class ModelFileError(ValueError):
@@ -53,8 +70,9 @@ class StyleModel(NamedTuple):
 
 
 def is_style_name(name: object) -> bool:
-    """Whether ``name`` can name a style and, as it does, its files: no separators."""
-    return isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name) is not None
+    """Whether ``name`` can name a style and, as it does, its files: no separators, not endless."""
+    fits = isinstance(name, str) and len(name) <= MOST_NAME
+    return fits and re.fullmatch(r"\w[\w.+-]*", str(name)) is not None
 
 
 def style_name(path: str | Path) -> str:
@@ -95,9 +113,13 @@ def find_style_model(name_or_path: str | Path) -> Path:
     path = user_path(name_or_path)
     if not is_file(path):
         names = ", ".join(shipped) or "none"
-        folder = " (a folder: name the .safetensors file in it)" if is_folder(path) else ""
+        what = ""
+        if is_folder(path):
+            what = " (a folder: name the .safetensors file in it)"
+        elif os.path.exists(path):  # noqa: PTH110, never raises
+            what = " (a pipe or a device, which can't be read twice)"
         raise ModelFileError(
-            f"no style model {path}{folder}: neither a file nor a released style ({names})"
+            f"no style model {path}{what}: neither a file nor a released style ({names})"
             + did_you_mean(str(name_or_path), shipped)
         )
     return path
@@ -116,76 +138,120 @@ def load_style_model(name_or_path: str | Path) -> StyleModel:
         ModelFileError: Missing, damaged, from a later version of the format, or not ours.
     """
     path = find_style_model(name_or_path)
-    description, state = READERS.get(path.suffix, _read_safetensors)(path)
-    version = description.get("format_version")
-    if not isinstance(version, int) or version < 1:
-        raise ModelFileError(f"{path} is not a style model of fast_style: no format version")
-    if version > FORMAT_VERSION:
-        raise ModelFileError(
-            f"{path} has format version {version}, this program reads up to {FORMAT_VERSION}: "
-            "update fast_style"
-        )
-    style = description.get("style")
-    if not isinstance(style, dict) or not is_style_name(style.get("name")):
-        raise ModelFileError(f"{path}: its header names no style")
     try:
-        if description.get("palette") is not None:
-            palette_from_header(description["palette"])
-    except ValueError as error:
-        raise ModelFileError(f"{path}: {error}") from error
-    try:
-        with torch.device("meta"):  # shapes first: nothing is allocated for a bad header
-            network = build_network(description.get("network"))
-    except (TypeError, ValueError) as error:
-        raise ModelFileError(f"{path}: its header describes no known network: {error}") from error
-    _check_state(network, state, path)
+        description, state = READERS.get(path.suffix, _read_safetensors)(path)
+        _check_description(description)
+        network = _described(description.get("network"))
+        _check_state(network, state)
+    except WeightFileError as error:
+        raise ModelFileError(f"{path} {error}") from error
     network.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
     return StyleModel(network.eval().requires_grad_(False), description)
 
 
+def _described(network: object) -> TransformerNetwork:
+    """Return the network that a file describes; it has shapes, but no weights and no memory yet."""
+    try:
+        with torch.device("meta"):
+            return build_network(network)
+    except (TypeError, ValueError) as error:
+        raise WeightFileError(
+            f"is damaged: its header describes no known network: {one_line(error)}"
+        ) from error
+
+
+def _check_description(description: dict[str, Any]) -> None:
+    """Check what a file says of its model: plain data, and all that is relied on."""
+    _check_plain(description)
+    version = description.get("format_version")
+    if type(version) is not int or version < 1:
+        raise WeightFileError("is not a style model of fast_style: no format version")
+    if version > FORMAT_VERSION:
+        raise WeightFileError(
+            f"has format version {version}, this program reads up to {FORMAT_VERSION}: "
+            "update fast_style"
+        )
+    style = description.get("style")
+    if not isinstance(style, dict) or not is_style_name(style.get("name")):
+        raise WeightFileError("is damaged: its header names no style")
+    for key, kind in STYLE_VALUES.items():
+        if style.get(key) is not None and type(style[key]) is not kind:
+            raise WeightFileError(f"is damaged: its header's style.{key} is no {kind.__name__}")
+    for section in SECTIONS:
+        if not isinstance(description.get(section, {}), dict):
+            raise WeightFileError(f"is damaged: its header's {section} is no section")
+    steps = description.get("steps", 0)
+    if type(steps) is not int or steps < 0:
+        raise WeightFileError("is damaged: its header's steps are no number of steps")
+    try:
+        if description.get("palette") is not None:
+            palette_from_header(description["palette"])
+    except ValueError as error:
+        raise WeightFileError(f"is damaged: {error}") from error
+
+
+def _check_plain(description: object) -> None:
+    """Check that a description is plain data, finite and of no absurd size, as JSON would be."""
+    waiting = [(description, 0)]
+    for count in itertools.count(1):
+        if not waiting:
+            return
+        value, depth = waiting.pop()
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            waiting += [(inner, depth + 1) for inner in value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += [(inner, depth + 1) for inner in value]
+        elif isinstance(value, int | float):  # a boolean is one, too
+            if not (math.isfinite(value) and abs(value) < MOST_NUMBER):
+                raise WeightFileError("is damaged: its header has a number without sense")
+        elif not isinstance(value, str | None):
+            raise WeightFileError("is damaged: its header is not plain data")
+        if count + len(waiting) > MOST_VALUES or depth > MOST_DEPTH:
+            raise WeightFileError("is damaged: its header has too many values")
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    metadata, state = load_safetensors(path)
+    header = metadata.get(HEADER_KEY)
+    if header is None:
+        raise WeightFileError("is a safetensors file, but not a style model")
     try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(HEADER_KEY)
-            if header is None:
-                raise ModelFileError(f"{path} is a safetensors file, but not a style model")
-            description = json.loads(header)
-            if not isinstance(description, dict):
-                raise ModelFileError(f"{path}: its header is not a JSON object")
-            return description, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{path} is not a readable style model: {error}") from error
+        description = json.loads(header, object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"{path}: its header is not valid JSON: {error}") from error
+        raise WeightFileError(
+            f"is damaged: its header is not valid JSON: {one_line(error)}"
+        ) from error
+    if not isinstance(description, dict):
+        raise WeightFileError("is damaged: its header is not a JSON object")
+    return description, state
 
 
-def _load_plain(path: Path) -> object:
-    """Return what ``torch.save`` wrote, if it is plain data: nothing in the file is executed."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelFileError(f"{path} is damaged, or holds more than plain data") from error
-    except Exception as error:  # a damaged file raises half a dozen kinds
-        raise ModelFileError(f"{path} is not a readable checkpoint: {error}") from error
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of a JSON text, whose keys must differ."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise ValueError("a key is there twice")
+    return result
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON's")
 
 
 def _read_pth(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read pytorch/examples' TransformerNet: ``conv1.conv2d.weight``, ``in1.weight``, ..."""
-    loaded = _load_plain(path)
+    loaded = load_torch(path)
     state: dict[str, Tensor] = {}
     if isinstance(loaded, dict):
         for theirs, ours in EXAMPLES_LAYERS.items():
             for part in ("weight", "bias"):
                 if isinstance(value := loaded.get(f"{theirs}.{part}"), Tensor):
-                    state[f"{ours}.{part}"] = value.float()
+                    state[f"{ours}.{part}"] = value
     network = {"name": "johnson", "channels": [32, 64, 128], "residual_blocks": 5}
-    with torch.device("meta"):
-        expected = build_network(network)
     if not state:
-        raise ModelFileError(f"{path} is not a network of pytorch/examples' fast_neural_style")
-    _check_state(expected, state, path)  # before anything is computed with it
+        raise WeightFileError("is not a network of pytorch/examples' fast_neural_style")
+    _check_state(_described(network), state)  # before anything is computed with it
+    state = {key: value.float() for key, value in state.items()}
     # Theirs takes and gives 0-255; ours (image - MEAN) / SPREAD of [0, 1].
     mean = torch.tensor(MEAN).view(3, 1, 1)
     first, last = state["encoder.0.1.weight"], state["output.1.weight"]
@@ -223,11 +289,11 @@ EXAMPLES_LAYERS = _examples_layers()
 
 
 def _read_ckpt(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    loaded = _load_plain(path)
+    loaded = load_torch(path)
     description = loaded.get(CKPT_KEY) if isinstance(loaded, dict) else None
     state = loaded.get("state_dict") if isinstance(loaded, dict) else None
     if not isinstance(description, dict) or not isinstance(state, dict):
-        raise ModelFileError(f"{path} is not a checkpoint of fast_style")
+        raise WeightFileError("is not a checkpoint of fast_style")
     network: dict[str, Tensor] = {}
     for prefix in NETWORK_PREFIXES:
         network = network or {
@@ -246,18 +312,26 @@ READERS = {
 }
 
 
-def _check_state(network: nn.Module, state: Mapping[str, object], path: Path) -> None:
+def _check_state(network: nn.Module, state: Mapping[str, object]) -> None:
+    """Check that a file's tensors are a network's, finite, and no larger than the file."""
     expected = network.state_dict()
     if missing := sorted(expected.keys() - state.keys()):
-        raise ModelFileError(f"{path} lacks the network's {missing[0]}: damaged, or not ours")
+        raise WeightFileError(f"lacks the network's {missing[0]}: damaged, or not ours")
     if surplus := sorted(state.keys() - expected.keys()):
-        raise ModelFileError(f"{path} holds {surplus[0]}, which its network does not have")
+        surplus_name = surplus[0][:MOST_LETTERS]
+        raise WeightFileError(f"holds {surplus_name!r}, which its network does not have")
+    tensors: dict[str, Tensor] = {}
     for key, target in expected.items():
         value = state[key]
         if not isinstance(value, Tensor) or not value.is_floating_point():
-            raise ModelFileError(f"{path}: {key} is not a floating-point tensor")
+            raise WeightFileError(f"is damaged: {key} is not a floating-point tensor")
         if value.shape != target.shape:
             found, needed = tuple(value.shape), tuple(target.shape)
-            raise ModelFileError(f"{path}: {key} has shape {found}, its network needs {needed}")
+            raise WeightFileError(
+                f"is damaged: {key} has shape {found}, its network needs {needed}"
+            )
+        tensors[key] = value
+    check_views(tensors)
+    for key, value in tensors.items():
         if not torch.isfinite(value).all():
-            raise ModelFileError(f"{path}: {key} has values that are not finite numbers")
+            raise WeightFileError(f"is damaged: {key} has values that are not finite numbers")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
-import shutil
 import sys
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from fast_style.backends import openvino_core
 from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
 from fast_style.commands import end
 from fast_style.controls import PALETTE, Controls
-from fast_style.files import write_atomically
 from fast_style.graph import INPUT, portable_graph
 from fast_style.network import MARGIN, TransformerNetwork
 from fast_style.palette import CELL, cell_means, enlarged, with_margin
+from fast_style.together import write_together
+from fast_style.weight_files import one_line
 
 PROGRAM = "export"
 # By the ending of the file's name.
@@ -112,6 +114,7 @@ def export(
     value_range: int = 1,
     half: bool = False,
     palette: float = PALETTE,
+    overwrite: bool = False,
 ) -> None:
     """Write a style model in the format that ``output``'s ending names.
 
@@ -121,11 +124,13 @@ def export(
         value_range: What white is in the pictures it takes and gives: 1 or 255.
         half: Keep the weights in float16.
         palette: As ``Controls.palette``, for models that know their painting's.
+        overwrite: Replace files that stand there.
 
     Raises:
         ValueError: Another ending, ``half`` where it can't be, ``palette`` out of its range, or a
             package that is missing.
         ModelFileError: The exported model's results are not PyTorch's.
+        FileExistsError: There is such a file already, and it may not be replaced.
         OSError: The file can't be written.
     """
     form = FORMATS.get(output.suffix)
@@ -151,11 +156,17 @@ def export(
     ):
         warnings.simplefilter("ignore")  # of the exporters, about themselves
         draft = Path(folder) / output.name
-        runner = writers[form](portable, draft, metadata, half)
+        try:
+            runner = writers[form](portable, draft, metadata, half)
+        except (ValueError, OSError):
+            raise
+        except Exception as error:  # each runtime and checker has its own
+            raise ModelFileError(
+                f"{output} is not kept: its own runtime refuses it: {one_line(error)}"
+            ) from error
         _check(portable, runner, value_range, str(output))
-        for written in sorted(Path(folder).iterdir()):  # .bin before .xml
-            with write_atomically(output.with_name(written.name)) as temporary:
-                shutil.copyfile(written, temporary)
+        drafts = sorted(Path(folder).iterdir())  # .bin before .xml, by which it is found
+        write_together(drafts, output.parent, overwrite)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -167,7 +178,7 @@ def _run(options: argparse.Namespace) -> int:
         if path.exists() and not options.overwrite:
             raise ValueError(f"{path} exists; --overwrite replaces it")
     model = load_style_model(options.model)
-    export(model, output, options.range, options.half, options.palette)
+    export(model, output, options.range, options.half, options.palette, options.overwrite)
     print(output)
     return 0
 
@@ -214,6 +225,7 @@ def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: 
         import onnx
         import onnxruntime
         from onnxruntime.transformers.float16 import convert_float_to_float16
+        from onnxruntime.transformers.onnx_model import OnnxModel
     except ImportError as error:
         raise ValueError(
             f"ONNX needs {error.name}: pip install 'fast-style-trainer[onnx]'"
@@ -222,8 +234,10 @@ def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: 
     graph = portable_graph(portable.network, portable.value_range, portable.shift, MARGIN)
     if half:
         graph = convert_float_to_float16(graph, keep_io_types=True)
+        OnnxModel.graph_topological_sort(graph.graph)  # its casts stand at the end
     onnx.helper.set_model_props(graph, metadata)
     onnx.save(graph, path)
+    onnx.checker.check_model(path, full_check=True)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {INPUT: image})[0]
 
@@ -254,9 +268,19 @@ def _write_torchscript(
     traced = torch.jit.trace(  # type: ignore[no-untyped-call]
         portable, example, check_trace=False
     )
-    torch.jit.save(traced, path, _extra_files=metadata)
+    buffer = io.BytesIO()
+    torch.jit.save(traced, buffer, _extra_files=metadata)
+    _write_without_sources(buffer, path)
     loaded = torch.jit.load(path)  # type: ignore[no-untyped-call]
     return lambda image: loaded(torch.from_numpy(image)).detach().numpy()
+
+
+def _write_without_sources(archive: io.BytesIO, path: Path) -> None:
+    """Write a TorchScript file without what says where on this machine its code came from."""
+    with zipfile.ZipFile(archive) as read, zipfile.ZipFile(path, "w") as written:
+        for record in read.infolist():
+            if not record.filename.endswith(".debug_pkl"):
+                written.writestr(record, read.read(record))
 
 
 class _Cropped(Portable):
@@ -274,6 +298,9 @@ def _write_pt2(portable: Portable, path: Path, metadata: dict[str, str], half: b
     module = _Cropped(portable.network, portable.value_range, portable.shift).eval()
     example = _example(CHECKED_SIZES[1], portable.value_range)
     program = torch.export.export(module, (example,), dynamic_shapes={"image": free}, strict=False)
+    for part in program.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # paths of this machine
     save(program, path, extra_files=metadata)
     loaded = load(path).module()
     return lambda image: loaded(torch.from_numpy(image)).detach().numpy()

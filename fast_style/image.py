@@ -253,8 +253,8 @@ def _pictures_errors(what: str) -> Iterator[None]:
             "stylize's --max-megapixels allows more"
         ) from error
     except DAMAGED as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PictureError(f"cannot read {what}: {reason}") from error
+        reason = str(getattr(error, "strerror", None) or error)
+        raise PictureError(f"cannot read {what}: {' '.join(reason.split())}") from error
 
 
 def _megapixels(error: Image.DecompressionBombError) -> str:

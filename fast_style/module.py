@@ -195,21 +195,29 @@ class StyleModule(pl.LightningModule):
         return stylized
 
     def training_step(self, content: Tensor, batch_idx: int) -> Tensor:
-        """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1].
-
-        The loss is that of the pictures as they would be written (``as_shown``). Plain photographs
-        count, but nothing is learned from them: they have no gradient.
-        """
-        stylized = self.network(content)
-        terms: LossTerms = self.loss(as_shown(stylized), content)
+        """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1]."""
+        objective, stylized, terms = self.objective_of(content)
         if self._is_written:  # fifty scalars take a GPU's program as long as half a network
             scalars = {f"train/{name}": value for name, value in terms.scalars().items()}
             low, high = stylized.detach().aminmax()
             self.log_dict(self._mean_over_devices(scalars))
             self.log_dict({"train/output_min": low, "train/output_max": high})  # of this device
             self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        return objective
+
+    def objective_of(self, content: Tensor) -> tuple[Tensor, Tensor, LossTerms]:
+        """Return what is minimised, of a batch of photographs, ``(N, 3, H, W)`` in [0, 1].
+
+        The loss is that of the pictures as they would be written (``as_shown``). Plain photographs
+        count, but nothing is learned from them: they have no gradient.
+
+        Returns:
+            The objective, the stylised pictures, ``(N, 3, H, W)``, not clamped, and their loss.
+        """
+        stylized: Tensor = self.network(content)
+        terms: LossTerms = self.loss(as_shown(stylized), content)
         totals = torch.where(is_plain(content), terms.totals.detach(), terms.totals)
-        return OBJECTIVES[self.objective](totals)
+        return OBJECTIVES[self.objective](totals), stylized, terms
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Take a step, and have its weights in the mean."""

@@ -23,6 +23,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from fast_style.checkpoint import ModelFileError
 from fast_style.commands import is_out_of_memory
@@ -170,7 +171,7 @@ def main() -> int:
             ContactSheet.finish()
         print("fast_style.train: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         return _fail(ConfigError(explain(error)))
     except ValueError as error:
         if begun:

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from fast_style.checks import check_image
 from fast_style.files import is_file, user_path
 from fast_style.resources import asset
+from fast_style.weight_files import WeightFileError, load_safetensors, load_torch
 
 # (convolutions, channels) of the five blocks; a 2 x 2 maximum pooling stands between blocks.
 BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
@@ -190,26 +190,24 @@ def read_torchvision_file(path: Path) -> dict[str, Tensor]:
         VGGWeightsError: It is not readable, or not VGG16.
     """
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises half a dozen kinds
-        raise VGGWeightsError(f"{path} is not a readable file of VGG16 weights") from error
+        loaded = load_torch(path)
+    except WeightFileError as error:
+        raise VGGWeightsError(f"cannot read VGG16 weights from {path}: it {error}") from error
     return from_torchvision_layout(loaded, str(path))
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], InputScaling]:
     try:
-        with safe_open(path, framework="pt") as file:
-            scaling = SCALINGS.get((file.metadata() or {}).get("input_scaling", ""))
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise VGGWeightsError(f"cannot read VGG16 weights from {path}: {error}") from error
+        metadata, state = load_safetensors(path)
+    except WeightFileError as error:
+        raise VGGWeightsError(f"cannot read VGG16 weights from {path}: it {error}") from error
+    scaling = SCALINGS.get(metadata.get("input_scaling", ""))
     if scaling is None:
         raise VGGWeightsError(
             f"{path} does not say which input scaling its weights expect; make it with "
             "scripts/convert_vgg16.py"
         )
-    _check_state(state, str(path))
-    return state, scaling
+    return _checked_state(state, str(path)), scaling
 
 
 def _expected_shapes() -> dict[str, tuple[int, ...]]:
@@ -223,15 +221,22 @@ def _expected_shapes() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _check_state(state: Mapping[str, Tensor], source: str) -> None:
+def _checked_state(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Return the 13 convolutions in float32, nothing else that ``state`` may hold."""
+    checked: dict[str, Tensor] = {}
     for key, shape in _expected_shapes().items():
         if key not in state:
             raise VGGWeightsError(f"{source} has no {key}: these are not VGG16's 13 convolutions")
-        if tuple(state[key].shape) != shape:
-            found = tuple(state[key].shape)
+        value = state[key]
+        if tuple(value.shape) != shape:
+            found = tuple(value.shape)
             raise VGGWeightsError(f"{source}: {key} has shape {found}, VGG16's is {shape}")
-        if not torch.isfinite(state[key]).all():
+        if not value.is_floating_point():
+            raise VGGWeightsError(f"{source}: {key} is not a floating-point tensor")
+        if not torch.isfinite(value).all():
             raise VGGWeightsError(f"{source}: {key} has values that are not finite numbers")
+        checked[key] = value.float()
+    return checked
 
 
 def from_torchvision_layout(loaded: object, source: str) -> dict[str, Tensor]:
@@ -250,10 +255,9 @@ def from_torchvision_layout(loaded: object, source: str) -> dict[str, Tensor]:
         for part in ("weight", "bias"):
             value = loaded.get(f"features.{index}.{part}")
             if isinstance(value, Tensor):
-                state[f"{conv}.{part}"] = value.float()
+                state[f"{conv}.{part}"] = value
         index += 2  # the convolution and its ReLU
-    _check_state(state, source)
-    return state
+    return _checked_state(state, source)
 
 
 def _download_torchvision() -> object:

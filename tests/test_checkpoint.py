@@ -119,6 +119,24 @@ def test_headers_that_are_wrong(tmp_path: Path, tiny_model: Path) -> None:
         (good | {"format_version": 2}, "format version 2, this program reads up to 1: update"),
         (good | {"style": "tiny"}, "its header names no style"),
         (good | {"style": {"name": 7}}, "its header names no style"),
+        (good | {"style": {"name": "../up"}}, "its header names no style"),
+        (good | {"style": {"name": "a\nb"}}, "its header names no style"),
+        (good | {"style": {"name": "a" * 1000}}, "its header names no style"),
+        (good | {"style": {"name": "mine", "size": "384"}}, "its header's style.size is no int"),
+        (good | {"format_version": True}, "no format version"),
+        (good | {"trainer": [1]}, "its header's trainer is no section"),
+        (good | {"loss": "johnson"}, "its header's loss is no section"),
+        (good | {"steps": "many"}, "its header's steps are no number"),
+        (good | {"steps": -1}, "its header's steps are no number"),
+        (good | {"seed": 10**30}, "a number without sense"),
+        (good | {"seed": [torch.inf]}, "Infinity is no number of JSON's"),
+        (good | {"palette": {"matrix": 3, "offset": [torch.nan]}}, "NaN is no number of JSON's"),
+        (good | {"palette": {"matrix": 3, "offset": []}}, "its palette is no matrix"),
+        ('{"format_version": 1, "seed": %s}' % ("9" * 5000), "its header is not valid JSON"),
+        ('{"format_version": 1, "seed": 1, "seed": 2}', "a key is there twice"),
+        (good | {"averaged": [[]] * 20_000}, "too many values"),
+        (good | {"averaged": json.loads("[" * 50 + "]" * 50)}, "too many values"),
+        (good | {"network": TINY_NETWORK | {"channels": "x" * 10**5}}, r"x\.\.\.$"),
         (good | {"network": None}, "describes no known network"),
         (good | {"network": TINY_NETWORK | {"name": "evil"}}, "network.name must be johnson"),
         (
@@ -129,7 +147,7 @@ def test_headers_that_are_wrong(tmp_path: Path, tiny_model: Path) -> None:
             good | {"network": TINY_NETWORK | {"residual_blocks": 2}},
             "lacks the network's residual.1",
         ),
-        (good | {"network": TINY_NETWORK | {"residual_blocks": 0}}, "holds residual.0"),
+        (good | {"network": TINY_NETWORK | {"residual_blocks": 0}}, "holds 'residual.0"),
         (good | {"network": TINY_NETWORK | {"channels": [4096] * 3}}, "its network needs"),
     ]
     for header, message in cases:
@@ -145,6 +163,7 @@ def test_tensors_that_are_wrong(tmp_path: Path, tiny_model: Path) -> None:
     cases: list[tuple[Tensor | None, str]] = [
         (None, f"lacks the network's {key}"),
         (torch.zeros(4), r"has shape \(4,\), its network needs \(3,\)"),
+        (torch.zeros(3, dtype=torch.bool), "is not a floating-point tensor"),
         (torch.zeros(3, dtype=torch.int32), "is not a floating-point tensor"),
         (torch.full((3,), torch.nan), "not finite numbers"),
     ]
@@ -167,7 +186,7 @@ def test_files_of_something_else(tmp_path: Path, tiny_model: Path) -> None:
     ):
         path = tmp_path / name
         path.write_bytes(data)
-        with pytest.raises(ModelFileError, match=f"{name} is not a readable style model"):
+        with pytest.raises(ModelFileError, match=f"{name} is damaged"):
             load_style_model(path)
     with pytest.raises(ModelFileError, match="neither a file nor a released style"):
         load_style_model(tmp_path / "missing.safetensors")
@@ -182,6 +201,11 @@ def test_checkpoints_of_something_else(tmp_path: Path) -> None:
         ({"state_dict": {}}, "not a checkpoint of fast_style"),
         ({"state_dict": {}, "fast_style": DESCRIPTION}, "lacks the network's"),
         ({"state_dict": 3, "fast_style": DESCRIPTION}, "not a checkpoint of fast_style"),
+        ({"state_dict": {}, "fast_style": [DESCRIPTION]}, "not a checkpoint of fast_style"),
+        ({"state_dict": {3: 4}, "fast_style": DESCRIPTION}, "lacks the network's"),
+        ({"state_dict": {}, "fast_style": {3: 4}}, "not plain data"),
+        ({"state_dict": {}, "fast_style": {"seed": torch.zeros(1)}}, "not plain data"),
+        ({"state_dict": {}, "fast_style": DESCRIPTION | {"seed": torch.nan}}, "without sense"),
     ):
         torch.save(content, path)
         with pytest.raises(ModelFileError, match=message):

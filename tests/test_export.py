@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,11 +44,27 @@ def run_pt2(path: Path) -> Callable[[Any], Any]:
 RUNNERS = {".onnx": run_onnx, ".xml": run_openvino, ".pt": run_torchscript, ".pt2": run_pt2}
 
 
+def paths_in(file: Path) -> list[str]:
+    """Return the folders of this machine that a file names, packed or not."""
+    data = [file.read_bytes()]
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            data += [archive.read(name) for name in archive.namelist()]
+    folders = [Path(export.__file__).parent, Path(torch.__file__).parent, Path.cwd(), Path.home()]
+    names = [str(folder) for folder in (*folders, file.parent, Path(tempfile.gettempdir()))]
+    return [name for name in names if any(name.encode() in part for part in data)]
+
+
 def exported(model: Path, output: Path, value_range: int, *more: str) -> Callable[[Any], Any]:
-    """Export a model by the command, and return what runs the file in its own runtime."""
+    """Export a model by the command, and return what runs the file in its own runtime.
+
+    Whatever the format, no path of the maker's machine is in the file.
+    """
     if output.suffix == ".xml":
         pytest.importorskip("openvino")
     assert export.main([str(model), str(output), "--range", str(value_range), *more]) == 0
+    for file in output.parent.glob(f"{output.stem}.*"):
+        assert paths_in(file) == [], file
     return RUNNERS[output.suffix](output)
 
 
@@ -123,6 +141,7 @@ def test_half_the_size(tiny_model: Path, tmp_path: Path) -> None:
     assert found.dtype == np.float32
     assert np.abs(found - stylized(tiny_model, image)).mean() < 1 / 255
     onnx = pytest.importorskip("onnx")
+    onnx.checker.check_model(output, full_check=True)
     tensors = onnx.load(output).graph.initializer
     weights = [tensor for tensor in tensors if len(tensor.dims) == 4]
     assert weights
@@ -160,6 +179,75 @@ def test_a_file_that_disagrees_is_not_kept(
     assert export.main([str(tiny_model), str(output)]) == 2
     assert "is not kept: it differs from PyTorch by 25.50 levels" in capsys.readouterr().err
     assert not output.parent.exists()
+
+
+def test_a_file_that_its_runtime_refuses_is_not_kept(
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    monkeypatch.setattr(OnnxModel, "graph_topological_sort", lambda graph: None)
+    output = tmp_path / "half.onnx"
+    assert export.main([str(tiny_model), str(output), "--half"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{output} is not kept: its own runtime refuses it" in line
+    assert "sorted" in line
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt"])  # .pt2's takes long: others make it
+def test_no_path_of_the_makers_machine_is_in_the_file(
+    suffix: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    exported(tiny_model, tmp_path / f"model{suffix}", 1)
+
+
+def test_a_failing_export_leaves_the_old_pair(
+    tiny_model: Path,
+    warmer: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "model.xml"
+    exported(tiny_model, output, 1)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    replace = Path.replace
+
+    def fails(path: Path, target: Path) -> Path:
+        if target == output and path.name.startswith(".part-"):
+            raise OSError(28, "No space left on device")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+    assert export.main([str(warmer), str(output), "--range", "255", "--overwrite"]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    run_openvino(output)
+
+
+@pytest.mark.parametrize("name", ["model.xml", "model.bin"])
+def test_a_file_that_appears_meanwhile_is_kept(
+    name: str,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("openvino")
+    check = export._check
+
+    def slow(*arguments: Any) -> None:
+        check(*arguments)
+        (tmp_path / name).write_text("precious")
+
+    monkeypatch.setattr(export, "_check", slow)
+    assert export.main([str(tiny_model), str(tmp_path / "model.xml")]) == 2
+    assert f"{name} exists; --overwrite replaces it" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
 @pytest.mark.parametrize(
