@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fast_style.files import write_atomically
+from fast_style.files import TargetExistsError, write_atomically
 from fast_style.picture import Picture, PictureError, as_bytes
 from fast_style.strips import Progress
 
@@ -80,6 +80,7 @@ def paint_video(
     quality: int = BEST_QUALITY,
     strip: bool = False,
     progress: Progress | None = None,
+    replace: bool = True,
 ) -> Painted:
     """Write a video whose frames are another's, painted; times and sound stay as they are.
 
@@ -92,10 +93,11 @@ def paint_video(
         quality: 1 to 100, as of a JPEG.
         strip: Leave the title, date and place behind.
         progress: Is told the share of the frames that was done since the last.
+        replace: Whether a ``target`` that is there by then is replaced.
 
     Raises:
-        PictureError: ``source`` can't be read or has no picture, ``target`` can't be written or
-            its container does not hold the sound.
+        PictureError: ``source`` can't be read or has no picture, ``target`` can't be written, is
+            not to be replaced, or its container does not hold the sound.
     """
     check_video_writable(target)
     import av
@@ -114,7 +116,7 @@ def paint_video(
         expected = max(1, _frames(film, video))
         with (
             _errors("write", target),
-            write_atomically(target) as temporary,
+            write_atomically(target, replace) as temporary,
             av.open(
                 str(temporary),
                 "w",
@@ -290,6 +292,8 @@ def _errors(what: str, path: Path) -> Iterator[None]:
         yield
     except PictureError:
         raise
+    except TargetExistsError as error:
+        raise PictureError(str(error)) from error
     except FileNotFoundError as error:
         raise PictureError(f"cannot {what} {path}: there is no such file") from error
     except (av.FFmpegError, OSError) as error:

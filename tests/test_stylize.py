@@ -26,10 +26,10 @@ from fast_style.image import read_picture
 from fast_style.inputs import Input, result_path
 from fast_style.network import build_network
 from fast_style.picture import Picture, to_pil
-from fast_style.request import blend_weights
+from fast_style.request import blend_weights, parser
 from fast_style.resources import shipped_styles
 from fast_style.style import Style, load
-from fast_style.stylize import main, parser
+from fast_style.stylize import main
 
 Capture = pytest.CaptureFixture[str]
 
@@ -728,7 +728,8 @@ def python(code: str, *arguments: object) -> dict[str, Any]:
 def test_the_arguments_are_there_without_waiting_for_torch() -> None:
     found = python(
         "import json, sys\n"
-        "from fast_style.stylize import parser\n"
+        "import fast_style.stylize\n"
+        "from fast_style.request import parser\n"
         "help = parser().format_help()\n"
         "print(json.dumps({'help': help, 'modules': list(sys.modules)}))"
     )
