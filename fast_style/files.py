@@ -190,7 +190,7 @@ def write_atomically(path: Path, replace: bool = True) -> Iterator[Path]:
         raise TargetExistsError(exists(path)) from error
     except OSError as error:
         if error.errno and error.filename in (None, str(temporary), os.fsencode(temporary)):
-            error.filename, error.filename2 = str(path), None
+            raise OSError(error.errno, error.strerror, str(path)) from error  # of the same kind
         raise
     finally:
         with suppress(OSError):  # a disk that fails has its own error said
