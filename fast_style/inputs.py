@@ -63,7 +63,7 @@ def expand(named: Sequence[str], output: Path | None, beside: bool = True) -> Fo
                 missing.append(f"no picture in {path}; looked for {', '.join(READABLE)}")
             for one in inside:
                 found.setdefault(one.path.absolute(), one)
-        elif not os.path.exists(path) and glob.has_magic(pattern := _pattern(path)):  # noqa: PTH110
+        elif not os.path.exists(path) and (pattern := _pattern(path)):  # noqa: PTH110, never raises
             matches = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207, takes **
             files = sorted(match for match in matches if not is_folder(match))
             if not files:
@@ -129,10 +129,10 @@ def _folder(folder: Path, output: Path | None, missing: list[str]) -> list[Input
     ]
 
 
-def _pattern(path: Path) -> str:
-    """Return the pattern that a path is, its folders that exist by their very name taken so."""
+def _pattern(path: Path) -> str | None:
+    """Return the pattern that a path is, if it is one; folders that exist are taken as they are."""
     taken = Path(path.anchor)
     parts = list(path.parts[1:] if path.anchor else path.parts)
     while parts and os.path.exists(taken / parts[0]):  # noqa: PTH110, never raises
         taken /= parts.pop(0)
-    return str(Path(glob.escape(str(taken)), *parts))
+    return str(Path(glob.escape(str(taken)), *parts)) if any(map(glob.has_magic, parts)) else None

@@ -251,7 +251,8 @@ def _run(options: argparse.Namespace) -> int:
     _write(output, best, job, options)
     if message:
         say(PROGRAM, f"{message}, is in {output}")
-    return code or (0 if show(PROGRAM, output) else 1)
+    shown = show(PROGRAM, output)
+    return code or (0 if shown else 1)
 
 
 def _optimize_scale(
