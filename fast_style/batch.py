@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from tqdm import tqdm
 
 from fast_style.files import exists, identity
-from fast_style.image import check_is_file, read_clip
+from fast_style.image import read_clip
 from fast_style.inputs import Input, result_path
 from fast_style.picture import Clip, PictureError
 from fast_style.video import is_video
@@ -181,8 +181,6 @@ class Batch:
 
     def _film(self, path: Path, targets: dict[str, Path]) -> None:
         """Make the videos of one."""
-        if not self._attempt(lambda: check_is_file(path), path):
-            return
         for name, target in targets.items():
             started_s = time.perf_counter()
             made = self._attempt(

@@ -10,7 +10,6 @@ import platform
 import re
 import secrets
 import shlex
-import stat
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -56,21 +55,6 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
-
-
-def special_kind(path: Path) -> str | None:
-    """Return what a path leads to that is no file, as ``a pipe``; none for a file, or nothing.
-
-    To open such a thing may wait for ever, or read without end.
-    """
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116, as below
-    except (OSError, ValueError):
-        return None
-    if stat.S_ISREG(mode):
-        return None
-    kinds = {"a folder": stat.S_ISDIR, "a pipe": stat.S_ISFIFO, "a socket": stat.S_ISSOCK}
-    return next((kind for kind, is_kind in kinds.items() if is_kind(mode)), "a device")
 
 
 def identity(path: Path) -> object:

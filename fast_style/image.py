@@ -23,7 +23,6 @@ from torch import Tensor
 from fast_style import heif
 from fast_style.decode import as_tensor, flat_rgb, picture_of
 from fast_style.deep import is_deep, read_deep
-from fast_style.files import special_kind
 from fast_style.metadata import kept_dpi, kept_exif, orientation
 from fast_style.picture import Clip, Picture, PictureError
 
@@ -198,23 +197,6 @@ def read_crop(path: str | Path, size: int, choose_box: Callable[[int, int], Box]
         return as_tensor(square)[0]
 
 
-def check_is_file(path: Path) -> bool:
-    """Check that a picture's name is not that of something else, which to open may never end.
-
-    Returns:
-        True; also where there is nothing.
-
-    Raises:
-        PictureError: A folder, a pipe, a socket or a device, as a terminal is.
-    """
-    if kind := special_kind(path):
-        advice = ""
-        if kind == "a pipe":
-            advice = ", which can be read only once; stylize takes one from standard input, as -"
-        raise PictureError(f"cannot read {path}: it is {kind}, expected a picture file{advice}")
-    return True
-
-
 def picture_size(path: str | Path) -> tuple[int, int]:
     """Return a picture's stored width and height, px, reading no more than the file's header.
 
@@ -241,8 +223,13 @@ def _open(path: str | Path | io.BytesIO) -> Iterator[Image.Image]:
     if isinstance(path, str):
         path = Path(path)
     with _pictures_errors("the stream" if isinstance(path, io.BytesIO) else str(path)):
-        if isinstance(path, Path):
-            check_is_file(path)
+        if isinstance(path, Path) and path.is_dir():
+            raise PictureError(f"cannot read {path}: it is a folder, expected a picture file")
+        if isinstance(path, Path) and path.is_fifo():
+            raise PictureError(
+                f"cannot read {path}: it is a pipe, which can be read only once; stylize takes a "
+                "picture from standard input, as -"
+            )
         with _OPENING, warnings.catch_warnings():
             # Of damaged EXIF; of sizes above Pillow's limit, until it raises at twice that.
             warnings.simplefilter("ignore")

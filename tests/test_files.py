@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,6 @@ from fast_style import files
 from fast_style.files import (
     TargetExistsError,
     check_free,
-    special_kind,
     user_path,
     walk_folders,
     write_atomically,
@@ -237,25 +235,6 @@ def test_an_address_is_no_path(name: str) -> None:
 @pytest.mark.parametrize("name", ["C://x", "C:/x", "a//b", "s3:/x", "./s3://x", "://x", "a b://x"])
 def test_a_path_that_is_like_an_address(name: str) -> None:
     assert user_path(name) == Path(name)
-
-
-@on_posix
-def test_what_is_no_file(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "file").write_bytes(b"")
-    assert special_kind(tmp_path) == "a folder"
-    assert special_kind(tmp_path / "pipe") == "a pipe"
-    assert special_kind(Path("/dev/null")) == "a device"
-    assert special_kind(tmp_path / "file") is None
-    assert special_kind(tmp_path / "missing") is None
-    with socket.socket(socket.AF_UNIX) as one:
-        here = Path.cwd()
-        os.chdir(tmp_path)  # the name of a socket is short
-        try:
-            one.bind("socket")
-        finally:
-            os.chdir(here)
-        assert special_kind(tmp_path / "socket") == "a socket"
 
 
 # Folders
