@@ -197,7 +197,9 @@ def test_what_a_living_process_writes_is_kept(tmp_path: Path) -> None:
         assert process.stdout.readline() == "begun\n"
         for part in tmp_path.iterdir():
             os.utime(part, (0, 0))
+        before = names(tmp_path)
         write(tmp_path / "b.txt")
+        assert names(tmp_path) == before | {"b.txt"}
         process.communicate("\n", timeout=60)
     assert (tmp_path / "a.txt").read_text() == "whole"
     assert names(tmp_path) == {"a.txt", "b.txt"}
