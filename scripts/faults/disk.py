@@ -5,7 +5,7 @@ python scripts/faults/disk.py [--most N] [CASE ...]; needs Linux and gcc, not th
 disk_faults.c is preloaded. A case is run once to count its calls, then again with one call failing,
 with no older results there and with some. After each failure there must be no traceback, an exit
 code other than 0 unless the results are whole, each result whole or as it was before, and no
-half-written file. Prints a table of how many calls there are and how many were made to fail, then
+half-written file. Prints a table of how many calls there are and how many were made to fail, and
 what went wrong; the exit code is 1 if anything did.
 """
 
@@ -256,8 +256,8 @@ def fresh(folder: Path, tried: Case, is_old: bool) -> None:
             (folder / "out" / name).write_bytes(OLD)
 
 
-def examine(name: str, folder: Path, is_old: bool, options: argparse.Namespace) -> list[str]:
-    """Let the calls of one case fail in turn; print its row, and return what went wrong."""
+def examine(name: str, folder: Path, is_old: bool, options: argparse.Namespace) -> bool:
+    """Let the calls of one case fail in turn; print its row and what went wrong, if anything."""
     tried = CASES[name]
     extra = ["--overwrite"] if is_old else []
     fresh(folder, tried, is_old)
@@ -282,7 +282,8 @@ def examine(name: str, folder: Path, is_old: bool, options: argparse.Namespace) 
         row.append(f"{reached:3}/{count:3}")
     title = f"{name}{', over old' if is_old else ''}"
     print(f"{title:24}", *(f"{cell:>8}" for cell in row), f"{len(wrong):8}", flush=True)
-    return [f"{title}: {one}" for one in wrong]
+    print(*(f"  {one}" for one in wrong), sep="\n", end="\n" if wrong else "", flush=True)
+    return bool(wrong)
 
 
 def main() -> int:
@@ -298,14 +299,13 @@ def main() -> int:
         return _preloaded()
     for one in CASES.values():  # before the processes are made, or each would import them
         importlib.import_module(f"fast_style.{one.module}")
-    wrong = []
+    wrong = 0
     with tempfile.TemporaryDirectory() as scratch:
         make_inputs(Path(scratch) / "inputs")
         print(" " * 24, *(f"{call:>8}" for call in ERRORS), f"{'wrong':>8}")
         for name in options.cases or CASES:
             for is_old in (False, True) if CASES[name].overwrites else (False,):
                 wrong += examine(name, Path(scratch) / "disk", is_old, options)
-    print(*wrong, sep="\n")
     return 1 if wrong else 0
 
 
