@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 
-from fast_style.files import identity
+from fast_style.files import exists, identity
 from fast_style.image import read_clip
 from fast_style.inputs import Input, result_path
 from fast_style.picture import Clip, PictureError
@@ -22,14 +22,19 @@ from fast_style.work import Work, record
 from fast_style.writing import check_holds, write_clip
 
 T = TypeVar("T")
-# What may go wrong with one picture, while the others are done.
-FAILURES = (ValueError, OSError, RuntimeError, MemoryError)
+# Of painting these are a fault of the program, not of the picture. All else may go wrong with one
+# picture while the others are done: decoders and runtimes have errors of their own.
+PROGRAM_ERRORS = (TypeError, AttributeError, NameError, LookupError, AssertionError)
+FORESEEN = (ValueError, OSError, RuntimeError, MemoryError)  # whose message says what is wrong
 SLOW_S = 1.0  # after which there is a progress bar
 
 
 def failure(error: Exception, path: Path) -> str:
     """Return what to say of a picture that could not be stylised, with its name."""
-    return str(error) if isinstance(error, PictureError) else f"cannot stylise {path}: {error}"
+    if isinstance(error, PictureError):
+        return str(error)
+    kind = "" if isinstance(error, FORESEEN) and str(error) else f"{type(error).__name__} "
+    return f"cannot stylise {path}: {kind}{error}"
 
 
 def file_name(path: Path) -> str:
@@ -90,30 +95,38 @@ class Batch:
     def run(self) -> int:
         """Do it all; return 0, or 1 if some pictures failed."""
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer, self._bar:
-            queue = self._todo()
-
-            def read_ahead() -> tuple[Input, dict[str, Path], Future[Clip] | None] | None:
-                for source, targets in queue:
-                    film = is_video(source.path)
-                    return source, targets, None if film else reader.submit(read_clip, source.path)
-                return None
-
-            ahead = read_ahead()
-            while ahead is not None:
-                source, targets, future = ahead
-                ahead = read_ahead()
-                if future is None:
-                    self._film(source.path, targets)
-                elif (clip := self._attempt(future.result, source.path)) is not None:
-                    if clip.remark:
-                        self._bar.clear()
-                        self.say(f"{source.path} {clip.remark}")
-                    self._paint(source.path, clip, targets, writer)
-                self._count()
+            try:
+                self._do_all(reader, writer)
+            except (KeyboardInterrupt, *PROGRAM_ERRORS):
+                self._finish(most=0)  # what is painted is written, and said
+                raise
             self._finish(most=0)
         if self.kept:
             self.say(f"{self.kept} results were there already and are kept; --overwrite replaces")
         return 1 if self.failed else 0
+
+    def _do_all(self, reader: ThreadPoolExecutor, writer: ThreadPoolExecutor) -> None:
+        """Read, paint and have written one picture after the other, the next read ahead."""
+        queue = self._todo()
+
+        def read_ahead() -> tuple[Input, dict[str, Path], Future[Clip] | None] | None:
+            for source, targets in queue:
+                film = is_video(source.path)
+                return source, targets, None if film else reader.submit(read_clip, source.path)
+            return None
+
+        ahead = read_ahead()
+        while ahead is not None:
+            source, targets, future = ahead
+            ahead = read_ahead()
+            if future is None:
+                self._film(source.path, targets)
+            elif (clip := self._attempt(future.result, source.path)) is not None:
+                if clip.remark:
+                    self._bar.clear()
+                    self.say(f"{source.path} {clip.remark}")
+                self._paint(source.path, clip, targets, writer)
+            self._count()
 
     def _todo(self) -> Iterator[tuple[Input, dict[str, Path]]]:
         """Yield the pictures that are not done yet, and the results they lack, by style."""
@@ -134,8 +147,7 @@ class Batch:
                     if self.places.resumes:
                         self.kept += 1
                     else:
-                        exists = f"{target} exists; --overwrite replaces it"
-                        self._report(PictureError(exists), target)
+                        self._report(PictureError(exists(target)), target)
                 else:
                     targets[name] = target
             if targets:
@@ -158,7 +170,7 @@ class Batch:
         ).results(clip)
         for _ in targets:
             started_s = time.perf_counter()
-            result = self._attempt(lambda: next(results), path)
+            result = self._attempt(lambda: next(results), path, PROGRAM_ERRORS)
             if result is None:
                 return
             name, painted = result
@@ -178,6 +190,7 @@ class Batch:
                     name,  # noqa: B023
                     self.places.quality,
                     lambda share: self._bar.update(share / len(targets)),
+                    self.places.overwrite,
                 ),
                 path,
             )
@@ -196,7 +209,7 @@ class Batch:
         self._bar.update(self._done - self._bar.n)
 
     def _write(self, source: Path, target: Path, name: str, clip: Clip, seconds: float) -> str:
-        write_clip(target, clip, self.places.quality)
+        write_clip(target, clip, self.places.quality, self.places.overwrite)
         if not self.as_json:
             return str(target)
         height, width = clip.frames[0].levels.shape[-2:]
@@ -210,11 +223,21 @@ class Batch:
                 self._bar.clear()
                 self.show(line)
 
-    def _attempt(self, job: Callable[[], T], path: Path) -> T | None:
-        """Return what a job gives; report what may go wrong with a picture, and return none."""
+    def _attempt(
+        self, job: Callable[[], T], path: Path, raised: tuple[type[Exception], ...] = ()
+    ) -> T | None:
+        """Return what a job gives; report what goes wrong with a picture, and return none.
+
+        Args:
+            job: What to do.
+            path: Of the picture.
+            raised: Errors that are not the picture's.
+        """
         try:
             return job()
-        except FAILURES as error:
+        except raised:
+            raise
+        except Exception as error:
             self._report(error, path)
             return None
 

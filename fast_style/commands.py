@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +13,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from fast_style.files import is_folder
-from fast_style.picture import PictureError
+from fast_style.arguments import say
+from fast_style.files import check_free
 from fast_style.pixels import ALGORITHMS
 from fast_style.writing import check_not_input, check_writable
 
@@ -42,11 +41,6 @@ def end(program: str, job: Callable[[], int]) -> int:
         return 2
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def say(program: str, message: object) -> None:
-    """Print one line to stderr."""
-    print(f"fast_style.{program}: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 class Bar:
@@ -121,18 +115,12 @@ def check_output(path: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
     """Check that a picture can be written to ``path`` before hours are spent on it.
 
     Raises:
-        PictureError: Its type can't be written, it exists and may not be replaced, or its folder
+        ValueError: Its type can't be written, it exists and may not be replaced, or its folder
             can't be written; or it is one of ``inputs``.
     """
     check_writable(path)
     check_not_input(path, inputs)
-    if os.path.exists(path) and not overwrite:  # noqa: PTH110, never raises
-        raise PictureError(f"{path} exists; --overwrite replaces it")
-    folder = Path(os.path.realpath(path)).parent  # where ``write_atomically`` will write
-    while not os.path.lexists(folder):
-        folder = folder.parent
-    if not is_folder(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise PictureError(f"cannot write {path}: {folder} is no folder that can be written")
+    check_free(path, overwrite)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fast_style.arguments import Parser
-from fast_style.commands import add_common_options, end, say
-from fast_style.files import is_file, user_path
+from fast_style.arguments import Parser, path_argument, say, show, usable_streams
+from fast_style.commands import add_common_options, check_output, end
+from fast_style.files import check_free, is_file, is_folder, user_path
 from fast_style.hardware import keep_freed_memory, resolve_device
 from fast_style.image import picture_size, read_crop, read_style
 from fast_style.losses import PerceptualLoss
@@ -42,7 +42,11 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("models", metavar="CKPT", nargs="+", help="style models, or released names")
     result.add_argument(
-        "--content", metavar="DIR", type=Path, required=True, help="photographs never trained on"
+        "--content",
+        metavar="DIR",
+        type=path_argument,
+        required=True,
+        help="photographs never trained on",
     )
     result.add_argument(
         "--photographs",
@@ -82,14 +86,16 @@ def parser() -> argparse.ArgumentParser:
         "-o",
         "--output",
         metavar="JSON",
-        type=Path,
+        type=path_argument,
         default=Path("evaluation.json"),
         help="all figures; the plot is written beside it (%(default)s)",
     )
     result.add_argument(
         "--loss", choices=preset_names(), help="judge by this, not by the models' own loss"
     )
-    result.add_argument("--style", metavar="IMAGE", type=Path, help="the painting, if not packaged")
+    result.add_argument(
+        "--style", metavar="IMAGE", type=path_argument, help="the painting, if not packaged"
+    )
     result.add_argument("--style-size", type=int, metavar="PX", help="its shorter side (own)")
     result.add_argument(
         "--vgg-weights", metavar="WEIGHTS", help="bundled, torchvision or a file (own)"
@@ -101,6 +107,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for wrong use, or 130 if interrupted."""
+    usable_streams()
     options = parser().parse_args(argv)
     return end(PROGRAM, lambda: _run(options))
 
@@ -153,9 +160,8 @@ def _run(options: argparse.Namespace) -> int:
     output: Path = options.output
     if output.suffix != ".json":
         raise ValueError(f"-o names the JSON file, NAME.json; found {output}")
-    for path in (output, output.with_suffix(".png")):
-        if path.exists() and not options.overwrite:
-            raise ValueError(f"{path} exists; --overwrite replaces it")
+    check_free(output, options.overwrite)
+    check_output(output.with_suffix(".png"), options.overwrite, [options.style or output])
     if options.photographs < 1 or options.evaluations < 1:
         raise ValueError("--photographs and --evaluations must be at least 1")
     if min(options.size) < SMALLEST_SIDE:
@@ -164,7 +170,7 @@ def _run(options: argparse.Namespace) -> int:
     styles = {str(model): load(model, options.device) for model in options.models}
     judge = yardstick(styles, options)
     painting = read_style(judge["image"], judge["size"])
-    if not options.content.is_dir():
+    if not is_folder(options.content):
         raise ValueError(f"there is no folder {options.content}; --content names photographs")
     files = _readable(find_photographs(options.content), options.photographs)
     if len(files) < options.photographs:
@@ -178,25 +184,28 @@ def _run(options: argparse.Namespace) -> int:
     keep_freed_memory()
     records: list[dict[str, Any]] = []
     code = 0
+    shown = True
     try:
         for size in options.size:
             for index, file in enumerate(files, 1):
                 title = f"{PROGRAM} {size} px, {index}/{len(files)}"
                 records.append(_measure(file, size, styles, loss, title, options))
-                write_json(output, judge, options, records)
+                replace = options.overwrite or len(records) > 1  # then it is this run's own
+                write_json(output, judge, options, records, replace)
             own = [record for record in records if record["size"] == size]
-            print(summarize(own, list(styles), options.evaluations), end="\n\n", flush=True)
+            table = summarize(own, list(styles), options.evaluations)
+            shown &= show(PROGRAM, table, end="\n\n")
     except KeyboardInterrupt:
         if not records:
             raise
         code = 130
         say(PROGRAM, f"interrupted; what was measured until then is in {output}")
     try:
-        plot(records, list(styles), output.with_suffix(".png"))
+        plot(records, list(styles), output.with_suffix(".png"), options.overwrite)
     except ImportError:
         say(PROGRAM, "no plot: it needs matplotlib, pip install 'fast-style-trainer[plot]'")
-    print(output)
-    return code
+    shown &= show(PROGRAM, output)
+    return code or (0 if shown else 1)
 
 
 def _readable(files: Sequence[Path], most: int) -> list[Path]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fast_style.arguments import Parser
+from fast_style.arguments import Parser, path_argument, show, usable_streams
 from fast_style.backends import openvino_core
 from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
 from fast_style.commands import end
@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("model", metavar="CKPT", help="a style model, or a released style")
     endings = ", ".join(f"{ending} ({name})" for ending, name in FORMATS.items())
-    result.add_argument("output", metavar="OUT", type=Path, help=f"ends in {endings}")
+    result.add_argument("output", metavar="OUT", type=path_argument, help=f"ends in {endings}")
     result.add_argument(
         "--range",
         type=int,
@@ -104,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for wrong use or a failed check, or 130 if interrupted."""
+    usable_streams()
     options = parser().parse_args(argv)
     return end(PROGRAM, lambda: _run(options))
 
@@ -179,8 +180,7 @@ def _run(options: argparse.Namespace) -> int:
             raise ValueError(f"{path} exists; --overwrite replaces it")
     model = load_style_model(options.model)
     export(model, output, options.range, options.half, options.palette, options.overwrite)
-    print(output)
-    return 0
+    return 0 if show(PROGRAM, output) else 1
 
 
 def _metadata(model: StyleModel, value_range: int, palette: float) -> dict[str, str]:

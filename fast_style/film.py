@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from fast_style.files import TargetExistsError
 from fast_style.hardware import TooLittleMemoryError, check_memory
 from fast_style.image import max_pixels
 from fast_style.picture import PictureError
@@ -166,6 +167,8 @@ def film_errors(what: str, path: Path) -> Iterator[None]:
         yield
     except PictureError:
         raise
+    except TargetExistsError as error:
+        raise PictureError(str(error)) from error
     except FileNotFoundError as error:
         raise PictureError(f"cannot {what} {path}: there is no such file") from error
     except (av.FFmpegError, OSError) as error:

@@ -11,6 +11,7 @@ import re
 import struct
 import threading
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,8 +42,12 @@ DAMAGED = (
     ValueError,
     EOFError,
     struct.error,
-    IndexError,
+    zlib.error,
+    LookupError,
     TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
     RuntimeError,
 )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fast_style.files import identity, is_folder, user_path
+from fast_style.files import identity, is_folder, user_path, walk_folders
 from fast_style.image import READABLE
 from fast_style.video import is_video, result_suffix
 from fast_style.writing import WRITABLE
@@ -34,9 +34,10 @@ class Found(NamedTuple):
 def expand(named: Sequence[str], output: Path | None, beside: bool = True) -> Found:
     """Return the pictures that were named, each once, in the order in which they were named.
 
-    In a folder all picture files, also those in folders below it, by name; videos, hidden files,
-    links to folders and what lies in ``output`` are left out. A name that is no file may be a
-    pattern. A folder without pictures and a pattern that nothing matches are missing.
+    In a folder all picture files, also those in folders below it and in those that links lead to,
+    each real folder once; videos, hidden files and what lies in ``output`` are left out. A name
+    that is no file may be a pattern; what of it is a folder's name is taken as it stands. A folder
+    without pictures or that can't be read and a pattern that nothing matches are missing.
 
     Args:
         named: What was named.
@@ -44,8 +45,8 @@ def expand(named: Sequence[str], output: Path | None, beside: bool = True) -> Fo
         beside: Whether they go beside the pictures if not: those of a folder may not.
 
     Raises:
-        ValueError: An empty name, a folder whose results would go beside its pictures, or nothing
-            is found at all.
+        ValueError: An empty name, an address, a folder whose results would go beside its pictures,
+            or nothing is found at all.
     """
     found: dict[Path, Input] = {}
     missing: list[str] = []
@@ -56,13 +57,14 @@ def expand(named: Sequence[str], output: Path | None, beside: bool = True) -> Fo
         if is_folder(path):
             if output is None and beside:
                 raise ValueError(f"{path} is a folder: say by -o DIR where its results go")
-            inside = _folder(path, output)
-            if not inside:
+            before = len(missing)
+            inside = _folder(path, output, missing)
+            if not inside and len(missing) == before:
                 missing.append(f"no picture in {path}; looked for {', '.join(READABLE)}")
             for one in inside:
                 found.setdefault(one.path.absolute(), one)
-        elif not os.path.exists(path) and glob.has_magic(name):  # noqa: PTH110, never raises
-            matches = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207, takes ** and ~
+        elif not os.path.exists(path) and (pattern := _pattern(path)):  # noqa: PTH110, never raises
+            matches = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207, takes **
             files = sorted(match for match in matches if not is_folder(match))
             if not files:
                 missing.append(f"no file matches {name}")
@@ -112,19 +114,25 @@ def result_path(source: Input, output: Path | None, style: str, to_folder: bool)
     return source.path.parent / name if output is None else output / source.below / name
 
 
-def _folder(folder: Path, output: Path | None) -> list[Input]:
-    results = output and output.resolve()
-    found = []
-    for parent, folders, files in os.walk(folder):  # follows no links: they may go round
-        here = Path(parent)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and (here / name).resolve() != results
-        )
-        found += [
-            Input(here / name, here.relative_to(folder), named=False)
-            for name in sorted(files)
-            if not name.startswith(".") and Path(name).suffix.lower() in READABLE
-        ]
-    return found
+def _folder(folder: Path, output: Path | None, missing: list[str]) -> list[Input]:
+    """Return the pictures in a folder; add to ``missing`` what can't be looked into."""
+
+    def unreadable(error: OSError) -> None:
+        missing.append(f"cannot read folder {error.filename}: {error.strerror}")
+
+    skip = [] if output is None else [output]
+    return [
+        Input(here / name, here.relative_to(folder), named=False)
+        for here, files in walk_folders(folder, skip, unreadable)
+        for name in files
+        if Path(name).suffix.lower() in READABLE
+    ]
+
+
+def _pattern(path: Path) -> str | None:
+    """Return the pattern that a path is, if it is one; folders that exist are taken as they are."""
+    taken = Path(path.anchor)
+    parts = list(path.parts[1:] if path.anchor else path.parts)
+    while parts and os.path.exists(taken / parts[0]):  # noqa: PTH110, never raises
+        taken /= parts.pop(0)
+    return str(Path(glob.escape(str(taken)), *parts)) if any(map(glob.has_magic, parts)) else None

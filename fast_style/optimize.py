@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fast_style.arguments import PRESERVE_COLOR, Parser
+from fast_style.arguments import (
+    PRESERVE_COLOR,
+    Parser,
+    path_argument,
+    say,
+    show,
+    usable_streams,
+)
 from fast_style.color import keep_color, match_color
 from fast_style.commands import (
     Bar,
@@ -23,7 +30,6 @@ from fast_style.commands import (
     check_output,
     end,
     is_out_of_memory,
-    say,
 )
 from fast_style.hardware import (
     TooLittleMemoryError,
@@ -64,17 +70,19 @@ def parser() -> argparse.ArgumentParser:
         prog=f"python -m fast_style.{PROGRAM}",
         description="Paint a photograph in the manner of a painting by optimising its pixels.",
     )
-    result.add_argument("content", metavar="CONTENT", type=Path, help="the photograph")
-    result.add_argument("painting", metavar="STYLE", type=Path, nargs="?", help="the painting")
+    result.add_argument("content", metavar="CONTENT", type=path_argument, help="the photograph")
+    result.add_argument(
+        "painting", metavar="STYLE", type=path_argument, nargs="?", help="the painting"
+    )
     result.add_argument(
         "--style",
         metavar="STYLE",
-        type=Path,
+        type=path_argument,
         action="append",
         default=[],
         help="another painting; may be repeated",
     )
-    result.add_argument("-o", "--output", metavar="OUT", type=Path, required=True)
+    result.add_argument("-o", "--output", metavar="OUT", type=path_argument, required=True)
     result.add_argument(
         "--size", type=int, default=512, metavar="PX", help="longer side of OUT (%(default)s)"
     )
@@ -123,7 +131,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return 0, 2 for wrong use, or 130 if interrupted."""
+    """Run the command; return 0, 1 if a picture could not be written, 2 for wrong use, or 130."""
+    usable_streams()
     options = parser().parse_args(argv)
     return end(PROGRAM, lambda: _run(options))
 
@@ -205,42 +214,25 @@ def _run(options: argparse.Namespace) -> int:
     keep_freed_memory()
     best: Tensor | None = None
     done = 0  # evaluations of the scales before
-    code = 0
+    code, message = 0, ""
     bar = Bar(PROGRAM, options.steps * len(job.sizes))
 
     def report(evaluation: Evaluation) -> None:
-        nonlocal best
+        nonlocal best, code
         best = evaluation.best
         number = done + evaluation.number
         bar.show(number, evaluation.best_scalars)
         if options.save_every and number % options.save_every == 0:
-            _write(_numbered(output, number), best, job, options.preserve_color)
+            try:
+                _write(_numbered(output, number), best, job, options)
+            except PictureError as error:  # the work goes on, for the result
+                code = 1
+                say(PROGRAM, error)
 
     with closing(bar):
         try:
             for size in job.sizes:
-                content = resize(job.content, *long_side_size(job.content, size)).to(device)
-                side = max(SMALLEST_SIZE, round(min(content.shape[-2:]) * options.style_scale))
-                styles = [read_style(path, side).to(device) for path in job.styles]
-                height, width = content.shape[-2:]
-                check_size_fits(height, width, device)
-                if options.preserve_color == "match":
-                    styles = [match_color(style, content) for style in styles]
-                loss = PerceptualLoss(
-                    [style.cpu() for style in styles], **job.loss, style_shares=job.style_shares
-                ).to(device)
-                targets = loss.content_targets(content)
-                if best is None:
-                    start = start_picture(options.init, content, styles, options.seed)
-                else:
-                    start = resize(best, *content.shape[-2:])
-                best = optimize_pixels(
-                    partial(loss.compare, targets=targets),
-                    start,
-                    options.steps,
-                    options.optimizer,
-                    report,
-                )
+                best = _optimize_scale(job, size, best, device, report, options)
                 done += options.steps
         except (KeyboardInterrupt, MemoryError, RuntimeError, ValueError) as error:
             interrupted = isinstance(error, KeyboardInterrupt)
@@ -255,12 +247,39 @@ def _run(options: argparse.Namespace) -> int:
                 f"{reason} after step {bar.number}; the best picture so far, {width} x {height} px"
             )
             code = 130 if interrupted else 2
-    if code:
-        say(PROGRAM, f"{message}, is in {output}")
     assert best is not None
-    _write(output, best, job, options.preserve_color)
-    print(output)
-    return code
+    _write(output, best, job, options)
+    if message:
+        say(PROGRAM, f"{message}, is in {output}")
+    shown = show(PROGRAM, output)
+    return code or (0 if shown else 1)
+
+
+def _optimize_scale(
+    job: Job,
+    size: int,
+    best: Tensor | None,
+    device: torch.device,
+    report: Callable[[Evaluation], None],
+    options: argparse.Namespace,
+) -> Tensor:
+    """Return the picture at a longer side of ``size`` px, begun from that of the scale before."""
+    content = resize(job.content, *long_side_size(job.content, size)).to(device)
+    side = max(SMALLEST_SIZE, round(min(content.shape[-2:]) * options.style_scale))
+    styles = [read_style(path, side).to(device) for path in job.styles]
+    height, width = content.shape[-2:]
+    check_size_fits(height, width, device)
+    if options.preserve_color == "match":
+        styles = [match_color(style, content) for style in styles]
+    loss = PerceptualLoss(
+        [style.cpu() for style in styles], **job.loss, style_shares=job.style_shares
+    ).to(device)
+    compare = partial(loss.compare, targets=loss.content_targets(content))
+    if best is None:
+        start = start_picture(options.init, content, styles, options.seed)
+    else:
+        start = resize(best, height, width)
+    return optimize_pixels(compare, start, options.steps, options.optimizer, report)
 
 
 def _paintings(options: argparse.Namespace) -> list[Path]:
@@ -271,12 +290,13 @@ def _numbered(output: Path, number: int) -> Path:
     return output.with_name(f"{output.stem}_{number:05d}{output.suffix}")
 
 
-def _write(path: Path, rgb: Tensor, job: Job, preserve_color: str | None) -> None:
+def _write(path: Path, rgb: Tensor, job: Job, options: argparse.Namespace) -> None:
     rgb = rgb.cpu()
     size = rgb.shape[-2:]
-    if preserve_color == "luminance":
+    if options.preserve_color == "luminance":
         rgb = keep_color(rgb, resize(job.content, *size))
-    write_picture(path, rgb, None if job.alpha is None else resize(job.alpha, *size))
+    alpha = None if job.alpha is None else resize(job.alpha, *size)
+    write_picture(path, rgb, alpha, replace=options.overwrite)
 
 
 if __name__ == "__main__":

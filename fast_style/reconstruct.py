@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fast_style.arguments import Parser
+from fast_style.arguments import Parser, path_argument, show, usable_streams
 from fast_style.checks import check_image
 from fast_style.commands import (
     Bar,
@@ -54,12 +54,12 @@ def parser() -> argparse.ArgumentParser:
         "or from its style up to each layer.",
     )
     result.add_argument("kind", choices=KINDS)
-    result.add_argument("image", metavar="IMAGE", type=Path)
+    result.add_argument("image", metavar="IMAGE", type=path_argument)
     result.add_argument(
         "-o",
         "--output",
         metavar="FIGURE",
-        type=Path,
+        type=path_argument,
         required=True,
         help="the labelled figure; each reconstruction is written beside it, FIGURE_a_conv1_1 ...",
     )
@@ -139,6 +139,7 @@ def psnr(found: Tensor, expected: Tensor) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for wrong use, or 130 if interrupted."""
+    usable_streams()
     options = parser().parse_args(argv)
     return end(PROGRAM, lambda: _run(options))
 
@@ -170,6 +171,7 @@ def _run(options: argparse.Namespace) -> int:
     targets_on_device = image.to(device)
     start = start_picture("noise", targets_on_device, [], options.seed)
     done: list[Tensor] = []
+    shown = True
     for column in todo:
         loss = reconstruction_loss(
             options.kind,
@@ -197,13 +199,13 @@ def _run(options: argparse.Namespace) -> int:
                 report,
             ).cpu()
         done.append(best)
-        write_picture(_single(figure, column), best)
+        write_picture(_single(figure, column), best, replace=options.overwrite)
         share = last["loss"] / first["loss"]
-        print(f"{column.label}: {share:.2g} of noise's loss, PSNR {psnr(best, image):.1f} dB")
+        result = f"{column.label}: {share:.2g} of noise's loss, PSNR {psnr(best, image):.1f} dB"
+        shown &= show(PROGRAM, result)
     labels = [*(column.label for column in todo), "the picture"]
-    write_picture(figure, sheet([[*done, image]], labels))
-    print(figure)
-    return 0
+    write_picture(figure, sheet([[*done, image]], labels), replace=options.overwrite)
+    return 0 if show(PROGRAM, figure) and shown else 1
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from fast_style.arguments import PRESERVE_COLOR, Parser, did_you_mean
+from fast_style.arguments import PRESERVE_COLOR, Parser, did_you_mean, path_argument
 from fast_style.resources import main_styles, shipped_styles
 
 PROGRAM = "stylize"
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=path_argument,
         metavar="OUT",
         help="the file to write, or a folder for several; its extension says the type: "
         "png, jpg, webp, tif, gif, avif, heic; of a video mp4, mov, mkv, webm "
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--sheet",
-        type=Path,
+        type=path_argument,
         metavar="OUT",
         help="instead, one labelled sheet of every style on every picture (without --style: of all "
         "released, but for the slim ones)",
@@ -123,6 +123,21 @@ def parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="a line of JSON for each result, on standard output"
     )
     return result
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the options of a command line; what follows ``--`` are names, whatever they begin by.
+
+    Raises:
+        ValueError: As ``with_color_value``.
+        SystemExit: Wrong use, said on stderr; or ``--help``.
+    """
+    given = list(arguments)
+    end = given.index("--") if "--" in given else len(given)
+    # argparse forgets the mark where options stand between the names.
+    options = parser().parse_intermixed_args(with_color_value(given[:end]))
+    options.names += given[end + 1 :]
+    return options
 
 
 def with_color_value(arguments: Sequence[str]) -> list[str]:
@@ -227,7 +242,7 @@ def blend_weights(text: str) -> dict[str, float]:
     return weights
 
 
-def check_output(output: Path | None, to_folder: bool, streams: bool) -> None:
+def check_destination(output: Path | None, to_folder: bool, streams: bool) -> None:
     """Check that ``-o`` names what the results can be written to: a file, or a folder.
 
     Raises:

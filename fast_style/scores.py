@@ -74,11 +74,14 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
     return "\n".join(lines)
 
 
-def plot(records: Sequence[dict[str, Any]], models: Sequence[str], path: Path) -> None:
+def plot(
+    records: Sequence[dict[str, Any]], models: Sequence[str], path: Path, replace: bool = True
+) -> None:
     """Draw the optimiser's curves and the networks' levels, a panel for each size.
 
     Raises:
         ImportError: matplotlib is not installed.
+        OSError: As ``write_atomically``.
 
     Source: The layout of Johnson et al. 2016, figure 5.
     """
@@ -111,14 +114,22 @@ def plot(records: Sequence[dict[str, Any]], models: Sequence[str], path: Path) -
         panel.set(xlabel="evaluations of the loss", ylabel="loss")
         panel.grid(alpha=0.3, which="both")
     panels[0].legend(fontsize=8)
-    with write_atomically(path) as temporary:
+    with write_atomically(path, replace) as temporary:
         figure.savefig(temporary, dpi=100)
 
 
 def write_json(
-    path: Path, judge: dict[str, Any], options: argparse.Namespace, records: list[dict[str, Any]]
+    path: Path,
+    judge: dict[str, Any],
+    options: argparse.Namespace,
+    records: list[dict[str, Any]],
+    replace: bool = True,
 ) -> None:
-    """Write all that was measured, and how, as JSON."""
+    """Write all that was measured, and how, as JSON.
+
+    Raises:
+        OSError: As ``write_atomically``.
+    """
     style = {"image": judge["image"].name, "size": judge["size"]}
     content = {
         "loss": judge["loss"],
@@ -128,5 +139,5 @@ def write_json(
         "seed": options.seed,
         "records": records,
     }
-    with write_atomically(path) as temporary:
+    with write_atomically(path, replace) as temporary:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -6,27 +6,22 @@ import argparse
 import io
 import json
 import math
-import os
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from fast_style.request import (
-    PROGRAM,
-    blend_weights,
-    check_output,
-    models_and_images,
-    parser,
-    with_color_value,
-)
+from fast_style.arguments import quiet, say, usable_streams
+from fast_style.request import PROGRAM, blend_weights, check_destination, models_and_images, parse
 from fast_style.resources import shipped_styles
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from fast_style.inputs import Input
     from fast_style.work import Work
 
@@ -36,24 +31,24 @@ SHEET_SIZE = 512  # px, longer side of a picture on a sheet
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 if some pictures failed, 2 for wrong use, or 130."""
+    closed = usable_streams()
     try:
-        arguments = with_color_value(sys.argv[1:] if argv is None else argv)
+        options = parse(sys.argv[1:] if argv is None else argv)
     except ValueError as error:
         return _fail(error, 2)
-    options = parser().parse_intermixed_args(arguments)
     previous = signal.getsignal(signal.SIGTERM)
     try:
         signal.signal(signal.SIGTERM, _interrupt)
     except ValueError:  # not in the main thread: the signals stay as they are
         previous = None
     try:
-        code = _run(options)
+        code = _run(options, closed)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except OSError as error:  # of standard output: all others are said where they arise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        quiet(sys.stdout)
         # Whoever reads it, as `head`, may have seen enough.
         return 1 if isinstance(error, BrokenPipeError) else _fail(error)
     finally:
@@ -61,96 +56,162 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal.signal(signal.SIGTERM, previous)
 
 
-def _run(options: argparse.Namespace) -> int:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold any bytes
+class Request(NamedTuple):
+    """What is asked for, checked."""
+
+    pictures: list[Input]
+    missing: list[str]  # what is wrong with the names that stand for nothing
+    work: Work
+    streams: bool  # the picture comes from standard input, or goes to standard output
+    to_folder: bool  # ``-o`` is a folder
+    resumes: bool  # a folder was named: what is there of its results already is kept
+
+
+def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
     if options.list:
-        for name, path in shipped_styles().items():
-            credit = _credit(path)
-            print(
-                json.dumps({"style": name, "credit": credit})
-                if options.json
-                else f"{name}\t{credit}"
-            )
+        _list(options)
         return 0
     # Imported here so that --help does not wait for torch.
     from fast_style.batch import Batch, Places
-    from fast_style.files import is_folder, user_path
-    from fast_style.image import allow_megapixels
-    from fast_style.inputs import STREAM, Found, Input, expand, without_results
-    from fast_style.writing import QUALITY, check_not_input, check_writable
+    from fast_style.files import TargetExistsError
+    from fast_style.writing import QUALITY
 
-    output: Path | None = options.output
     try:
-        models, images = models_and_images(options)
-        if options.sheet is not None:
-            if output is not None:
-                raise ValueError("--sheet writes one picture, the sheet: give it or -o, not both")
-            check_writable(options.sheet)
-            if options.sheet.exists() and not options.overwrite:
-                raise ValueError(f"{options.sheet} exists; --overwrite replaces it")
-        streams = STREAM in images or str(output) == STREAM
-        if streams and options.sheet is not None:
-            raise ValueError("a sheet is made of files, not of standard input")
-        if streams and (len(images) > 1 or (len(models) > 1 and not options.blend)):
-            raise ValueError("standard input and output are for one picture in one style")
-        stream = Found([Input(Path(STREAM), Path())], [])
-        if images == [STREAM]:
-            pictures, missing = stream
-        else:
-            pictures, missing = expand(images, output, beside=options.sheet is None)
-        several = len(pictures) > 1 or (len(models) > 1 and not options.blend)
-        folders = any(is_folder(user_path(image)) for image in images)
-        to_folder = (
-            output is not None
-            and not streams
-            and (several or folders or not output.suffix or output.is_dir())
-        )
-        check_output(output, to_folder, streams)
-        for target in (options.sheet, None if to_folder else output):
-            if target is not None and str(target) != STREAM:
-                check_not_input(target, [picture.path for picture in pictures])
-        if not (output is None or to_folder or options.overwrite) and output.exists():
-            return _fail(f"{output} exists; --overwrite replaces it")
-        if options.json and streams and (output is None or str(output) == STREAM):
-            raise ValueError("--json and the picture cannot both go to standard output: use -o")
-        if options.max_megapixels is not None:
-            if not 0 < options.max_megapixels < math.inf:
-                raise ValueError(
-                    f"--max-megapixels must be a number above 0, found {options.max_megapixels}"
-                )
-            allow_megapixels(options.max_megapixels)
-        if options.backend == "auto" and len(pictures) == len(models) == 1 and not streams:
-            options.backend = _backend_for(pictures[0].path, options)
-        work = _work(models, options)
-        if to_folder and folders:
-            assert output is not None
-            names = {*work.names(), *shipped_styles()}
-            left = without_results(pictures, output, sorted(names))
-            if options.overwrite and len(left) < len(pictures):
-                raise ValueError(
-                    f"{output} holds pictures that may be photographs or results of others: "
-                    "--overwrite needs another folder as -o"
-                )
-            pictures = left
+        request = _request(options, closed)
+    except TargetExistsError as error:
+        return _fail(error)
     except (ValueError, OSError) as error:
         return _fail(error, 2)
+    pictures, work = request.pictures, request.work
     if options.palette:
         for name, style in work.styles.items():
             if style.palette is None:  # checkpoints, files of other programs and older ones
                 _fail(f"{name} holds no palette: --palette does nothing")
-    for one in missing:
+    for one in request.missing:
         _fail(one)
     if options.sheet is not None:
         code = _sheet(pictures, work, options)
-    elif streams:
+    elif request.streams:
         code = _stream(pictures[0], work, options)
     else:
         places = Places(
-            output, to_folder, folders, options.overwrite, quality=options.quality or QUALITY
+            options.output,
+            request.to_folder,
+            request.resumes,
+            options.overwrite,
+            options.quality or QUALITY,
         )
         code = Batch(pictures, work, places, _show, _fail, options.json).run()
-    return code or (1 if missing else 0)
+    return code or (1 if request.missing else 0)
+
+
+def _list(options: argparse.Namespace) -> None:
+    """Show the released styles."""
+    for name, path in shipped_styles().items():
+        credit = _credit(path)
+        line = {"style": name, "credit": credit}
+        print(json.dumps(line) if options.json else f"{name}\t{credit}")
+
+
+def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
+    """Find the pictures, load the models, and check that all can be done.
+
+    Raises:
+        TargetExistsError: The only result is there already.
+        ValueError: Wrong use.
+        OSError: What was named can't be read.
+    """
+    from fast_style.files import TargetExistsError, exists, is_folder, user_path
+    from fast_style.image import allow_megapixels
+    from fast_style.inputs import STREAM, Found, Input, expand, without_results
+    from fast_style.writing import check_not_input
+
+    output: Path | None = options.output
+    models, images = models_and_images(options)
+    streams = STREAM in images or str(output) == STREAM
+    _check_sheet(options, streams)
+    if streams:
+        _check_streams(len(images), len(models), STREAM in images, options, closed)
+    if images == [STREAM]:
+        pictures, missing = Found([Input(Path(STREAM), Path())], [])
+    else:
+        pictures, missing = expand(images, output, beside=options.sheet is None)
+    several = len(pictures) > 1 or (len(models) > 1 and not options.blend)
+    folders = any(is_folder(user_path(image)) for image in images)
+    to_folder = (
+        output is not None
+        and not streams
+        and (several or folders or not output.suffix or is_folder(output))
+    )
+    check_destination(output, to_folder, streams)
+    only = None if to_folder or str(output) == STREAM else output
+    for target in (options.sheet, only):
+        if target is not None:
+            check_not_input(target, [picture.path for picture in pictures])
+    if only is not None and not options.overwrite and only.exists():  # raises for a long name
+        raise TargetExistsError(exists(only))
+    if options.max_megapixels is not None:
+        if not 0 < options.max_megapixels < math.inf:
+            raise ValueError(
+                f"--max-megapixels must be a number above 0, found {options.max_megapixels}"
+            )
+        allow_megapixels(options.max_megapixels)
+    if options.backend == "auto" and len(pictures) == len(models) == 1 and not streams:
+        options.backend = _backend_for(pictures[0].path, options)
+    work = _work(models, options)
+    if to_folder and folders:
+        assert output is not None
+        names = {*work.names(), *shipped_styles()}
+        left = without_results(pictures, output, sorted(names))
+        if options.overwrite and len(left) < len(pictures):
+            raise ValueError(
+                f"{output} holds pictures that may be photographs or results of others: "
+                "--overwrite needs another folder as -o"
+            )
+        pictures = left
+    return Request(pictures, missing, work, streams, to_folder, resumes=folders)
+
+
+def _check_sheet(options: argparse.Namespace, streams: bool) -> None:
+    """Check that the sheet can be written, if there is to be one."""
+    from fast_style.files import check_free
+    from fast_style.writing import check_writable
+
+    if options.sheet is None:
+        return
+    if options.output is not None:
+        raise ValueError("--sheet writes one picture, the sheet: give it or -o, not both")
+    if streams:
+        raise ValueError("a sheet is made of files, not of standard input")
+    check_writable(options.sheet)
+    check_free(options.sheet, options.overwrite)
+
+
+def _check_streams(
+    images: int, models: int, reads: bool, options: argparse.Namespace, closed: Collection[str]
+) -> None:
+    """Check that one picture can come from standard input, or go to standard output.
+
+    Args:
+        images: How many pictures were named.
+        models: How many models.
+        reads: Whether the picture comes from standard input.
+        options: All that was given.
+        closed: Which of the streams were closed.
+    """
+    from fast_style.inputs import STREAM
+
+    writes = options.output is None or str(options.output) == STREAM
+    if images > 1 or (models > 1 and not options.blend):
+        raise ValueError("standard input and output are for one picture in one style")
+    if options.json and writes:
+        raise ValueError("--json and the picture cannot both go to standard output: use -o")
+    if reads and "stdin" in closed:
+        raise ValueError("standard input is closed, where a picture was expected")
+    if reads and sys.stdin.isatty():
+        raise ValueError("standard input is a terminal, where a picture was expected: add < PHOTO")
+    if writes and "stdout" in closed:
+        raise ValueError("standard output is closed, where the picture would go: use -o")
 
 
 def _work(models: list[str], options: argparse.Namespace) -> Work:
@@ -209,69 +270,85 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
 
 def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
-    from fast_style.batch import FAILURES, failure
+    from fast_style.batch import PROGRAM_ERRORS, failure
     from fast_style.image import read_clip
     from fast_style.inputs import STREAM
     from fast_style.work import record
     from fast_style.writing import QUALITY, encode_clip, write_clip
 
+    output: Path | None = options.output
+    to_file = output is not None and str(output) != STREAM
     try:
         stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
         clip = read_clip(stream)
-        if clip.remark:
-            _fail(f"{source.path} {clip.remark}")
-        started_s = time.perf_counter()
+    except Exception as error:
+        return _fail(failure(error, source.path))
+    if clip.remark:
+        _fail(f"{source.path} {clip.remark}")
+    started_s = time.perf_counter()
+    try:
         name, painted = next(work.results(clip))
         seconds = time.perf_counter() - started_s
-        if options.output is not None and str(options.output) != STREAM:
-            if options.output.exists() and not options.overwrite:
-                raise ValueError(f"{options.output} exists; --overwrite replaces it")
-            write_clip(options.output, painted, options.quality or QUALITY)
-            size = painted.frames[0].levels.shape[-2], painted.frames[0].levels.shape[-1]
-            done = record(source.path, options.output, size, name, work, seconds)
-            print(json.dumps(done) if options.json else options.output)
-            return 0
-        sys.stdout.buffer.write(encode_clip(painted))
+        if to_file:
+            assert output is not None
+            write_clip(output, painted, options.quality or QUALITY, replace=options.overwrite)
+        else:
+            data = encode_clip(painted)
+    except PROGRAM_ERRORS:
+        raise
+    except Exception as error:
+        return _fail(failure(error, source.path))
+    if to_file:
+        assert output is not None
+        size = painted.frames[0].levels.shape[-2], painted.frames[0].levels.shape[-1]
+        done = record(source.path, output, size, name, work, seconds)
+        _show(json.dumps(done) if options.json else str(output))
+    else:
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-    except FAILURES as error:
-        return _fail(failure(error, source.path), 1)
     return 0
 
 
 def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> int:
     """Write one sheet of all pictures in all styles."""
-    from fast_style.batch import FAILURES, failure
-    from fast_style.controls import Controls, apply
-    from fast_style.image import read_picture
-    from fast_style.picture import Clip
+    from fast_style.batch import failure
     from fast_style.sheet import grid, sheet
     from fast_style.writing import QUALITY, write_picture
 
     rows = []
     failed = 0
-    small = Controls(size=options.size or SHEET_SIZE)
-    wanted = work._replace(controls=work.controls._replace(size=None))
     for source in pictures:
         try:
-            photograph = apply(lambda one: one, read_picture(source.path), small)
-            results = dict(wanted.results(Clip([photograph])))
-        except FAILURES as error:
+            rows.append(_row(source.path, work, options.size or SHEET_SIZE))
+        except Exception as error:
             failed += 1
             _fail(failure(error, source.path))
-            continue
-        shown = [photograph, *(clip.frames[0] for clip in results.values())]
-        rows.append([picture.on_white for picture in shown])
+    if not rows:
+        return 1
     labels = ["photograph", *work.names()]
+    quality = options.quality or QUALITY
     try:
-        if rows:
-            picture = sheet(rows, labels) if len(rows) > 1 else grid(rows[0], labels)
-            write_picture(options.sheet, picture, quality=options.quality or QUALITY)
-            done = {"output": str(options.sheet), "pictures": len(rows), "styles": work.names()}
-            print(json.dumps(done) if options.json else options.sheet)
-    except (ValueError, OSError) as error:
-        failed += 1
-        _fail(error)
+        picture = sheet(rows, labels) if len(rows) > 1 else grid(rows[0], labels)
+        write_picture(options.sheet, picture, quality=quality, replace=options.overwrite)
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        return _fail(error)
+    done = {"output": str(options.sheet), "pictures": len(rows), "styles": work.names()}
+    _show(json.dumps(done) if options.json else str(options.sheet))
     return 1 if failed else 0
+
+
+def _row(path: Path, work: Work, size: int) -> list[Tensor]:
+    """Return a photograph, its longer side ``size`` px, and it in all styles."""
+    from fast_style.controls import Controls, apply
+    from fast_style.image import read_picture
+    from fast_style.picture import Clip
+
+    photograph = apply(lambda one: one, read_picture(path), Controls(size=size))
+    results = dict(
+        work._replace(controls=work.controls._replace(size=None)).results(Clip([photograph]))
+    )
+    shown = [photograph, *(clip.frames[0] for clip in results.values())]
+    return [picture.on_white for picture in shown]
 
 
 def _credit(path: Path) -> str:
@@ -291,7 +368,7 @@ def _show(line: str) -> None:
 
 
 def _fail(error: object, code: int = 1) -> int:
-    print(f"fast_style.{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
+    say(PROGRAM, error)
     return code
 
 

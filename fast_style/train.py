@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from fast_style.arguments import usable_streams
 from fast_style.checkpoint import ModelFileError
 from fast_style.commands import is_out_of_memory
 from fast_style.config import CONFIG_NAME, ConfigError, explain, override, plain
@@ -151,6 +152,7 @@ def silence() -> None:
 
 def main() -> int:
     """Run the command; return its exit code."""
+    usable_streams()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come here instead of being printed
     if process_rank() > 0:
         silence()

@@ -84,6 +84,7 @@ def paint_video(
     quality: int = BEST_QUALITY,
     strip: bool = False,
     progress: Progress | None = None,
+    replace: bool = True,
 ) -> Painted:
     """Write a video whose frames are another's, painted; times, sound and tags stay as they are.
 
@@ -98,13 +99,14 @@ def paint_video(
         quality: 1 to 100, as of a JPEG.
         strip: Leave title, date, place, languages and chapters behind.
         progress: Is told the share of the frames that was done since the last.
+        replace: Whether a ``target`` that is there by then is replaced.
 
     Raises:
         PictureError: ``source`` can't be read, has no picture or is too large; or ``target`` can't
-            be written.
+            be written, or is there and not to be replaced.
     """
     check_video_writable(target)
-    with opened(source) as film, _written(target, film, strip) as result:
+    with opened(source) as film, _written(target, film, strip, replace) as result:
         painting = _Painting(film, result, target, quality, strip)
         painting.run(paint, progress)
     return Painted(painting.done, painting.size[1], painting.size[0], painting.remark())
@@ -221,7 +223,7 @@ class _Painting:
 
 
 @contextmanager
-def _written(target: Path, film: Film, strip: bool) -> Iterator[Any]:
+def _written(target: Path, film: Film, strip: bool, replace: bool) -> Iterator[Any]:
     """Give PyAV's container of a file to be written, with the tags of ``film``."""
     import av
 
@@ -230,7 +232,7 @@ def _written(target: Path, film: Film, strip: bool) -> Iterator[Any]:
     flags = "+faststart" + ("+use_metadata_tags" if need_full_keys(tags) else "")
     with (
         film_errors("write", target),
-        write_atomically(target) as temporary,
+        write_atomically(target, replace) as temporary,
         av.open(
             file_url(temporary),
             "w",

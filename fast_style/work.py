@@ -37,9 +37,15 @@ class Work(NamedTuple):
             yield name, clip.map(partial(self._painted, style))
 
     def film(
-        self, source: Path, target: Path, name: str, quality: int, progress: Progress
+        self,
+        source: Path,
+        target: Path,
+        name: str,
+        quality: int,
+        progress: Progress,
+        replace: bool = True,
     ) -> Painted:
-        """Write the video of a style, or of the blend."""
+        """Write the video of a style, or of the blend; arguments as ``paint_video``'s."""
         resized = Controls(size=self.controls.size)
         work = self._replace(controls=self.controls._replace(size=None))
         paint = work._blended if self.blend else partial(work._painted, self.styles[name])
@@ -51,6 +57,7 @@ class Work(NamedTuple):
             quality,
             self.strip,
             progress,
+            replace,
         )
 
     def names(self) -> list[str]:

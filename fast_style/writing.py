@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fast_style import heif
 from fast_style.deep import deep_levels, encode_deep
-from fast_style.files import identity, write_atomically
+from fast_style.files import TargetExistsError, identity, write_atomically
 from fast_style.metadata import fitting_exif, srgb_profile
 from fast_style.picture import Clip, Picture, PictureError, to_pil
 from fast_style.tiff import write_tiff
@@ -80,6 +80,7 @@ def write_picture(
     alpha: Tensor | None = None,
     quality: int = QUALITY,
     exif: bytes | None = None,
+    replace: bool = True,
 ) -> None:
     """Write a picture in 8 bits, as ``write_clip`` does.
 
@@ -89,14 +90,15 @@ def write_picture(
         alpha: ``(1, 1, H, W)`` in [0, 1], or none.
         quality: Of JPEG, WebP, AVIF and HEIF, 1 to 100.
         exif: As ``Picture.exif``.
+        replace: As ``write_clip``.
 
     Raises:
         PictureError: As ``write_clip``.
     """
-    _write(Path(path), Clip([Picture(rgb, alpha, exif)]), quality, bits=8)
+    _write(Path(path), Clip([Picture(rgb, alpha, exif)]), quality, replace, bits=8)
 
 
-def write_clip(path: Path, clip: Clip, quality: int = QUALITY) -> None:
+def write_clip(path: Path, clip: Clip, quality: int = QUALITY, replace: bool = True) -> None:
     """Write a picture or an animation: PNG, JPEG, WebP, TIFF, GIF, AVIF or HEIF.
 
     It says that its colours are sRGB, but for GIF, which can't. JPEG has no transparency: there
@@ -107,12 +109,14 @@ def write_clip(path: Path, clip: Clip, quality: int = QUALITY) -> None:
         path: Ends in one of ``WRITABLE``; folders are created.
         clip: What to write.
         quality: Of JPEG, WebP, AVIF and HEIF, 1 to 100.
+        replace: Whether a file that is there by then is replaced.
 
     Raises:
         PictureError: Another extension, one that holds no animation or not so many pixels, values
-            that are not finite numbers, a disk that is full, a folder that is not writable.
+            that are not finite numbers, a disk that is full, a folder that is not writable, a file
+            that is not to be replaced.
     """
-    _write(path, clip, quality, bits=clip.frames[0].bits)
+    _write(path, clip, quality, replace, bits=clip.frames[0].bits)
 
 
 def encode_clip(clip: Clip, suffix: str = ".png", quality: int = QUALITY) -> bytes:
@@ -128,11 +132,11 @@ def encode_clip(clip: Clip, suffix: str = ".png", quality: int = QUALITY) -> byt
     return buffer.getvalue()
 
 
-def _write(path: Path, clip: Clip, quality: int, bits: int) -> None:
+def _write(path: Path, clip: Clip, quality: int, replace: bool, bits: int) -> None:
     check_holds(path, clip)
     with (
         _picture_errors(str(path)),
-        write_atomically(path) as temporary,
+        write_atomically(path, replace) as temporary,
         _named(temporary, path),
     ):
         _save(temporary, path.suffix.lower(), clip, quality, bits)
@@ -154,6 +158,8 @@ def _named(temporary: Path, path: Path) -> Iterator[None]:
 def _picture_errors(what: str) -> Iterator[None]:
     try:
         yield
+    except TargetExistsError as error:
+        raise PictureError(str(error)) from error
     except NOT_WRITTEN as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"cannot write {what}: {reason}") from error

@@ -267,6 +267,48 @@ def test_an_interruption_keeps_what_was_measured(
     assert (tmp_path / "f.png").exists()
 
 
+def test_output_that_cannot_be_written_is_told_before_the_work(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(evaluate, "load", lambda *arguments: pytest.fail("the work was begun"))
+    (tmp_path / "file").write_text("no folder")
+    assert run(photographs, tmp_path / "file" / "f.json", Path("a.safetensors")) == 2
+    assert "file is no folder that can be written" in capsys.readouterr().err
+    (tmp_path / "f.png").write_bytes(b"dear to me")
+    assert run(photographs, tmp_path / "f.json", Path("a.safetensors")) == 2
+    assert "f.png exists; --overwrite replaces it" in capsys.readouterr().err
+    painting = ["--style", tmp_path / "f.png", "--overwrite"]
+    assert run(photographs, tmp_path / "f.json", Path("a.safetensors"), *painting) == 2
+    assert "it would replace the picture it is made from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["f.json", "f.png"])
+def test_a_file_that_appears_during_the_work_is_kept(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    measure = evaluate._measure
+
+    def late(*arguments: Any) -> dict[str, Any]:
+        if not (tmp_path / "f.json").exists():
+            (tmp_path / name).write_bytes(b"dear to me")
+        return measure(*arguments)
+
+    monkeypatch.setattr(evaluate, "_measure", late)
+    one = model(tmp_path / "one.safetensors")
+    assert run(photographs, tmp_path / "f.json", one, "--evaluations", 1) == 2
+    assert f"{tmp_path / name} exists; --overwrite replaces it" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == b"dear to me"
+    if name == "f.png":  # the figures are there all the same
+        assert len(json.loads((tmp_path / "f.json").read_text())["records"]) == 2
+
+
 def test_without_matplotlib_there_is_no_plot(
     photographs: Path,
     tmp_path: Path,

@@ -7,9 +7,10 @@ import struct
 import sys
 import threading
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -1070,6 +1071,32 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, exists: bo
         temporary.write_text("new")
     assert link.is_symlink()
     assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        zlib.error("bad block"),
+        AssertionError("bad block"),
+        OverflowError("bad block"),
+        KeyError("bad block"),
+        AttributeError("bad block"),
+        RecursionError("bad block"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "bad block"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_decoders_error_of_any_kind_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    write_picture(tmp_path / "a.png", smooth())
+
+    def failing(image: Image.Image) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("fast_style.image.picture_of", failing)
+    with pytest.raises(PictureError, match=r"cannot read .*a\.png: .*bad block"):
+        read_picture(tmp_path / "a.png")
 
 
 # Arrays and tensors

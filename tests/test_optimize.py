@@ -18,6 +18,7 @@ from fast_style import hardware, optimize
 from fast_style.color import luminance
 from fast_style.image import read_picture
 from fast_style.optimize import start_picture
+from fast_style.picture import PictureError
 from fast_style.pixels import Evaluation, optimize_pixels
 from fast_style.writing import write_picture
 
@@ -104,6 +105,70 @@ def test_every_n_steps_a_picture_is_kept(pictures: Path, tmp_path: Path) -> None
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["out.png", "out_00002.png", "out_00004.png"]
     assert (tmp_path / "out_00004.png").read_bytes() == (tmp_path / "out.png").read_bytes()
+
+
+def test_a_picture_on_the_way_that_cannot_be_written_does_not_end_the_work(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write = optimize.write_picture
+
+    def full(path: Path, *arguments: Any, **options: Any) -> None:
+        if path.name == "out_00002.png":
+            raise PictureError(f"cannot write {path}: No space left on device")
+        write(path, *arguments, **options)
+
+    monkeypatch.setattr(optimize, "write_picture", full)
+    assert run(pictures, tmp_path / "out.png", "--save-every", "2") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.png", "out_00004.png"]
+    printed = capsys.readouterr()
+    assert printed.out == f"{tmp_path / 'out.png'}\n"
+    assert "out_00002.png: No space left on device" in printed.err
+
+
+@pytest.mark.parametrize("name", ["out.png", "out_00002.png"])
+def test_a_file_that_appears_during_the_work_is_kept(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    start = optimize.start_picture
+
+    def late(*arguments: Any) -> Tensor:
+        (tmp_path / name).write_bytes(b"dear to me")
+        return start(*arguments)
+
+    monkeypatch.setattr(optimize, "start_picture", late)
+    code = run(pictures, tmp_path / "out.png", "--save-every", "2")
+    assert code == (2 if name == "out.png" else 1)
+    assert f"{tmp_path / name} exists; --overwrite replaces it" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == b"dear to me"
+
+
+def test_an_interruption_whose_picture_cannot_be_written_does_not_say_that_it_is(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(objective: object, start: Tensor, *rest: Any) -> Tensor:
+        optimize_pixels(objective, start, *rest)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    def full(path: Path, *arguments: Any, **options: Any) -> None:
+        raise PictureError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(optimize, "optimize_pixels", interrupted)
+    monkeypatch.setattr(optimize, "write_picture", full)
+    assert run(pictures, tmp_path / "out.png") == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "is in" not in printed.err
+    assert "No space left on device" in printed.err
 
 
 def test_the_photographs_colours_can_be_kept(pictures: Path, tmp_path: Path) -> None:

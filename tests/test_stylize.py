@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,10 @@ from fast_style.image import read_picture
 from fast_style.inputs import Input, result_path
 from fast_style.network import build_network
 from fast_style.picture import Picture, to_pil
-from fast_style.request import blend_weights
+from fast_style.request import blend_weights, parser
 from fast_style.resources import shipped_styles
 from fast_style.style import Style, load
-from fast_style.stylize import main, parser
+from fast_style.stylize import main
 
 Capture = pytest.CaptureFixture[str]
 
@@ -728,7 +730,8 @@ def python(code: str, *arguments: object) -> dict[str, Any]:
 def test_the_arguments_are_there_without_waiting_for_torch() -> None:
     found = python(
         "import json, sys\n"
-        "from fast_style.stylize import parser\n"
+        "import fast_style.stylize\n"
+        "from fast_style.request import parser\n"
         "help = parser().format_help()\n"
         "print(json.dumps({'help': help, 'modules': list(sys.modules)}))"
     )
@@ -1193,3 +1196,283 @@ def test_a_reader_that_has_seen_enough_is_no_error(
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 1
+
+
+# What happens meanwhile
+
+
+def appearing(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Have somebody write ``path`` while a picture is painted."""
+    paint = Style.paint_picture
+
+    def paint_late(style: Style, *arguments: Any) -> Picture:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"dear to me")
+        return paint(style, *arguments)
+
+    monkeypatch.setattr(Style, "paint_picture", paint_late)
+
+
+@pytest.mark.parametrize("way", ["beside", "-o", "--sheet", "stream", "folder"])
+def test_a_file_that_appears_during_the_work_is_kept(
+    tmp_path: Path,
+    tiny_model: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    image, target = photograph(tmp_path / "in" / "photo.png"), tmp_path / "out.png"
+    arguments: list[object] = [tiny_model, image, "-o", target]
+    if way == "beside":
+        arguments, target = [tiny_model, image], tmp_path / "in" / "photo_tiny.png"
+    elif way == "--sheet":
+        arguments = ["--sheet", target, "--style", tiny_model, image]
+    elif way == "folder":
+        target = tmp_path / "out" / "photo_tiny.png"
+        arguments = [tiny_model, tmp_path / "in", "-o", tmp_path / "out"]
+    elif way == "stream":
+        data = image.read_bytes()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        arguments = [tiny_model, "-", "-o", target]
+    appearing(monkeypatch, target)
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (1, "")
+    assert_one_line(err, f"{target} exists; --overwrite replaces it")
+    assert target.read_bytes() == b"dear to me"
+    assert not [path for path in files_below(tmp_path) if path.name.startswith(".")]
+    if way != "stream":
+        assert run(capsys, *arguments, "--overwrite")[0] == 0
+        assert target.read_bytes() != b"dear to me"
+
+
+class DecoderError(Exception):
+    """Of no kind that could be foreseen."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DecoderError("bad block"),
+        AssertionError(),
+        zlib.error("incorrect data check"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        RecursionError("maximum recursion depth exceeded"),
+        OverflowError("too large"),
+        KeyError("colour"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("job", ["read_clip", "write_clip"])
+def test_an_error_of_any_kind_at_one_picture_leaves_the_others(
+    tmp_path: Path,
+    tiny_model: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    job: str,
+) -> None:
+    images = [photograph(tmp_path / f"{name}.png") for name in "abc"]
+    do = getattr(batch, job)
+
+    def failing(path: Path, *arguments: object) -> object:
+        if path.name.startswith("b"):
+            raise error
+        return do(path, *arguments)
+
+    monkeypatch.setattr(batch, job, failing)
+    code, out, err = run(capsys, tiny_model, *images)
+    assert (code, len(out.splitlines())) == (1, 2)
+    assert_one_line(err, str(images[1]), str(error) or type(error).__name__)
+
+
+def test_a_runtimes_own_error_at_one_picture_leaves_the_others(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint = Style.paint_picture
+
+    def failing(style: Style, picture: Picture, *arguments: Any) -> Picture:
+        if picture.levels.shape[-1] == 60:
+            raise DecoderError("no memory in the runtime")
+        return paint(style, picture, *arguments)
+
+    monkeypatch.setattr(Style, "paint_picture", failing)
+    images = [photograph(tmp_path / "a.png", 60), photograph(tmp_path / "b.png")]
+    code, out, err = run(capsys, tiny_model, *images)
+    assert (code, out) == (1, f"{tmp_path / 'b_tiny.png'}\n")
+    assert_one_line(err, str(images[0]), "DecoderError no memory in the runtime")
+
+
+def test_a_fault_of_the_program_is_not_taken_for_a_pictures(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint = Style.paint_picture
+
+    def faulty(style: Style, picture: Picture, *arguments: Any) -> Picture:
+        if picture.levels.shape[-1] == 60:
+            raise AttributeError("no such attribute")
+        return paint(style, picture, *arguments)
+
+    monkeypatch.setattr(Style, "paint_picture", faulty)
+    images = [photograph(tmp_path / "a.png"), photograph(tmp_path / "b.png", 60)]
+    capsys.readouterr()
+    with pytest.raises(AttributeError):
+        main([str(tiny_model), *map(str, images), "--device", "cpu"])
+    assert capsys.readouterr().out == f"{tmp_path / 'a_tiny.png'}\n"  # it was done, and is said
+
+
+def test_what_is_done_when_it_is_interrupted_is_shown(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint, write = Style.paint_picture, batch.write_clip
+
+    def interrupted(style: Style, picture: Picture, *arguments: Any) -> Picture:
+        if picture.levels.shape[-1] == 60:
+            raise KeyboardInterrupt
+        return paint(style, picture, *arguments)
+
+    def slow(*arguments: Any) -> None:
+        time.sleep(0.3)
+        write(*arguments)
+
+    monkeypatch.setattr(Style, "paint_picture", interrupted)
+    monkeypatch.setattr(batch, "write_clip", slow)
+    images = [photograph(tmp_path / "a.png"), photograph(tmp_path / "b.png", 60)]
+    code, out, err = run(capsys, tiny_model, *images)
+    assert (code, out) == (130, f"{tmp_path / 'a_tiny.png'}\n")
+    assert_one_line(err, "interrupted")
+
+
+# More names
+
+
+@pytest.mark.parametrize("name", ["*.png", "[ab].png", "b.png", "c*.png"])
+def test_brackets_of_a_folder_are_its_name(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, name: str
+) -> None:
+    folder = tmp_path / "Trip [2024]" / "day [1]"
+    for one in ("a.png", "b.png"):
+        photograph(folder / one)
+    code, out, err = run(capsys, tiny_model, folder / name)
+    expected = {"*.png": "ab", "[ab].png": "ab", "b.png": "b", "c*.png": ""}[name]
+    assert [Path(line).stem[0] for line in out.splitlines()] == list(expected)
+    assert (code, len(err)) == ((0, 0) if expected else (2, 1))
+
+
+def test_a_missing_file_in_a_folder_with_brackets_is_no_pattern(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    (tmp_path / "Trip [2024]").mkdir()
+    code, _, err = run(capsys, tiny_model, tmp_path / "Trip [2024]" / "a.png")
+    assert code == 1
+    assert_one_line(err, "a.png: there is no such file")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--strength", "0", "--", "{}", "-a.png"],
+        ["{}", "--strength", "0", "--", "-a.png"],
+        ["--", "{}", "-a.png"],
+        ["--style", "{}", "--", "-a.png", "--preserve-color"],
+        ["{}", "b.png", "--", "-a.png"],
+    ],
+)
+def test_what_follows_two_dashes_is_a_name(
+    tmp_path: Path,
+    tiny_model: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("-a.png", "b.png", "c.png"):
+        photograph(tmp_path / name)
+    (tmp_path / "c.png").rename(tmp_path / "--preserve-color")
+    named = [one for one in arguments if one in ("-a.png", "b.png", "--preserve-color")]
+    capsys.readouterr()
+    code = main([one.replace("{}", str(tiny_model)) for one in arguments])
+    out, err = capsys.readouterr()
+    assert (code, err, len(out.splitlines())) == (0, "", len(named))
+    assert (tmp_path / "-a_tiny.png").is_file()
+
+
+@on_posix
+def test_linked_folders_are_painted_each_once(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    photograph(tmp_path / "elsewhere" / "x.png")
+    photograph(tmp_path / "photos" / "y.png")
+    for name in ("linked", "again"):
+        (tmp_path / "photos" / name).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "photos" / "round").symlink_to(tmp_path / "photos")
+    out = tmp_path / "photos" / "out"
+    code, _, err = run(capsys, tiny_model, tmp_path / "photos", "-o", out)
+    assert (code, err) == (0, [])
+    assert files_below(out) == {Path("y_tiny.png"), Path("again/x_tiny.png")}
+    code, _, err = run(capsys, tiny_model, tmp_path / "photos", "-o", out)  # not its own results
+    assert code == 0
+    assert_one_line(err, "2 results were there already")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photograph(tmp_path / "photos" / "a.png")
+    photograph(tmp_path / "photos" / "closed" / "b.png")
+    scandir = os.scandir
+
+    def closed(path: Any = ".") -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    code, out, err = run(capsys, tiny_model, tmp_path / "photos", "-o", tmp_path / "out")
+    assert (code, len(out.splitlines())) == (1, 1)
+    assert_one_line(err, f"cannot read folder {tmp_path / 'photos' / 'closed'}: Permission denied")
+
+
+@on_posix
+def test_a_pipe_in_a_folder_is_one_line_and_no_hang(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    photograph(tmp_path / "photos" / "z.png")
+    os.mkfifo(tmp_path / "photos" / "a.png")
+    code, _, err = run(capsys, tiny_model, tmp_path / "photos", "-o", tmp_path / "out")
+    assert code == 1
+    assert_one_line(err, "a.png: it is a pipe")
+    assert files_below(tmp_path / "out") == {Path("z_tiny.png")}
+
+
+@on_posix
+def test_a_pipe_or_a_device_is_no_model(tmp_path: Path, capsys: Capture) -> None:
+    image = photograph(tmp_path / "photo.png")
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    for model in (tmp_path / "pipe.safetensors", "/dev/zero"):
+        code, _, err = run(capsys, model, image)
+        assert code == 2
+        assert_one_line(err, f"no style model {model}")
+
+
+@on_posix
+@pytest.mark.parametrize("closed", [">&- <&-", "2>&-", "<&- >&- 2>&-"])
+def test_it_paints_without_standard_streams(tmp_path: Path, tiny_model: Path, closed: str) -> None:
+    image, target = photograph(tmp_path / "photo.png"), tmp_path / "out.png"
+    command = f'exec "$@" {closed}'
+    arguments = ["-m", "fast_style.stylize", tiny_model, image, "-o", target, "--backend", "torch"]
+    code = subprocess.call(["sh", "-c", command, "sh", sys.executable, *map(str, arguments)])
+    assert code == 0
+    assert read_picture(target).rgb.shape == (1, 3, 33, 47)
+
+
+def test_a_closed_stream_is_no_place_for_a_picture(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = photograph(tmp_path / "photo.png")
+    monkeypatch.setattr("fast_style.stylize.usable_streams", lambda: {"stdin", "stdout"})
+    code, _, err = run(capsys, tiny_model, image, "-o", "-")
+    assert code == 2
+    assert_one_line(err, "standard output is closed")
+    code, _, err = run(capsys, tiny_model, "-", "-o", tmp_path / "out.png")
+    assert code == 2
+    assert_one_line(err, "standard input is closed")

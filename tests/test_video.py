@@ -22,6 +22,7 @@ import fast_style.sound
 from fast_style import video
 from fast_style.frames import HDR_TRANSFERS, upright
 from fast_style.picture import Picture, PictureError
+from fast_style.style import Style
 from fast_style.stylize import main
 from fast_style.video import paint_video
 
@@ -783,6 +784,24 @@ def test_the_command_paints_a_video(tmp_path: Path, tiny_model: Path, capsys: Ca
     assert run(capsys, tiny_model, source)[0] == 1  # it exists
     assert run(capsys, tiny_model, source, "-o", tmp_path / "b.mkv", "--size", "48")[0] == 0
     assert frames(tmp_path / "b.mkv")[1][0].shape == (1, 3, 36, 48)
+
+
+def test_a_video_that_appears_during_the_work_is_kept(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = film(tmp_path / "a.mp4", sound=None), tmp_path / "a_tiny.mp4"
+    paint = Style.paint_picture
+
+    def late(style: Style, *arguments: Any) -> Picture:
+        target.write_bytes(b"dear to me")
+        return paint(style, *arguments)
+
+    monkeypatch.setattr(Style, "paint_picture", late)
+    code, out, err = run(capsys, tiny_model, source, "--backend", "torch")
+    assert (code, out) == (1, "")
+    assert err == [f"fast_style.stylize: {target} exists; --overwrite replaces it"]
+    assert target.read_bytes() == b"dear to me"
+    assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "a_tiny.mp4"}
 
 
 def test_a_type_that_is_not_written_becomes_matroska(
