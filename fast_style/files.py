@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+PART = ".part-"  # how the name of a file begins that is not whole yet
 
 
 def user_path(path: str | Path) -> Path:
@@ -53,7 +57,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".part-", dir=target.parent)
+    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=PART, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -76,4 +80,25 @@ def short_path(path: Path) -> str:
 
 def shell_path(path: Path) -> str:
     """Return a path as a person would type it here, in a shell."""
-    return shlex.quote(short_path(path))
+    text = short_path(path)
+    return shell_join([os.path.join(".", text) if text.startswith("-") else text])  # noqa: PTH118
+
+
+def shell_join(words: Iterable[str]) -> str:
+    """Return words as a person would type them in a shell: a POSIX one; cmd or PowerShell."""
+    if platform.system() != "Windows":
+        return shlex.join(words)
+    return " ".join(_windows_word(word) for word in words)
+
+
+def _windows_word(word: str) -> str:
+    """Return a word as cmd and PowerShell both take it, in double quotes if it needs them.
+
+    Unlike ``subprocess.list2cmdline``, which knows neither: in PowerShell a comma parts words, in
+    cmd ``&`` does. Only what stands for variables, ``%`` in cmd and ``$`` in PowerShell, has no
+    form for both.
+    """
+    if re.fullmatch(r"[\w.:=+/\\-]+", word):
+        return word
+    quoted = re.sub(r'(\\*)"', r'\1\1\\"', word)  # as programs take quotes and ends apart
+    return '"' + re.sub(r"(\\+)$", r"\1\1", quoted) + '"'
