@@ -81,7 +81,7 @@ class HeldFolder(Callback):
         """
         with suppress(OmegaConfBaseException, OSError):  # said when the run begins
             folder = self._hold(Path(config.hydra.run.dir))
-            if folder is not None and KeptConfiguration.made:
+            if folder is not None:
                 KeptConfiguration.written.append(folder / LOCK)
 
     def on_multirun_start(self, config: DictConfig, **options: Any) -> None:

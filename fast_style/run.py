@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import Tensor
@@ -43,7 +44,13 @@ from fast_style.photographs import crops_per_step
 from fast_style.processes import Processes
 from fast_style.resources import asset
 from fast_style.sweep import is_sweep
-from fast_style.trainer import LOGS, LastCheckpoint, build_trainer, log_from
+from fast_style.trainer import (
+    LOGS,
+    LastCheckpoint,
+    NonFiniteLossError,
+    build_trainer,
+    log_from,
+)
 
 log = logging.getLogger(__name__)
 
@@ -270,6 +277,21 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     return Training(module, data, painting, trainer, last, resume_from)
 
 
+@torch.no_grad()
+def check_result(trainer: pl.Trainer, module: StyleModule, data: PhotographData) -> None:
+    """Check that the trained network makes pictures.
+
+    Raises:
+        NonFiniteLossError: They have values that are not finite numbers.
+    """
+    picture = module(data.val_images[:1].to(module.device))
+    if not (picture.isfinite().all() and trainer.callback_metrics["val/loss"].isfinite()):
+        raise NonFiniteLossError(
+            f"after step {trainer.global_step} the network's pictures are not finite numbers: try "
+            "a lower optimizer.learning_rate"
+        )
+
+
 def fit(training: Training, folder: Path) -> Path | None:
     """Train, validate and export; return the style model's path, none if interrupted.
 
@@ -287,6 +309,7 @@ def fit(training: Training, folder: Path) -> Path | None:
     # A finished run that is resumed has no step left, and so no validation of its own.
     if not last_validated or "val/loss" not in trainer.callback_metrics:
         trainer.validate(module, datamodule=data, verbose=False)
+    check_result(trainer, module, data)
     result = folder / f"{module.description['style']['name']}.safetensors"
     if trainer.is_global_zero:
         palette = measure_palette(module.trained, data.val_images, painting)

@@ -52,7 +52,15 @@ NOT_OUR_CASE = (
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own
 )
 # Errors of a training that are no fault of this program's.
-EXPECTED = (OSError, DataError, NonFiniteLossError, ModelFileError, MisconfigurationException)
+EXPECTED: tuple[type[Exception], ...] = (
+    OSError,
+    DataError,
+    NonFiniteLossError,
+    ModelFileError,
+    MisconfigurationException,
+)
+if torch.distributed.is_available():  # a port that is taken, a machine that does not answer
+    EXPECTED += (torch.distributed.DistError,)
 
 
 def _fail(error: BaseException) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ from fast_style.signals import STOPPING
 
 LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
 STRATEGIES = ("auto", "ddp")
+MOST_STEPS = 10**9  # a century of training; of far more PyTorch can't count the photographs
 CHECK_EVERY_N_STEPS = 10  # where a check has to wait for a GPU or for other processes
 
 
@@ -242,7 +244,8 @@ def bare_trainer(
         ):
             chosen = _ddp(accelerator)
         trainer = build(chosen, **more)
-    except RuntimeError as error:  # SLURM's variables do not fit each other
+    # SLURM's variables do not fit each other; a package for the accelerator is missing.
+    except (RuntimeError, ImportError) as error:
         raise ValueError(str(error)) from error
     except KeyError as error:
         raise ValueError(f"the launcher of this process has not set {error}") from error
@@ -254,12 +257,14 @@ def check_launcher(trainer: pl.Trainer) -> None:
     """Check that as many processes were started as the training has devices.
 
     Raises:
-        ValueError: There are more, or fewer.
+        ValueError: There are more, or fewer; or MASTER_PORT is no number.
     """
     launcher = trainer.strategy.launcher
     if isinstance(launcher, _SubprocessScriptLauncher):
         devices, nodes = launcher.num_processes, launcher.num_nodes
         launcher.cluster_environment.validate_settings(devices, nodes)
+        if "MASTER_PORT" in os.environ:  # is it a number?
+            launcher.cluster_environment.main_port  # noqa: B018
     elif TorchElasticEnvironment.detect():
         TorchElasticEnvironment().validate_settings(trainer.num_devices, trainer.num_nodes)
     if trainer.global_rank >= trainer.world_size:
@@ -299,7 +304,7 @@ def build_trainer(
         log_every_n_steps: How often to write scalars.
 
     Raises:
-        ValueError: A count below 1; or as ``bare_trainer`` and ``check_launcher``.
+        ValueError: A count outside 1 to ``MOST_STEPS``; or as ``bare_trainer``, ``check_launcher``.
     """
     counts = {
         "max_steps": max_steps,
@@ -311,6 +316,8 @@ def build_trainer(
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"trainer.{name} must be at least 1, found {count}")
+        if count > MOST_STEPS:
+            raise ValueError(f"trainer.{name} must be at most {MOST_STEPS}, found {count}")
     throughput = Throughput()
     callbacks = [
         throughput,
