@@ -27,6 +27,7 @@ from fast_style.photographs import (
 )
 from fast_style.picture import PictureError, as_float
 from fast_style.resources import asset
+from fast_style.signals import STOPPING
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +42,11 @@ def available_cpus() -> int:
 def _begin_worker(worker: int) -> None:
     """Leave to the main process what is for it alone.
 
-    Ctrl-C and SIGTERM, which reach all processes of a group; and the keeping of freed memory.
+    Ctrl-C and its like, which reach all processes of a group; and the keeping of freed memory.
     """
     keep_freed_memory(False)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class PhotographData(pl.LightningDataModule):

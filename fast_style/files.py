@@ -11,7 +11,7 @@ import re
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,7 +19,10 @@ import psutil
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # a drive, C://, is one letter
 # A file that is being written: the machine, the process on it, and a number by chance.
-PART = re.compile(r"\.part-([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{16}(\..*)?", re.DOTALL)
+PART_PREFIX = ".part-"
+PART = re.compile(
+    re.escape(PART_PREFIX) + r"([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{16}(\..*)?", re.DOTALL
+)
 FORGOTTEN_S = 86400  # after which another machine's is taken for left behind
 # What a file system answers that has no such call: no reason to lose what is written.
 REFUSED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
@@ -157,7 +160,7 @@ def write_atomically(path: Path, replace: bool = True) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target.parent)
-    name = f".part-{_machine()}-{os.getpid()}-{secrets.token_hex(8)}{path.suffix}"
+    name = f"{PART_PREFIX}{_machine()}-{os.getpid()}-{secrets.token_hex(8)}{path.suffix}"
     temporary = target.parent / name
     try:
         # Of the mode that the system gives new files; ``tempfile`` would make it private.
@@ -256,4 +259,25 @@ def short_path(path: Path) -> str:
 
 def shell_path(path: Path) -> str:
     """Return a path as a person would type it here, in a shell."""
-    return shlex.quote(short_path(path))
+    text = short_path(path)
+    return shell_join([os.path.join(".", text) if text.startswith("-") else text])  # noqa: PTH118
+
+
+def shell_join(words: Iterable[str]) -> str:
+    """Return words as a person would type them in a shell: a POSIX one; cmd or PowerShell."""
+    if platform.system() != "Windows":
+        return shlex.join(words)
+    return " ".join(_windows_word(word) for word in words)
+
+
+def _windows_word(word: str) -> str:
+    """Return a word as cmd and PowerShell both take it, in double quotes if it needs them.
+
+    Unlike ``subprocess.list2cmdline``, which knows neither: in PowerShell a comma parts words, in
+    cmd ``&`` does. Only what stands for variables, ``%`` in cmd and ``$`` in PowerShell, has no
+    form for both.
+    """
+    if re.fullmatch(r"[\w.:=+/\\-]+", word):
+        return word
+    quoted = re.sub(r'(\\*)"', r'\1\1\\"', word)  # as programs take quotes and ends apart
+    return '"' + re.sub(r"(\\+)$", r"\1\1", quoted) + '"'

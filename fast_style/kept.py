@@ -44,7 +44,7 @@ class KeptConfiguration(Callback):
 
     before: ClassVar[dict[Path, bytes]] = {}  # the configuration of an earlier run
     made: ClassVar[list[Path]] = []  # the folders that there were not, innermost first
-    written: ClassVar[list[Path]] = []  # the files that Hydra writes into the first of them
+    written: ClassVar[list[Path]] = []  # the files that there were not, and Hydra writes
 
     def on_run_start(self, config: DictConfig, **options: Any) -> None:
         """Read the files, if there are any; else make the folder, so that it is this run's."""
@@ -63,14 +63,15 @@ class KeptConfiguration(Callback):
             run.parent.mkdir(parents=True, exist_ok=True)
             named = any(one.startswith("hydra.run.dir=") for one in config.hydra.overrides.hydra)
             made = make_folder(run, others=not named)
-            if made is None:
-                return
-            if made != run:  # another training began within the same second
+            if made is not None and made != run:  # another training began within the same second
                 self.before.clear()
                 OmegaConf.update(config, "hydra.run.dir", str(made))
-            self.made.extend([made / subfolder, made, *missing])
-            log = made / f"{config.hydra.job.name}.log"
-            self.written.extend([log, *(made / subfolder / name for name in WRITTEN)])
+            home = made or run
+            folders = [home / subfolder, home, *missing] if made else [home / subfolder]
+            log = home / f"{config.hydra.job.name}.log"
+            files = [log, *(home / subfolder / name for name in WRITTEN)]
+            self.made.extend(one for one in folders if made or not one.exists())
+            self.written.extend(one for one in files if not one.exists())
         except (OmegaConfBaseException, OSError):  # said when the run begins
             return
 

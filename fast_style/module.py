@@ -141,7 +141,7 @@ class StyleModule(pl.LightningModule):
             flattened, into TensorBoard's hyperparameters.
 
     Raises:
-        ValueError: An unknown method, objective or schedule, a learning rate that is not positive,
+        ValueError: An unknown method, objective or schedule, a learning rate outside (0, 1],
             or a warm-up outside [0, 1).
     """
 
@@ -165,8 +165,10 @@ class StyleModule(pl.LightningModule):
         for name, (found, known) in choices.items():
             if found not in known:
                 raise ValueError(f"optimizer.{name} is {' or '.join(known)}, found {found!r}")
-        if not learning_rate > 0:
-            raise ValueError(f"optimizer.learning_rate must be positive, found {learning_rate}")
+        if not 0 < learning_rate <= 1:  # a step moves weights by about as much: above 1 all is lost
+            raise ValueError(
+                f"optimizer.learning_rate must be above 0 and at most 1, found {learning_rate}"
+            )
         if not 0 <= warmup < 1:
             raise ValueError(f"optimizer.warmup must be in [0, 1), found {warmup}")
         self.network = network

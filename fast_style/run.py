@@ -9,15 +9,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import Tensor
 
 from fast_style import __version__
 from fast_style.callbacks import Preview
-from fast_style.checkpoint import StyleModel, is_style_name, load_style_model, save_style_model
+from fast_style.checkpoint import (
+    ModelFileError,
+    StyleModel,
+    is_style_name,
+    load_style_model,
+    save_style_model,
+)
 from fast_style.data import PhotographData
-from fast_style.files import is_file, shell_path, user_path
+from fast_style.files import is_file, is_folder, shell_path, user_path
 from fast_style.hardware import (
     check_accelerator,
     check_compiler,
@@ -28,14 +35,22 @@ from fast_style.hardware import (
     vgg_dtype,
 )
 from fast_style.image import read_style
+from fast_style.kept import KeptConfiguration
 from fast_style.losses import PerceptualLoss
 from fast_style.module import StyleModule
 from fast_style.network import build_network
 from fast_style.palette import measure_palette
 from fast_style.photographs import crops_per_step
+from fast_style.processes import Processes
 from fast_style.resources import asset
 from fast_style.sweep import is_sweep
-from fast_style.trainer import LOGS, LastCheckpoint, build_trainer
+from fast_style.trainer import (
+    LOGS,
+    LastCheckpoint,
+    NonFiniteLossError,
+    build_trainer,
+    log_from,
+)
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +137,9 @@ def checkpoint_to_resume(
         return None
     path = folder / LAST if ckpt_path == "last" else user_path(ckpt_path)
     if not is_file(path):
-        if ckpt_path == "last" and (folder / LOGS).is_dir():
+        # Of the processes but the first, which would be refused here, none has looked before.
+        begun = KeptConfiguration.before or Processes.rank > 0 or is_folder(folder / LOGS)
+        if ckpt_path == "last" and begun:
             log.info(
                 "no checkpoint in %s yet: this run starts from its beginning", shell_path(folder)
             )
@@ -181,6 +198,33 @@ def checked_model(name_or_path: str | Path, network: object) -> StyleModel:
     return model
 
 
+def steps_of(path: Path) -> int | None:
+    """Return after how many steps a model or a checkpoint was written, if it says so."""
+    try:
+        found = load_style_model(path).description.get("steps")
+    except ModelFileError:
+        return None
+    return found if isinstance(found, int) else None
+
+
+def check_sweep(trainer: pl.Trainer) -> None:
+    """Check that a sweep does not have to start processes.
+
+    Raises:
+        ValueError: It has to: Lightning would start them with the command line of the whole sweep.
+    """
+    launcher = trainer.strategy.launcher
+    if (
+        is_sweep()
+        and isinstance(launcher, _SubprocessScriptLauncher)
+        and not launcher.cluster_environment.creates_processes_externally
+    ):
+        raise ValueError(
+            "a sweep (-m) cannot start trainings of several processes by itself: start it with "
+            "torchrun or SLURM, or train one after the other"
+        )
+
+
 def prepare(config: dict[str, Any], folder: Path) -> Training:
     """Build network, loss, data, module and trainer from the configuration's sections.
 
@@ -221,17 +265,31 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
         data.val_images[:PREVIEW_PHOTOGRAPHS], painting, options.pop("preview_every_n_steps")
     )
     last = LastCheckpoint(folder / LAST, config["checkpoint"]["every_n_steps"])
-    trainer = build_trainer(style["name"], folder, preview, last, precision=precision, **options)
-    if is_sweep() and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
-        raise ValueError(
-            "a sweep (-m) cannot start trainings of several processes by itself: start it with "
-            "torchrun or SLURM, or train one after the other"
-        )
+    trainer = build_trainer(style["name"], preview, last, precision=precision, **options)
+    check_sweep(trainer)
     processes = trainer.num_devices * trainer.num_nodes
     description = describe(config, len(data.train_set), precision, processes)
     resume_from = checkpoint_to_resume(config["ckpt_path"], folder, description)
+    done = None if resume_from is None else steps_of(resume_from)
+    exported = folder / f"{style['name']}.safetensors"
+    log_from(trainer, folder, done, ended=is_file(exported) and steps_of(exported) == done)
     module = StyleModule(network, loss, **config["optimizer"], description=description)
     return Training(module, data, painting, trainer, last, resume_from)
+
+
+@torch.no_grad()
+def check_result(trainer: pl.Trainer, module: StyleModule, data: PhotographData) -> None:
+    """Check that the trained network makes pictures.
+
+    Raises:
+        NonFiniteLossError: They have values that are not finite numbers.
+    """
+    picture = module(data.val_images[:1].to(module.device))
+    if not (picture.isfinite().all() and trainer.callback_metrics["val/loss"].isfinite()):
+        raise NonFiniteLossError(
+            f"after step {trainer.global_step} the network's pictures are not finite numbers: try "
+            "a lower optimizer.learning_rate"
+        )
 
 
 def fit(training: Training, folder: Path) -> Path | None:
@@ -251,6 +309,7 @@ def fit(training: Training, folder: Path) -> Path | None:
     # A finished run that is resumed has no step left, and so no validation of its own.
     if not last_validated or "val/loss" not in trainer.callback_metrics:
         trainer.validate(module, datamodule=data, verbose=False)
+    check_result(trainer, module, data)
     result = folder / f"{module.description['style']['name']}.safetensors"
     if trainer.is_global_zero:
         palette = measure_palette(module.trained, data.val_images, painting)

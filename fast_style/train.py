@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
-import shlex
-import shutil
+import platform
+import re
 import signal
 import sys
-import tempfile
 import warnings
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import chdir, suppress
 from pathlib import Path
 
+from fast_style import leftovers  # noqa: F401, before Lightning, which reads them too
+
+# isort: split
 import hydra
 import pytorch_lightning as pl
 import torch
@@ -29,11 +31,14 @@ from fast_style.arguments import usable_streams
 from fast_style.checkpoint import ModelFileError
 from fast_style.commands import is_out_of_memory
 from fast_style.config import CONFIG_NAME, ConfigError, explain, override, plain
-from fast_style.files import short_path
+from fast_style.files import shell_join, short_path
 from fast_style.kept import KeptConfiguration
+from fast_style.lock import FolderInUse, hold, let_go, remove_parts
 from fast_style.photographs import DataError
+from fast_style.processes import Processes
 from fast_style.resources import config_folder
 from fast_style.run import fit, prepare
+from fast_style.signals import interrupted_by_all
 from fast_style.sweep import ContactSheet, is_sweep
 from fast_style.trainer import NonFiniteLossError
 
@@ -48,9 +53,19 @@ NOT_OUR_CASE = (
     ".*number of training batches .* is smaller than the logging interval.*",
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own
 )
+# Errors of a training that are no fault of this program's.
+EXPECTED: tuple[type[Exception], ...] = (
+    OSError,
+    DataError,
+    NonFiniteLossError,
+    ModelFileError,
+    MisconfigurationException,
+)
+if torch.distributed.is_available():  # a port that is taken, a machine that does not answer
+    EXPECTED += (torch.distributed.DistError,)
 
 
-def _fail(error: Exception) -> int:
+def _fail(error: BaseException) -> int:
     text = str(error).strip()
     if "Original Traceback" in text:  # from a process that decodes: its last line says it
         text = text.splitlines()[-1].partition(": ")[2]
@@ -60,36 +75,50 @@ def _fail(error: Exception) -> int:
 
 def _train(config: DictConfig) -> int:
     """Do one job of Hydra's, perhaps in a process of its launcher's, and return its exit code."""
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    with warnings.catch_warnings():
+    quieten()
+    about = HydraConfig.get().runtime
+    # Paths are those of where the command was typed, whatever hydra.job.chdir says.
+    with warnings.catch_warnings(), chdir(about.cwd):
         for message in NOT_OUR_CASE:
             warnings.filterwarnings("ignore", message=message)
-        return _quiet_train(config)
+        try:
+            return _quiet_train(config, Path(about.output_dir))
+        finally:
+            if is_sweep():  # whose own folder is held for longer
+                let_go(Path(about.output_dir))
 
 
-def _quiet_train(config: DictConfig) -> int:
-    folder = Path(HydraConfig.get().runtime.output_dir)
+def quieten() -> None:
+    """Have Lightning say what is wrong only."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _quiet_train(config: DictConfig, folder: Path) -> int:
     try:
+        is_held = Processes.rank == 0 and hold(folder)
         training = prepare(plain(config), folder)
+    except FolderInUse as error:  # by a training that is none of this sweep's
+        return _fail(error)
     except (ValueError, TypeError, OSError, MisconfigurationException) as error:
         # Lightning answers an odd number of devices with a TypeError.
         KeptConfiguration.restore()
         return _fail(error)
+    if is_held:
+        remove_parts(folder)
     trainer = training.trainer
     try:
         if fit(training, folder) is not None:
             return 0
-        given = [one for one in HydraConfig.get().overrides.task if "ckpt_path=" not in one]
         log.warning(
             "stopped after step %d; go on with: python -m fast_style.train %s ckpt_path=last",
             trainer.global_step,
-            shlex.join([*given, override("hydra.run.dir", short_path(folder))]),
+            resume_words(HydraConfig.get().overrides.task, folder),
         )
         return INTERRUPTED
     except Exception as error:
         _leave_started(trainer, kill=True)  # they may be waiting for this process
-        if isinstance(error, OSError | DataError | NonFiniteLossError | ModelFileError):
+        if isinstance(error, EXPECTED):
             return _fail(error)
         data = config["data"]
         if "shared memory" in str(error):
@@ -119,6 +148,20 @@ def _quiet_train(config: DictConfig) -> int:
             torch.distributed.destroy_process_group()
 
 
+def resume_words(given: Sequence[str], folder: Path) -> str:
+    """Return the words of a command that goes on with a run, but for ``ckpt_path``.
+
+    Args:
+        given: The run's own, as Hydra knows them.
+        folder: Of the run.
+    """
+    words = [one for one in given if not re.match(r"\+*ckpt_path=", one)]
+    words.append(override("hydra.run.dir", Path(short_path(folder)).as_posix()))
+    if platform.system() == "Windows":  # whose shells have no common way to write double quotes
+        words = [re.sub(r"""="([^"'\\]*)"$""", r"='\1'", word) for word in words]
+    return shell_join(words)
+
+
 def _leave_started(trainer: pl.Trainer, kill: bool = False) -> None:
     """Let go of the processes that Lightning has started, dead or alive.
 
@@ -131,31 +174,11 @@ def _leave_started(trainer: pl.Trainer, kill: bool = False) -> None:
         launcher.procs.clear()
 
 
-def process_rank() -> int:
-    """Return which of the processes of a training this is, as torchrun, SLURM or Lightning say."""
-    for name in ("RANK", "SLURM_PROCID"):
-        if name in os.environ:
-            return int(os.environ[name])
-    # Lightning's own launcher: any number but 0 for any process but the first.
-    return int(os.environ.get("NODE_RANK", 0)) + int(os.environ.get("LOCAL_RANK", 0))
-
-
-def silence() -> None:
-    """Keep all processes but the first from logging and from writing what Hydra writes."""
-    sys.argv += ["hydra.output_subdir=null", "hydra/job_logging=disabled"]
-    if not any(argument.startswith("hydra.run.dir=") for argument in sys.argv):
-        # Started in another second, Hydra would make it a folder of its own name.
-        folder = tempfile.mkdtemp(prefix="fast_style_")
-        sys.argv.append(f"hydra.run.dir={folder}")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-
-
 def main() -> int:
     """Run the command; return its exit code."""
     usable_streams()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come here instead of being printed
-    if process_rank() > 0:
-        silence()
+    quieten()
     begun: list[bool] = []
     codes: list[int] = []
 
@@ -167,12 +190,15 @@ def main() -> int:
             raise KeyboardInterrupt  # else Hydra starts the next run
 
     try:
-        job()
+        with interrupted_by_all():
+            job()
     except KeyboardInterrupt:  # a sweep; or before the first step, or for the second time
         with suppress(KeyboardInterrupt):
             ContactSheet.finish()
         print("fast_style.train: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except FolderInUse as error:
+        return _fail(error)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         return _fail(ConfigError(explain(error)))
     except ValueError as error:
@@ -183,10 +209,12 @@ def main() -> int:
         if begun:
             raise
         return _fail(OSError(f"the run's folder cannot be made: {error}"))
+    finally:
+        let_go()
     code = max([*codes, *(2 for _ in ContactSheet.unfinished)], default=0)
     # All have stopped together. The first process says so: what starts them, as torchrun, takes
     # any other's exit code for a crash and ends the first before it has.
-    return 0 if code == INTERRUPTED and process_rank() > 0 else code
+    return 0 if code == INTERRUPTED and Processes.rank > 0 else code
 
 
 if __name__ == "__main__":

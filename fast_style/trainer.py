@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -13,16 +14,23 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch.nn.parallel import DistributedDataParallel
 
 from fast_style.callbacks import Preview, Progress, Throughput, Waiting
 from fast_style.files import write_atomically
+from fast_style.signals import STOPPING
 
 LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
+STRATEGIES = ("auto", "ddp")
+MOST_STEPS = 10**9  # a century of training; of far more PyTorch can't count the photographs
 CHECK_EVERY_N_STEPS = 10  # where a check has to wait for a GPU or for other processes
 
 
@@ -48,7 +56,7 @@ class NonFiniteLossError(RuntimeError):
 
 
 class LastCheckpoint(Callback):
-    """Keeps the state of the training in one file; on SIGINT or SIGTERM saves it and stops.
+    """Keeps the state of the training in one file; on a signal saves it and stops.
 
     A state whose loss or weights are not finite numbers is never saved: it ends the training.
 
@@ -76,7 +84,7 @@ class LastCheckpoint(Callback):
         self._bad_since = torch.zeros((), dtype=torch.long, device=pl_module.device)
         self._saved_step = trainer.global_step
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOPPING:
                 self._handlers[number] = signal.signal(number, self._stop)
 
     def on_train_batch_end(
@@ -151,28 +159,34 @@ class StepLogger(TensorBoardLogger):
 
     Lightning's own number is one less while it trains, and its ``epoch`` means nothing here: a
     training is one stretch of steps. Where it is stopped, Lightning would write scalars once more:
-    those of the last step that computed them.
+    those of the last step that computed them; and at the end with the hyperparameters.
     """
 
     steps_done: Callable[[], int]
     every_n_steps: int
+    first_step: int  # of which this run writes
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._written: dict[str, int] = {}  # the last step of each scalar
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write scalars."""
         steps = self.steps_done()
+        if steps < self.first_step:
+            return
         stale = () if steps % self.every_n_steps == 0 else ("train/", "perf/")
         scalars = {
             name: value
             for name, value in metrics.items()
-            if name != "epoch" and not name.startswith(stale)
+            if name != "epoch" and not name.startswith(stale) and self._written.get(name) != steps
         }
+        self._written.update(dict.fromkeys(scalars, steps))
         super().log_metrics(scalars, steps)
 
 
-def _strategy(name: str, accelerator: str) -> str | DDPStrategy:
+def _ddp(accelerator: str) -> DDPStrategy:
     """Return Lightning's strategy; what is frozen is the same everywhere and not sent around."""
-    if name != "ddp":
-        return name
     known = inspect.signature(DistributedDataParallel).parameters
     sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     options: dict[str, Any] = {sync: False}
@@ -183,9 +197,85 @@ def _strategy(name: str, accelerator: str) -> str | DDPStrategy:
     )
 
 
+def _environments() -> list[SLURMEnvironment]:
+    """Return SLURM's, if Lightning would choose it, without its requeueing.
+
+    That would write a state into the working folder, from which any later training there begins.
+    """
+    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
+        return []
+    return [SLURMEnvironment(auto_requeue=False)]
+
+
+def bare_trainer(
+    accelerator: str, devices: int | str | list[int], num_nodes: int, strategy: str, **more: Any
+) -> pl.Trainer:
+    """Return a Trainer that knows its hardware and its place among processes; it writes nothing.
+
+    Args:
+        accelerator: As Lightning's.
+        devices: As Lightning's.
+        num_nodes: Machines.
+        strategy: One of ``STRATEGIES``; of several devices both are the same.
+        more: Options of Lightning's.
+
+    Raises:
+        ValueError: Lightning has no such hardware, or can't use what the launcher says.
+    """
+    if strategy not in STRATEGIES:
+        raise ValueError(f"trainer.strategy is {' or '.join(STRATEGIES)}, found {strategy!r}")
+    hardware: dict[str, Any] = {
+        "accelerator": accelerator,
+        "devices": devices,
+        "num_nodes": num_nodes,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_model_summary": False,
+    }
+
+    def build(strategy: str | DDPStrategy, **more: Any) -> pl.Trainer:
+        plugins: list[Any] = [AtomicCheckpointIO(), *_environments()]
+        return pl.Trainer(strategy=strategy, plugins=plugins, **hardware, **more)
+
+    try:
+        chosen: str | DDPStrategy = strategy
+        if strategy == "ddp" or not isinstance(
+            build("auto", enable_progress_bar=False).strategy, SingleDeviceStrategy
+        ):
+            chosen = _ddp(accelerator)
+        trainer = build(chosen, **more)
+    # SLURM's variables do not fit each other; a package for the accelerator is missing.
+    except (RuntimeError, ImportError) as error:
+        raise ValueError(str(error)) from error
+    except KeyError as error:
+        raise ValueError(f"the launcher of this process has not set {error}") from error
+    rank_zero_only.rank = trainer.global_rank  # type: ignore[attr-defined]  # else the environment's
+    return trainer
+
+
+def check_launcher(trainer: pl.Trainer) -> None:
+    """Check that as many processes were started as the training has devices.
+
+    Raises:
+        ValueError: There are more, or fewer; or MASTER_PORT is no number.
+    """
+    launcher = trainer.strategy.launcher
+    if isinstance(launcher, _SubprocessScriptLauncher):
+        devices, nodes = launcher.num_processes, launcher.num_nodes
+        launcher.cluster_environment.validate_settings(devices, nodes)
+        if "MASTER_PORT" in os.environ:  # is it a number?
+            launcher.cluster_environment.main_port  # noqa: B018
+    elif TorchElasticEnvironment.detect():
+        TorchElasticEnvironment().validate_settings(trainer.num_devices, trainer.num_nodes)
+    if trainer.global_rank >= trainer.world_size:
+        raise ValueError(
+            f"this process would be number {trainer.global_rank} of {trainer.world_size}, counted "
+            "from 0: give trainer.num_nodes=..., or unset NODE_RANK"
+        )
+
+
 def build_trainer(
     title: str,
-    folder: Path,
     preview: Preview,
     last_checkpoint: LastCheckpoint,
     *,
@@ -198,24 +288,23 @@ def build_trainer(
     validate_every_n_steps: int,
     log_every_n_steps: int,
 ) -> pl.Trainer:
-    """Return a Trainer that logs into ``folder/tensorboard``.
+    """Return a Trainer with all that a training needs but its log (``log_from``).
 
     Args:
         title: What is trained, for the progress bar.
-        folder: Of the run.
         preview: Shows pictures.
         last_checkpoint: Saves the training's state.
         accelerator: As Lightning's.
         devices: As Lightning's.
         num_nodes: Machines.
-        strategy: As Lightning's.
+        strategy: One of ``STRATEGIES``.
         precision: A Lightning precision (``resolve_precision`` gives it).
         max_steps: Length of the training.
         validate_every_n_steps: How often to validate.
         log_every_n_steps: How often to write scalars.
 
     Raises:
-        ValueError: A count below 1.
+        ValueError: A count outside 1 to ``MOST_STEPS``; or as ``bare_trainer``, ``check_launcher``.
     """
     counts = {
         "max_steps": max_steps,
@@ -227,6 +316,8 @@ def build_trainer(
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"trainer.{name} must be at least 1, found {count}")
+        if count > MOST_STEPS:
+            raise ValueError(f"trainer.{name} must be at most {MOST_STEPS}, found {count}")
     throughput = Throughput()
     callbacks = [
         throughput,
@@ -235,25 +326,39 @@ def build_trainer(
         last_checkpoint,
         Waiting(throughput),
     ]
-    logger = StepLogger(folder, name=LOGS, version="", default_hp_metric=False)
-    trainer = pl.Trainer(
-        accelerator=accelerator,
-        devices=devices,
-        num_nodes=num_nodes,
-        strategy=_strategy(strategy, accelerator),
-        precision=precision,  # type: ignore[arg-type]
+    trainer = bare_trainer(
+        accelerator,
+        devices,
+        num_nodes,
+        strategy,
+        precision=precision,
         max_steps=max_steps,
         val_check_interval=validate_every_n_steps,
         check_val_every_n_epoch=None,
         log_every_n_steps=log_every_n_steps,
         num_sanity_val_steps=0,
-        callbacks=callbacks,
-        enable_checkpointing=False,  # LastCheckpoint does it
-        plugins=[AtomicCheckpointIO()],
-        logger=logger,
+        callbacks=callbacks,  # of which LastCheckpoint keeps the state
+        # A file: in a folder Lightning looks for a state that SLURM's requeueing has left.
+        default_root_dir=last_checkpoint.path,
         use_distributed_sampler=False,  # StepSampler shares out the photographs
-        enable_model_summary=False,
     )
-    logger.steps_done = lambda: trainer.global_step
-    logger.every_n_steps = log_every_n_steps
+    check_launcher(trainer)
     return trainer
+
+
+def log_from(trainer: pl.Trainer, folder: Path, done: int | None, ended: bool) -> None:
+    """Have a trainer write into ``folder/tensorboard``.
+
+    Args:
+        trainer: As ``build_trainer`` makes it.
+        folder: Of the run.
+        done: The steps behind this run, none if it begins. TensorBoard forgets what a killed run
+            has written of later ones, so that each stands once.
+        ended: Whether an earlier run came to its end there, and has written all of that step.
+    """
+    first = 0 if done is None else done + 1
+    logger = StepLogger(folder, name=LOGS, version="", default_hp_metric=False, purge_step=first)
+    logger.steps_done = lambda: trainer.global_step
+    logger.every_n_steps = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    logger.first_step = first if ended else 0
+    trainer.logger = logger

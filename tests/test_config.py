@@ -185,7 +185,7 @@ def test_the_sections_bind_to_their_constructors(option: str) -> None:
     module = parameters(StyleModule, "network", "loss", "description")
     assert set(values["optimizer"]) == module
     assert set(values["network"]) == parameters(TransformerNetwork)
-    trainer = parameters(build_trainer, "title", "folder", "preview", "last_checkpoint")
+    trainer = parameters(build_trainer, "title", "preview", "last_checkpoint")
     assert trainer.isdisjoint(POPPED)
     assert set(values["trainer"]) == trainer | POPPED
     assert set(values["style"]) == {"name", "image", "size", "credit"}

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from fast_style import files
 from fast_style.files import (
     TargetExistsError,
     check_free,
+    shell_join,
+    shell_path,
     user_path,
     walk_folders,
     write_atomically,
@@ -300,3 +304,40 @@ def test_a_missing_folder_is_told(tmp_path: Path) -> None:
     errors: list[OSError] = []
     assert list(walk_folders(tmp_path / "none", (), errors.append)) == []
     assert len(errors) == 1
+
+
+# Names in a shell
+
+
+@pytest.mark.parametrize("name", ["a b.jpg", "it's.jpg", "a$b&c;d.jpg", 'say "no".jpg', "-o.jpg"])
+def test_a_path_can_be_pasted_into_a_posix_shell(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    monkeypatch.chdir(tmp_path)
+    (word,) = shlex.split(shell_path(tmp_path / name))
+    assert Path(word) == Path(name)
+    assert not word.startswith("-")
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("outputs\\starry\\a.safetensors", "outputs\\starry\\a.safetensors"),
+        ("C:/a/b.jpg", "C:/a/b.jpg"),
+        ("a b.jpg", '"a b.jpg"'),
+        ("it's.jpg", '"it\'s.jpg"'),  # a quote opens a text in PowerShell
+        ("a,b", '"a,b"'),  # two words in PowerShell
+        ("a&b", '"a&b"'),  # two commands
+        ("[1,2]", '"[1,2]"'),
+        ("", '""'),
+        ("C:\\a b\\", '"C:\\a b\\\\"'),
+        ('key="a b"', '"key=\\"a b\\""'),
+        ('a\\"b', '"a\\\\\\"b"'),
+    ],
+)
+def test_a_word_can_be_pasted_into_a_shell_of_windows(
+    word: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Windows")
+    assert shell_join(["tool", word]) == f"tool {expected}"

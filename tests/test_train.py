@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import platform
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,6 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -28,6 +32,7 @@ from fast_style.checkpoint import CKPT_KEY, load_style_model
 from fast_style.losses import LossTerms
 from fast_style.module import StyleModule
 from fast_style.palette import palette_from_header
+from fast_style.resources import asset
 from fast_style.run import EARLIER
 from fast_style.sweep import ContactSheet
 
@@ -367,14 +372,57 @@ def test_the_mean_of_the_weights_is_what_is_shown_and_written(
     assert rates[1:] == pytest.approx([1e-3] * 5)
 
 
+@pytest.mark.parametrize("part", ["tensorboard", ".hydra"])
 def test_a_run_killed_before_its_first_state_starts_again(
-    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: str,
+    finished: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shutil.copytree(finished / "tensorboard", tmp_path / "tensorboard")
+    shutil.copytree(finished / part, tmp_path / part)
     assert run(monkeypatch, tmp_path, photographs, "ckpt_path=last") == 0
     assert "no checkpoint in" in (tmp_path / "train.log").read_text()
     again = weights(tmp_path)
     assert all(torch.equal(again[key], value) for key, value in weights(finished).items())
+    assert steps(tmp_path) == steps(finished)
+
+
+def steps(folder: Path) -> dict[str, list[int]]:
+    """Return the steps of every scalar that TensorBoard shows."""
+    accumulator = events(folder)
+    tags = accumulator.Tags()["scalars"]
+    return {tag: [event.step for event in accumulator.Scalars(tag)] for tag in tags}
+
+
+def test_tensorboard_shows_each_step_once(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run that was killed after step 5, went on from step 3, and was asked for once more."""
+    training_step = StyleModule.training_step
+
+    def killed(self: StyleModule, content: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        if batch_idx == 5:
+            raise OSError("killed")
+        return training_step(self, content, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StyleModule, "training_step", killed)
+        assert run(patch, tmp_path, photographs) == 2
+    assert steps(tmp_path)["train/loss"] == [1, 2, 3, 4, 5]
+    for _ in range(2):
+        assert run(monkeypatch, tmp_path, photographs, "ckpt_path=last") == 0
+        found = steps(tmp_path)
+        assert found == steps(finished)
+        assert found["val/loss"] == found["val/style_error"] == [4, 6]
+
+
+def test_an_unknown_folder_is_not_known_after_it_was_refused(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        assert run(monkeypatch, tmp_path, photographs, "ckpt_path=last") == 2
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_run_goes_on_at_another_precision_and_says_so(
@@ -409,7 +457,7 @@ def test_signals_are_given_back(finished: Path) -> None:
 TWO = ["data.batch_size=2", "trainer.devices=2", "trainer.strategy=ddp"]
 
 
-def start(folder: Path, photographs: Path, *extra: str) -> subprocess.Popen[str]:
+def start(folder: Path, photographs: Path, *extra: str, **popen: Any) -> subprocess.Popen[str]:
     """Begin a training in a process of its own, which leads a group of its own."""
     command = [sys.executable, "-m", "fast_style.train", *TINY, f"data.root={photographs}"]
     return subprocess.Popen(
@@ -418,6 +466,7 @@ def start(folder: Path, photographs: Path, *extra: str) -> subprocess.Popen[str]
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        **popen,
     )
 
 
@@ -435,15 +484,20 @@ def test_a_killed_run_leaves_nothing_half_written(
 ) -> None:
     folder = tmp_path / "killed"
     # Far more steps than the other run would leave another schedule: kill by time, same length.
-    process = start(folder, photographs)
+    process = start(folder, photographs, "data.num_workers=1")
     last = first_checkpoint(process, folder)
     process.kill()
-    process.communicate(timeout=60)
+    process.wait(timeout=60)  # its worker, which lives on for some seconds, does not hold the lock
     assert last.exists()
     torch.load(last, weights_only=True)
+    parts = [folder / ".part-a", last.with_name(".part-b.ckpt"), folder / ".hydra" / ".part-c"]
+    for part in parts:
+        part.touch()
     assert run(monkeypatch, folder, photographs, "ckpt_path=last") == 0
     resumed = weights(folder)
     assert all(torch.equal(resumed[key], value) for key, value in weights(finished).items())
+    assert not any(part.exists() for part in parts)
+    process.communicate(timeout=60)
 
 
 def scalar(folder: Path, tag: str) -> list[float]:
@@ -499,11 +553,131 @@ def stop_cleanly(process: subprocess.Popen[str], folder: Path, number: signal.Si
     assert f"stopped after step {step}; go on with: python -m fast_style.train" in output
 
 
-def test_sigterm_to_the_whole_group_stops_cleanly(photographs: Path, tmp_path: Path) -> None:
-    """What a scheduler does: the processes that decode get the signal too."""
-    folder = tmp_path / "preempted"
-    process = start(folder, photographs, "data.num_workers=1", "trainer.max_steps=2000")
-    stop_cleanly(process, folder, signal.SIGTERM)
+SLURM = {
+    "SLURM_NTASKS": "1",
+    "SLURM_JOB_NAME": "train",
+    "SLURM_JOB_ID": "77",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+    "SLURM_NNODES": "1",
+}
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_schedulers_signal_to_the_whole_group_stops_cleanly(
+    name: str, photographs: Path, tmp_path: Path
+) -> None:
+    """The processes that decode get the signal too, and all that is written is the run's folder."""
+    folder, options = tmp_path / "preempted", ["data.num_workers=1", "trainer.max_steps=2000"]
+    environment = os.environ | (SLURM if name == "SIGUSR1" else {})
+    process = start(folder, photographs, *options, cwd=tmp_path, env=environment)
+    stop_cleanly(process, folder, signal.Signals[name])
+    assert [path.name for path in tmp_path.iterdir()] == ["preempted"]
+
+
+def test_a_state_of_slurms_requeueing_is_nobodys(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning would begin from it, in whatever folder it takes for its own."""
+    folder = tmp_path / "run"
+    for place in (tmp_path, folder, folder / "checkpoints"):
+        place.mkdir(exist_ok=True)
+        shutil.copy(finished / "checkpoints" / "last.ckpt", place / "hpc_ckpt_1.ckpt")
+    monkeypatch.chdir(tmp_path)
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+    assert run(monkeypatch, folder, photographs, "trainer.max_steps=1") == 0
+    assert load_style_model(folder / "starry.safetensors").description["steps"] == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "hpc_ckpt_1.ckpt"}
+
+
+def test_ranks_that_no_launcher_has_given_lose_nothing(photographs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    left = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "NODE_RANK": "abc"}
+    environment = os.environ | left | {"SLURM_PROCID": "3", "MASTER_PORT": "29999"}
+    process = start(folder, photographs, "trainer.max_steps=1", cwd=tmp_path, env=environment)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "style model: run/starry.safetensors" in output
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {"starry.safetensors", "checkpoints/last.ckpt", ".hydra/config.yaml"} <= files
+    assert events(folder).Scalars("train/loss")
+    assert ".lock" not in files
+
+
+def test_torchrun_trains_one_network(photographs: Path, tmp_path: Path) -> None:
+    """In a folder named by the time, which only the first process may make."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    options = [*TINY, f"data.root={photographs}", *TWO, "trainer.max_steps=2"]
+    result = subprocess.run(
+        [*command, "-m", "fast_style.train", *options],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("step 2/2") == 1
+    (model,) = tmp_path.rglob("*.safetensors")
+    assert load_style_model(model).description["trainer"]["processes"] == 2
+    assert len(list((tmp_path / "outputs" / "starry").iterdir())) == 1
+
+
+def test_a_second_training_in_a_folder_is_refused(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_text("the first's")
+    monkeypatch.setattr(ContactSheet, "unfinished", [])
+    with FileLock(tmp_path / ".lock"):
+        for options in (["ckpt_path=last"], [f"hydra.sweep.dir={tmp_path}", "seed=1,2", "-m"]):
+            assert run(monkeypatch, tmp_path, photographs, *options) == 2
+            assert capfd.readouterr().err.count("another training runs in") == 1
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {".lock", ".hydra/config.yaml"}
+    assert (tmp_path / ".hydra" / "config.yaml").read_text() == "the first's"
+
+
+def test_a_run_of_a_sweep_does_not_take_anothers_folder(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(ContactSheet, "unfinished", [])
+    (tmp_path / "0").mkdir()
+    options = [f"hydra.sweep.dir={tmp_path}", "trainer.max_steps=1", "-m"]
+    with FileLock(tmp_path / "0" / ".lock"):
+        assert run(monkeypatch, tmp_path, photographs, *options) == 2
+    assert capfd.readouterr().err.count("another training runs in") == 1
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_paths_are_those_of_where_the_command_was_typed(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(photographs / "3.png", "mine.png")
+    shutil.copytree(photographs, "photos")
+    shutil.copy(finished / "starry.safetensors", "before.safetensors")
+    shutil.copy(asset("vgg16.safetensors"), "vgg.safetensors")
+    given = ["style.image=mine.png", "data.root=photos", "loss.vgg_weights=vgg.safetensors"]
+    options = [*given, "hydra.job.chdir=true", "trainer.max_steps=1"]
+    assert (
+        run(monkeypatch, Path("run"), Path("photos"), *options, "init_from=before.safetensors") == 0
+    )
+    assert Path.cwd() == tmp_path
+    log = Path("run/train.log").read_text()
+    assert "fast_style.stylize run/mine.safetensors PHOTO.jpg" in log
+    options[-1] = "trainer.max_steps=2"
+    again = [*options, "ckpt_path=run/checkpoints/last.ckpt"]
+    assert run(monkeypatch, Path("other"), Path("photos"), *again) == 0
 
 
 def is_running(group: int) -> bool:
@@ -718,7 +892,9 @@ def test_the_classical_losses_train_too(
         ("trainer.max_steps=0", "trainer.max_steps must be at least 1, found 0"),
         ("trainer.precision=half", "trainer.precision is one of auto, bf16-mixed"),
         ("trainer.accelerator=tpux", "tpux"),
+        ("trainer.accelerator=tpu", "torch_xla"),
         ("trainer.strategy=nonsense", "nonsense"),
+        ("trainer.max_steps=99999999999999999999", "trainer.max_steps must be at most"),
         ("trainer.devices=0", "devices"),
         ("trainer.devices=x", "devices"),
         ("trainer.devices=-3", "devices"),
@@ -726,7 +902,8 @@ def test_the_classical_losses_train_too(
         ("optimizer.method=sgd", "optimizer.method is muon or adam, found 'sgd'"),
         ("optimizer.objective=max", "optimizer.objective is mean or mean_log, found 'max'"),
         ("optimizer.schedule=flat", "optimizer.schedule is one_cycle or averaged, found 'flat'"),
-        ("optimizer.learning_rate=0", "optimizer.learning_rate must be positive, found 0"),
+        ("optimizer.learning_rate=0", "optimizer.learning_rate .* at most 1, found 0"),
+        ("optimizer.learning_rate=1.0e9", "optimizer.learning_rate .* at most 1, found 1000000000"),
         ("optimizer.warmup=1.5", r"optimizer.warmup must be in \[0, 1\), found 1.5"),
         ("loss.style_weight=-2", "loss.style_weight must be a number of 0 or more, found -2"),
         ("loss.normalization=sum", "loss.normalization is one of relative, mean"),
@@ -885,6 +1062,58 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(
     assert kept["global_step"] == 3
     assert all(value.isfinite().all() for value in kept["state_dict"].values())
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_pictures_that_are_no_numbers_are_not_exported(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Finite weights, so large that the network's pictures are not."""
+
+    def spoil(self: StyleModule, batch: object, batch_idx: int) -> None:
+        with torch.no_grad():
+            for parameter in self.network.parameters():
+                parameter.fill_(1e30)
+
+    monkeypatch.setattr(StyleModule, "on_validation_batch_start", spoil)
+    assert run(monkeypatch, tmp_path, photographs, "trainer.max_steps=1") == 2
+    assert "pictures are not finite numbers" in capfd.readouterr().err
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_lightnings_complaints_are_one_line_and_our_own_bugs_are_not(
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    errors: list[Exception] = [MisconfigurationException("no such\nthing"), RuntimeError("a bug")]
+
+    def fail(*arguments: object) -> None:
+        raise errors.pop(0)
+
+    monkeypatch.setattr(train, "fit", fail)
+    assert run(monkeypatch, tmp_path, photographs) == 2
+    assert "fast_style.train: no such thing" in capfd.readouterr().err
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(monkeypatch, tmp_path, photographs)
+
+
+def test_the_command_that_goes_on_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ["style.image=\"sea, storm & 'co'.jpg\"", "+ckpt_path=last", "loss.style_layers=[a,b]"]
+    given += ["data.root=my_ckpt_path=.d", 'licence="CC BY"']
+    folder = tmp_path / "a b"
+    kept = [given[0], *given[2:], f'hydra.run.dir="{folder}"']
+    assert shlex.split(train.resume_words(given, folder)) == kept
+    monkeypatch.setattr(platform, "system", lambda: "Windows")
+    words = train.resume_words(given, folder)
+    assert words.endswith(f""" "licence='CC BY'" "hydra.run.dir='{folder}'\"""")
+    assert '"loss.style_layers=[a,b]"' in words
+    assert "ckpt_path=last" not in words
 
 
 def test_weights_that_are_no_numbers_are_not_saved(

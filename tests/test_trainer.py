@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import inspect
 import signal
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
+from torch.nn.parallel import DistributedDataParallel
 
 from fast_style import callbacks, hardware
 from fast_style.callbacks import Throughput
@@ -17,7 +21,8 @@ from fast_style.hardware import (
     resolve_precision,
     vgg_dtype,
 )
-from fast_style.trainer import AtomicCheckpointIO, LastCheckpoint
+from fast_style.signals import STOPPING, interrupted_by_all
+from fast_style.trainer import AtomicCheckpointIO, LastCheckpoint, bare_trainer, check_launcher
 
 
 @pytest.mark.parametrize(
@@ -190,3 +195,66 @@ def test_a_signal_that_comes_while_the_processes_agree_is_heard_at_the_next_step
     assert last.interrupted
     assert trainer.should_stop
     assert saved == [20]
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_every_signal_that_ends_a_program_interrupts(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), interrupted_by_all():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
+
+
+@pytest.fixture
+def rank_zero() -> Iterator[None]:
+    """Give back what Lightning remembers of this process."""
+    rank = rank_zero_only.rank  # type: ignore[attr-defined]
+    yield
+    rank_zero_only.rank = rank  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ddp"])
+def test_several_devices_do_not_send_around_what_is_frozen(
+    strategy: str, tmp_path: Path, rank_zero: None
+) -> None:
+    trainer: Any = bare_trainer("cpu", 2, 1, strategy)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1
+    )
+    try:
+        wrapped = trainer.strategy._setup_model(torch.nn.Linear(1, 1))
+    finally:
+        torch.distributed.destroy_process_group()
+    assert isinstance(wrapped, DistributedDataParallel)
+    known = inspect.signature(DistributedDataParallel).parameters
+    sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    assert getattr(wrapped, sync) is False
+
+
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "fsdp", "nonsense"])
+def test_other_strategies_are_refused(strategy: str) -> None:
+    with pytest.raises(ValueError, match=f"auto or ddp, found '{strategy}'"):
+        bare_trainer("cpu", 2, 1, strategy)
+
+
+@pytest.mark.parametrize(
+    ("environment", "devices", "message"),
+    [
+        ({"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2"}, 1, "the world size .2"),
+        ({"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2"}, 2, "not set 'LOCAL_RANK'"),
+        ({"NODE_RANK": "1", "MASTER_PORT": "29999"}, 2, "unset NODE_RANK"),
+        ({"MASTER_PORT": "abc"}, 2, "'abc'"),
+        ({"SLURM_NTASKS": "4"}, 1, "ntasks=4"),
+    ],
+)
+def test_what_a_launcher_says_that_does_not_fit_is_refused(
+    environment: dict[str, str],
+    devices: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    rank_zero: None,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=message):
+        check_launcher(bare_trainer("cpu", devices, 1, "auto"))
