@@ -6,7 +6,6 @@ import inspect
 import io
 import signal
 import threading
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,13 +13,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
 from torch.nn.parallel import DistributedDataParallel
 
 from fast_style.callbacks import Preview, Progress, Throughput, Waiting
 from fast_style.files import write_atomically
+from fast_style.tensorboard_log import StepLogger
 
 LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
 CHECK_EVERY_N_STEPS = 10  # where a check has to wait for a GPU or for other processes
@@ -144,29 +143,6 @@ class LastCheckpoint(Callback):
     def _restore(self) -> None:
         while self._handlers:
             signal.signal(*self._handlers.popitem())
-
-
-class StepLogger(TensorBoardLogger):
-    """TensorBoard by the number of steps done, as checkpoints and pictures count.
-
-    Lightning's own number is one less while it trains, and its ``epoch`` means nothing here: a
-    training is one stretch of steps. Where it is stopped, Lightning would write scalars once more:
-    those of the last step that computed them.
-    """
-
-    steps_done: Callable[[], int]
-    every_n_steps: int
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Write scalars."""
-        steps = self.steps_done()
-        stale = () if steps % self.every_n_steps == 0 else ("train/", "perf/")
-        scalars = {
-            name: value
-            for name, value in metrics.items()
-            if name != "epoch" and not name.startswith(stale)
-        }
-        super().log_metrics(scalars, steps)
 
 
 def _strategy(name: str, accelerator: str) -> str | DDPStrategy:
