@@ -28,10 +28,10 @@ from fast_style.checkpoint import ModelFileError
 from fast_style.commands import is_out_of_memory
 from fast_style.config import CONFIG_NAME, ConfigError, explain, override, plain
 from fast_style.files import short_path
-from fast_style.kept import KeptConfiguration
 from fast_style.photographs import DataError
 from fast_style.resources import config_folder
 from fast_style.run import fit, prepare
+from fast_style.run_folder import Configuration, leave_refused
 from fast_style.sweep import ContactSheet, is_sweep
 from fast_style.trainer import NonFiniteLossError
 
@@ -70,10 +70,16 @@ def _quiet_train(config: DictConfig) -> int:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         training = prepare(plain(config), folder)
-    except (ValueError, TypeError, OSError, MisconfigurationException) as error:
+        if process_rank() == 0:
+            configuration = Configuration(config, folder)
+            configuration.accept()
+            training.trainer.callbacks.insert(0, configuration)  # type: ignore[attr-defined]
+    except BaseException as error:
+        leave_refused(folder)
         # Lightning answers an odd number of devices with a TypeError.
-        KeptConfiguration.restore()
-        return _fail(error)
+        if isinstance(error, ValueError | TypeError | OSError | MisconfigurationException):
+            return _fail(error)
+        raise
     trainer = training.trainer
     try:
         if fit(training, folder) is not None:
@@ -153,21 +159,23 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come here instead of being printed
     if process_rank() > 0:
         silence()
+    ContactSheet.forget()
     begun: list[bool] = []
     codes: list[int] = []
 
     @hydra.main(config_path=str(config_folder()), config_name=CONFIG_NAME, version_base="1.3")
-    def job(config: DictConfig) -> None:
+    def job(config: DictConfig) -> int:
         begun.append(True)
         codes.append(_train(config))
         if codes[-1] == INTERRUPTED and is_sweep():
             raise KeyboardInterrupt  # else Hydra starts the next run
+        return codes[-1]
 
     try:
         job()
     except KeyboardInterrupt:  # a sweep; or before the first step, or for the second time
         with suppress(KeyboardInterrupt):
-            ContactSheet.finish()
+            ContactSheet.end_early()
         print("fast_style.train: interrupted", file=sys.stderr)
         return INTERRUPTED
     except (HydraException, OmegaConfBaseException) as error:
@@ -180,7 +188,7 @@ def main() -> int:
         if begun:
             raise
         return _fail(OSError(f"the run's folder cannot be made: {error}"))
-    code = max([*codes, *(2 for _ in ContactSheet.unfinished)], default=0)
+    code = max([*codes, *(2 for _ in ContactSheet.failed())], default=0)
     # All have stopped together. The first process says so: what starts them, as torchrun, takes
     # any other's exit code for a crash and ends the first before it has.
     return 0 if code == INTERRUPTED and process_rank() > 0 else code

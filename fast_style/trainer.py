@@ -211,7 +211,7 @@ def build_trainer(
         last_checkpoint,
         Waiting(throughput),
     ]
-    logger = StepLogger(folder, name=LOGS, version="", default_hp_metric=False)
+    logger = StepLogger(folder / LOGS)
     trainer = pl.Trainer(
         accelerator=accelerator,
         devices=devices,

@@ -29,7 +29,6 @@ from fast_style.losses import LossTerms
 from fast_style.module import StyleModule
 from fast_style.palette import palette_from_header
 from fast_style.run import EARLIER
-from fast_style.sweep import ContactSheet
 
 TINY = [
     "data=folder",
@@ -607,11 +606,12 @@ def test_what_a_run_has_made_is_not_of_the_next_sweep(
 ) -> None:
     folder = tmp_path / "run"
     assert run(monkeypatch, folder, photographs, "trainer.max_steps=1") == 0
-    monkeypatch.setattr(ContactSheet, "unfinished", [])  # of this process, not of this test
     sweep = ["style.size=0", f"hydra.sweep.dir={tmp_path / 'sweep'}", "-m"]
     assert run(monkeypatch, folder, photographs, *sweep) == 2
     assert (folder / ".hydra" / "config.yaml").exists()
     assert (folder / "train.log").exists()
+    # Nor is the sweep's failure the next run's.
+    assert run(monkeypatch, tmp_path / "next", photographs, "trainer.max_steps=1") == 0
 
 
 def test_a_new_training_replaces_none(
