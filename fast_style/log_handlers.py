@@ -18,6 +18,15 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def printable_values(value: Any) -> Any:
+    """Return plain data, dictionaries and lists, with all its texts ``printable``."""
+    if isinstance(value, dict):
+        return {key: printable_values(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [printable_values(one) for one in value]
+    return printable(value) if isinstance(value, str) else value
+
+
 def reason(error: OSError) -> str:
     """Return what the system says of an error, without its number and the file's name."""
     return error.strerror or str(error)

@@ -28,6 +28,7 @@ from fast_style.hardware import (
     vgg_dtype,
 )
 from fast_style.image import read_style
+from fast_style.log_handlers import printable_values
 from fast_style.losses import PerceptualLoss
 from fast_style.module import StyleModule
 from fast_style.network import build_network
@@ -88,7 +89,7 @@ def describe(
     data["root"] = Path(data["root"]).name
     del data["num_workers"]  # makes no difference
     loss["vgg_weights"] = Path(loss["vgg_weights"]).name
-    return {
+    description = {
         "package_version": __version__,
         "licence": config["licence"],
         "seed": config["seed"],
@@ -100,6 +101,7 @@ def describe(
         "data": data | {"photographs": photographs},
         "trainer": config["trainer"] | {"precision": precision, "processes": processes},
     }
+    return printable_values(description)  # type: ignore[no-any-return]
 
 
 def checkpoint_to_resume(

@@ -15,9 +15,9 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.core.saving import save_hparams_to_yaml
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -117,8 +117,8 @@ class _Summaries(SummaryWriter):
         super().__init__(str(files.folder))
 
     def _get_file_writer(self) -> _Events:
-        self.file_writer = self.events
-        self.all_writers = {self.events.get_logdir(): self.events}
+        self.file_writer: Any = self.events
+        self.all_writers: Any = {str(self.log_dir): self.events}
         return self.events
 
 

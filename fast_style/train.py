@@ -26,7 +26,7 @@ from pytorch_lightning.strategies.launchers.subprocess_script import _Subprocess
 
 from fast_style.checkpoint import ModelFileError
 from fast_style.commands import is_out_of_memory
-from fast_style.config import CONFIG_NAME, ConfigError, explain, override, plain
+from fast_style.config import CONFIG_NAME, ConfigError, checked_files, explain, override, plain
 from fast_style.files import short_path
 from fast_style.photographs import DataError
 from fast_style.resources import config_folder
@@ -172,7 +172,8 @@ def main() -> int:
         return codes[-1]
 
     try:
-        job()
+        with checked_files():
+            job()
     except KeyboardInterrupt:  # a sweep; or before the first step, or for the second time
         with suppress(KeyboardInterrupt):
             ContactSheet.end_early()
@@ -183,6 +184,8 @@ def main() -> int:
     except ValueError as error:
         if begun:
             raise
+        if isinstance(error, ConfigError):  # of a file
+            return _fail(error)
         return _fail(ConfigError(f"{error} in: {' '.join(sys.argv[1:])}"))  # Hydra's own, bare
     except OSError as error:
         if begun:

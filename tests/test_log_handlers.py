@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fast_style.log_handlers import Screen, TrainLog, begin_log, printable
+from fast_style.log_handlers import Screen, TrainLog, begin_log, printable, printable_values
 
 NOT_UNICODE = os.fsdecode(b"gr\xfcn.jpg")
 FULL = Path("/dev/full")
@@ -29,6 +29,13 @@ def log() -> Iterator[logging.Logger]:
 
 def test_bytes_of_a_name_that_are_no_unicode_are_shown() -> None:
     assert printable(f"für {NOT_UNICODE}") == r"für gr\udcfcn.jpg"
+
+
+def test_values_that_describe_a_model_are_unicode() -> None:
+    given = {"style": {"image": NOT_UNICODE, "size": 64}, "names": [NOT_UNICODE], "none": None}
+    shown = r"gr\udcfcn.jpg"
+    expected = {"style": {"image": shown, "size": 64}, "names": [shown], "none": None}
+    assert printable_values(given) == expected
 
 
 def test_the_file_is_utf_8_and_takes_any_name(log: logging.Logger, tmp_path: Path) -> None:
