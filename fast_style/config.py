@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import (
@@ -23,6 +28,7 @@ CONFIG_NAME = "train"
 # In train.yaml a style is called as its painting, unless told otherwise.
 if not OmegaConf.has_resolver("style_name"):
     OmegaConf.register_new_resolver("style_name", lambda image: style_name(str(image)))
+MOST_VALUES = 10_000  # of a configuration file, with all that it refers to
 NOT_OURS = {"defaults", "hydra"}  # in train.yaml, but Hydra's
 # Keys whose values are texts even where they look like numbers, by section.
 TEXTS = {
@@ -42,6 +48,72 @@ KINDS = {
 
 class ConfigError(ValueError):
     """A configuration that can't be used; the message says which key, and what it may be."""
+
+
+@contextmanager
+def checked_files() -> Iterator[None]:
+    """Let Hydra read configuration files only after a check, as long as the body lasts.
+
+    Hydra and OmegaConf answer a slip in a file with a traceback, and expand what refers to itself
+    or to much else without an end.
+    """
+    load = OmegaConf.load
+
+    def checked(file_: Any) -> Any:
+        if isinstance(file_, io.TextIOWrapper):
+            check_file(file_.read(), Path(file_.name))
+            file_.seek(0)
+        return load(file_)
+
+    OmegaConf.load = staticmethod(checked)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        OmegaConf.load = staticmethod(load)  # type: ignore[method-assign]
+
+
+def check_file(text: str, path: Path) -> None:
+    """Check the text of a configuration file before values are made of it.
+
+    Raises:
+        ConfigError: It is no YAML, no section of keys and values, or too much; in one line.
+    """
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}{place}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: its brackets are nested too deeply") from error
+    if root is not None and not isinstance(root, yaml.MappingNode):
+        raise ConfigError(f"{path}: expected lines of key: value, found a {root.id}")
+    if root is not None and _expanded(root, path, {}) > MOST_VALUES:
+        raise ConfigError(f"{path}: its anchors make more than {MOST_VALUES} values of it")
+    if path.parent.name == "experiment" and "@package" not in text:
+        raise ConfigError(f"{path}: the first line of an experiment is # @package _global_")
+    try:
+        OmegaConf.create(text)
+    except yaml.MarkedYAMLError as error:  # of values: a key twice, a tag
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path}{line}: {error.problem}") from error
+
+
+def _expanded(node: yaml.Node, path: Path, known: dict[int, int]) -> int:
+    """Return how many values a part of a file stands for, what it refers to included."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if (count := known.get(id(node))) is None:
+        known[id(node)] = 0  # until it is known: it is being looked at
+        pairs = isinstance(node, yaml.MappingNode)
+        parts = [one for pair in node.value for one in pair] if pairs else node.value
+        count = known[id(node)] = 1 + sum(_expanded(one, path, known) for one in parts)
+    elif not count:
+        line = node.start_mark.line + 1
+        raise ConfigError(f"{path}, line {line}: an anchor that contains itself")
+    return count
 
 
 def override(key: str, value: str) -> str:

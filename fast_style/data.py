@@ -14,16 +14,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from fast_style.files import user_path
+from fast_style.files import identity, user_path
 from fast_style.hardware import keep_freed_memory
 from fast_style.image import read_crop
 from fast_style.photographs import (
     DataError,
     Photographs,
     StepSampler,
+    cause,
     centre_box,
     find_photographs,
     split_folder,
+    way_out,
 )
 from fast_style.picture import PictureError, as_float
 from fast_style.resources import asset
@@ -129,7 +131,8 @@ class PhotographData(pl.LightningDataModule):
             candidates, held_back_from = files, split_folder(self.root, self.split)
         # By a generator of its own: the same photographs are held back whatever the seed.
         used, images = self._read_val(random.Random(0).sample(candidates, len(candidates)))
-        files = sorted(set(files) - set(used))
+        held_back = {identity(path) for path in used}  # by whatever name: there may be links
+        files = [path for path in files if identity(path) not in held_back]
         # Held back from the photographs to train on, they must not be the larger part.
         fewest = len(images) if held_back_from != val_folder else 1
         if len(images) < self.val_photographs or len(files) < fewest:
@@ -140,7 +143,7 @@ class PhotographData(pl.LightningDataModule):
             raise DataError(
                 f"{held_back_from} has too few photographs: {len(images)} readable ones to "
                 f"validate on (data.val_photographs={self.val_photographs}) leave {len(files)} to "
-                f"train on; add photographs{use_fewer}"
+                f"train on; add photographs{use_fewer}{way_out(self.skipped)}"
             )
         self.val_images = torch.stack(images)
         self.train_set = Photographs(files, self.smallest_crop, self.seed)
@@ -203,7 +206,7 @@ class PhotographData(pl.LightningDataModule):
     def _skip(self, path: Path) -> None:
         if path not in self.skipped:
             self.skipped.add(path)
-            log.warning("skipped %s: it cannot be decoded", path)
+            log.warning("skipped %s: %s", path, cause(path))
 
     def _read_val(self, candidates: Sequence[Path]) -> tuple[list[Path], list[Tensor]]:
         """Read the first readable ones; the damaged ones before them count as used."""

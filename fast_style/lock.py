@@ -12,7 +12,6 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from fast_style.files import PART_PREFIX, shell_path
-from fast_style.kept import KeptConfiguration
 from fast_style.processes import Processes
 
 LOCK = ".lock"  # in a run's folder while it runs
@@ -80,9 +79,7 @@ class HeldFolder(Callback):
             FolderInUse: Another process holds it.
         """
         with suppress(OmegaConfBaseException, OSError):  # said when the run begins
-            folder = self._hold(Path(config.hydra.run.dir))
-            if folder is not None:
-                KeptConfiguration.written.append(folder / LOCK)
+            self._hold(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **options: Any) -> None:
         """Hold the sweep's folder.
@@ -94,9 +91,8 @@ class HeldFolder(Callback):
             self._hold(Path(config.hydra.sweep.dir))
 
     @staticmethod
-    def _hold(folder: Path) -> Path | None:
+    def _hold(folder: Path) -> None:
         if Processes.rank > 0:  # the first holds it for all
-            return None
-        folder = folder.resolve()
+            return
         folder.mkdir(parents=True, exist_ok=True)
-        return folder if hold(folder) else None
+        hold(folder)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from fast_style import heif
 from fast_style.image import READABLE, Box, read_crop
 from fast_style.picture import PictureError, as_bytes
+from fast_style.walk import walk
+
+log = logging.getLogger(__name__)
 
 # (running number of the draw in this training, index of the photograph, side of the crop in px)
 Draw = tuple[int, int, int]
@@ -25,6 +29,8 @@ class DataError(ValueError):
 def find_photographs(folder: Path) -> list[Path]:
     """Return the picture files in ``folder`` and below, sorted by path; hidden ones are left out.
 
+    Links are followed, each folder is read once; what can't be is logged.
+
     Raises:
         DataError: There is no such folder, or no picture in it.
     """
@@ -33,16 +39,27 @@ def find_photographs(folder: Path) -> list[Path]:
             f"there is no folder {folder}; data.root must hold photographs (data=folder for any "
             "folder, data=coco for the layout of COCO)"
         )
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        pictures = (name for name in files if Path(name).suffix.lower() in READABLE)
-        found += [Path(parent, name) for name in pictures if not name.startswith(".")]
+    found, remarks = walk(folder, READABLE)
+    for remark in remarks:
+        log.warning("%s", remark)
     if not found:
         raise DataError(
             f"no photograph in {folder}; looked for {', '.join(READABLE)}, in subfolders too"
         )
     return sorted(found)
+
+
+def cause(path: Path) -> str:
+    """Return why a photograph that can't be decoded can't be, as far as its name tells."""
+    if path.suffix.lower() in heif.SUFFIXES and not heif.is_available():
+        return heif.NEEDED
+    return "it cannot be decoded"
+
+
+def way_out(paths: Iterable[Path]) -> str:
+    """Return what would let some of the photographs be decoded that can't be, or nothing."""
+    needing = sum(cause(path) == heif.NEEDED for path in paths)
+    return f"; {needing} more could be read: {heif.NEEDED}" if needing else ""
 
 
 def split_folder(root: Path, split: str | None) -> Path:
@@ -106,7 +123,9 @@ class Photographs(Dataset[Tensor]):
                 return self._crop(self.files[at], size, random.Random(f"{self.seed}/{number}"))
             except PictureError:
                 self.damaged[at] = True
-        raise DataError(f"none of the {len(self.files)} photographs can be decoded")
+        raise DataError(
+            f"none of the {len(self.files)} photographs can be decoded{way_out(self.files)}"
+        )
 
     def _crop(self, path: Path, size: int, generator: random.Random) -> Tensor:
         def choose_box(width: int, height: int) -> Box:

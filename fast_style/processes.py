@@ -50,7 +50,6 @@ class Processes(Callback):
         if self.rank == 0:
             return
         with open_dict(config.hydra):
-            config.hydra.output_subdir = None
             config.hydra.job_logging = {"version": 1, "root": {"level": "ERROR"}}
             if not _is_given(config, "hydra.run.dir"):
                 # Started in another second, Hydra would make it a folder of its own name.
@@ -61,9 +60,8 @@ class Processes(Callback):
         Processes.rank = process_rank(config)
         if self.rank == 0:
             return
-        silent = ["hydra.output_subdir=null", "hydra/job_logging=disabled"]
         with open_dict(config.hydra):
-            config.hydra.overrides.hydra.extend(silent)
+            config.hydra.overrides.hydra.append("hydra/job_logging=disabled")
             if not _is_given(config, "hydra.sweep.dir"):
                 config.hydra.sweep.dir = _temporary_folder()
 

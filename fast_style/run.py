@@ -35,7 +35,7 @@ from fast_style.hardware import (
     vgg_dtype,
 )
 from fast_style.image import read_style
-from fast_style.kept import KeptConfiguration
+from fast_style.log_handlers import printable_values
 from fast_style.losses import PerceptualLoss
 from fast_style.module import StyleModule
 from fast_style.network import build_network
@@ -43,6 +43,7 @@ from fast_style.palette import measure_palette
 from fast_style.photographs import crops_per_step
 from fast_style.processes import Processes
 from fast_style.resources import asset
+from fast_style.run_folder import CONFIGURATION
 from fast_style.sweep import is_sweep
 from fast_style.trainer import (
     LOGS,
@@ -103,7 +104,7 @@ def describe(
     data["root"] = Path(data["root"]).name
     del data["num_workers"]  # makes no difference
     loss["vgg_weights"] = Path(loss["vgg_weights"]).name
-    return {
+    description = {
         "package_version": __version__,
         "licence": config["licence"],
         "seed": config["seed"],
@@ -115,6 +116,7 @@ def describe(
         "data": data | {"photographs": photographs},
         "trainer": config["trainer"] | {"precision": precision, "processes": processes},
     }
+    return printable_values(description)  # type: ignore[no-any-return]
 
 
 def checkpoint_to_resume(
@@ -138,7 +140,9 @@ def checkpoint_to_resume(
     path = folder / LAST if ckpt_path == "last" else user_path(ckpt_path)
     if not is_file(path):
         # Of the processes but the first, which would be refused here, none has looked before.
-        begun = KeptConfiguration.before or Processes.rank > 0 or is_folder(folder / LOGS)
+        begun = Processes.rank > 0 or any(
+            is_folder(folder / name) for name in (CONFIGURATION, LOGS)
+        )
         if ckpt_path == "last" and begun:
             log.info(
                 "no checkpoint in %s yet: this run starts from its beginning", shell_path(folder)

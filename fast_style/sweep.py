@@ -1,25 +1,31 @@
 """The contact sheet at the end of a sweep (Hydra's --multirun): every result on the same pictures.
 
-Named in configs/train.yaml as a callback of Hydra's; works with every launcher, since it only reads
-what the runs have left.
+Named in configs/train.yaml as a callback of Hydra's. Each run leaves a note in the sweep's folder,
+whichever process it is in: so it works with every launcher, wherever ``hydra.sweep.subdir`` puts
+the runs, and takes none of an earlier sweep for one of this.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from fast_style.checkpoint import ModelFileError
+from fast_style.files import write_atomically
 from fast_style.image import read_picture
-from fast_style.picture import long_side_size, resize
+from fast_style.log_handlers import printable
+from fast_style.picture import PictureError, long_side_size, resize
 from fast_style.resources import asset
 from fast_style.sheet import sheet
 from fast_style.style import load
@@ -28,6 +34,7 @@ from fast_style.writing import write_picture
 log = logging.getLogger(__name__)
 
 SHEET = "contact_sheet.jpg"
+NOTES = ".runs"  # in the sweep's folder, as long as it is under way
 PHOTOGRAPHS = ("castle_neuschwanstein.jpg", "two_dogs.jpg", "temple_by_night.jpg", "sunset.jpg")
 TILE = 320  # px, longer side
 QUALITY = 90
@@ -38,59 +45,134 @@ def is_sweep() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
+class SweepRun(NamedTuple):
+    """What a run of a sweep notes of itself."""
+
+    folder: Path
+    changes: list[str]  # the values that it was given
+    model: Path | None  # its style model; none before it is there
+
+
 class ContactSheet(Callback):
     """Writes ``contact_sheet.jpg`` into the sweep's folder when its runs have ended."""
 
-    folder: ClassVar[Path | None] = None  # of the sweep that is under way
-    unfinished: ClassVar[list[Path]] = []  # runs of the last sweep, wherever they ran
+    current: ClassVar[ContactSheet | None] = None  # of the command that is under way
+
+    def __init__(self) -> None:
+        ContactSheet.current = self
+        self.folder: Path | None = None  # of a sweep that is under way
+        self.unfinished: list[Path] = []  # runs that have ended without a style model
 
     def on_multirun_start(self, config: DictConfig, **options: Any) -> None:
         """Remember the folder, for a sweep that is interrupted."""
-        ContactSheet.folder = Path(config.hydra.sweep.dir).resolve()
+        self.folder = Path(config.hydra.sweep.dir).resolve()
+        remove_notes(self.folder)  # of a sweep that was killed
+
+    def on_job_start(self, config: DictConfig, **options: Any) -> None:
+        """Note a run, in the process that it is in."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            write_note(config, None)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **options: Any) -> None:
+        """Note its style model."""
+        done = job_return.status == JobStatus.COMPLETED and job_return.return_value == 0
+        if done and config.hydra.mode == RunMode.MULTIRUN:
+            folder = Path(config.hydra.runtime.output_dir)
+            write_note(config, folder / f"{config.style.name}.safetensors")
 
     def on_multirun_end(self, config: DictConfig, **options: Any) -> None:
         """All runs have ended."""
         self.finish()
 
     @classmethod
-    def finish(cls) -> None:
+    def forget(cls) -> None:
+        """Another command begins in this process."""
+        cls.current = None
+
+    @classmethod
+    def end_early(cls) -> None:
+        """Show what is done of a sweep that is interrupted, if it is one."""
+        if cls.current is not None:
+            cls.current.finish()
+
+    @classmethod
+    def failed(cls) -> list[Path]:
+        """Return the runs of the sweep that have left no style model, wherever they ran."""
+        return [] if cls.current is None else cls.current.unfinished
+
+    def finish(self) -> None:
         """Stylise the photographs with every model; a run without one is left out and named."""
-        folder, cls.folder = cls.folder, None
+        folder, self.folder = self.folder, None
         if folder is None:
             return
-        cls.unfinished[:] = unfinished(folder)
-        for run in cls.unfinished:
-            log.warning("no style model in %s", run)
-        runs = results(folder)
-        if not runs:
+        runs = noted(folder)
+        remove_notes(folder)
+        for run in runs:
+            if run.model is None:
+                self.unfinished.append(run.folder)
+                log.warning("no style model in %s: %s", run.folder, " ".join(run.changes))
+        done = results(runs)
+        if not done:
             log.warning("no contact sheet: no run in %s has left a style model", folder)
             return
-        write_picture(folder / SHEET, contact_sheet(runs), quality=QUALITY)
-        log.info("contact sheet of %d: %s", len(runs), folder / SHEET)
+        try:
+            write_picture(folder / SHEET, contact_sheet(done), quality=QUALITY)
+        except (OSError, PictureError) as error:
+            log.warning("no contact sheet: %s", error)
+        else:
+            log.info("contact sheet of %d: %s", len(done), folder / SHEET)
 
 
-def unfinished(folder: Path) -> list[Path]:
-    """Return the runs of a sweep that have left no style model."""
-    runs = [path.parent.parent for path in folder.glob("*/.hydra/overrides.yaml")]
-    return sorted(run for run in runs if not any(run.glob("*.safetensors")))
+def write_note(config: DictConfig, model: Path | None) -> None:
+    """Leave a note of a run in its sweep's folder, for the process that started the sweep.
+
+    Args:
+        config: The run's, with Hydra's part.
+        model: Its style model, if it is there.
+    """
+    folder, number = Path(config.hydra.sweep.dir).resolve(), int(config.hydra.job.num)
+    note = {
+        "folder": str(config.hydra.runtime.output_dir),
+        "changes": list(config.hydra.overrides.task),
+        "model": model and str(model),
+    }
+    try:
+        with write_atomically(folder / NOTES / f"{number}.json") as temporary:
+            temporary.write_text(json.dumps(note), encoding="ascii")
+    except OSError as error:
+        log.warning("run %d will not be on the contact sheet: %s", number, error)
 
 
-def results(folder: Path) -> list[tuple[str, Path]]:
-    """Return what each run of a sweep changed, as text, and its style model, in their order."""
+def noted(folder: Path) -> list[SweepRun]:
+    """Return the runs of the sweep in ``folder``, in their order."""
+    notes = sorted((folder / NOTES).glob("*.json"), key=lambda path: int(path.stem))
     runs = []
-    for path in folder.glob("*/.hydra/overrides.yaml"):
-        run = path.parent.parent
-        changes = [str(change) for change in OmegaConf.to_container(OmegaConf.load(path))]  # type: ignore[union-attr]
-        models = sorted(run.glob("*.safetensors"))
-        if models:
-            runs.append((run, changes, models[0]))
-    runs.sort(key=lambda one: (len(one[0].name), one[0].name))  # 10 after 9
-    shared = set.intersection(*(set(changes) for _, changes, _ in runs)) if len(runs) > 1 else set()
-    labels = [
-        "\n".join(change for change in changes if change not in shared) or run.name
-        for run, changes, _ in runs
-    ]
-    return [(label, model) for label, (_, _, model) in zip(labels, runs, strict=True)]
+    for path in notes:
+        note = json.loads(path.read_text(encoding="ascii"))
+        model = note["model"] and Path(note["model"])
+        runs.append(SweepRun(Path(note["folder"]), note["changes"], model))
+    return runs
+
+
+def remove_notes(folder: Path) -> None:
+    """Remove what the runs of a sweep have noted."""
+    for path in (folder / NOTES).glob("*.json"):
+        with suppress(OSError):
+            path.unlink()
+    with suppress(OSError):
+        (folder / NOTES).rmdir()
+
+
+def results(runs: list[SweepRun]) -> list[tuple[str, Path]]:
+    """Return what each run changed that not all did, as text, and its style model."""
+    done = [run for run in runs if run.model is not None]
+    shared = set.intersection(*(set(run.changes) for run in done)) if len(done) > 1 else set()
+    found = []
+    for run in done:
+        changes = [change for change in run.changes if change not in shared]
+        assert run.model is not None
+        found.append((printable("\n".join(changes)) or run.folder.name, run.model))
+    return found
 
 
 def contact_sheet(runs: list[tuple[str, Path]]) -> Tensor:

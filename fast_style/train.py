@@ -30,14 +30,14 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from fast_style.arguments import usable_streams
 from fast_style.checkpoint import ModelFileError
 from fast_style.commands import is_out_of_memory
-from fast_style.config import CONFIG_NAME, ConfigError, explain, override, plain
+from fast_style.config import CONFIG_NAME, ConfigError, checked_files, explain, override, plain
 from fast_style.files import shell_join, short_path
-from fast_style.kept import KeptConfiguration
 from fast_style.lock import FolderInUse, hold, let_go, remove_parts
 from fast_style.photographs import DataError
 from fast_style.processes import Processes
 from fast_style.resources import config_folder
 from fast_style.run import fit, prepare
+from fast_style.run_folder import Configuration, leave_refused
 from fast_style.signals import interrupted_by_all
 from fast_style.sweep import ContactSheet, is_sweep
 from fast_style.trainer import NonFiniteLossError
@@ -98,12 +98,20 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
     try:
         is_held = Processes.rank == 0 and hold(folder)
         training = prepare(plain(config), folder)
+        if Processes.rank == 0:
+            configuration = Configuration(config, folder)
+            configuration.accept()
+            training.trainer.callbacks.insert(0, configuration)  # type: ignore[attr-defined]
     except FolderInUse as error:  # by a training that is none of this sweep's
         return _fail(error)
-    except (ValueError, TypeError, OSError, MisconfigurationException) as error:
+    except BaseException as error:
+        if Processes.rank == 0:
+            let_go(folder)
+        leave_refused(folder)
         # Lightning answers an odd number of devices with a TypeError.
-        KeptConfiguration.restore()
-        return _fail(error)
+        if isinstance(error, ValueError | TypeError | OSError | MisconfigurationException):
+            return _fail(error)
+        raise
     if is_held:
         remove_parts(folder)
     trainer = training.trainer
@@ -179,22 +187,24 @@ def main() -> int:
     usable_streams()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come here instead of being printed
     quieten()
+    ContactSheet.forget()
     begun: list[bool] = []
     codes: list[int] = []
 
     @hydra.main(config_path=str(config_folder()), config_name=CONFIG_NAME, version_base="1.3")
-    def job(config: DictConfig) -> None:
+    def job(config: DictConfig) -> int:
         begun.append(True)
         codes.append(_train(config))
         if codes[-1] == INTERRUPTED and is_sweep():
             raise KeyboardInterrupt  # else Hydra starts the next run
+        return codes[-1]
 
     try:
-        with interrupted_by_all():
+        with interrupted_by_all(), checked_files():
             job()
     except KeyboardInterrupt:  # a sweep; or before the first step, or for the second time
         with suppress(KeyboardInterrupt):
-            ContactSheet.finish()
+            ContactSheet.end_early()
         print("fast_style.train: interrupted", file=sys.stderr)
         return INTERRUPTED
     except FolderInUse as error:
@@ -204,6 +214,8 @@ def main() -> int:
     except ValueError as error:
         if begun:
             raise
+        if isinstance(error, ConfigError):  # of a file
+            return _fail(error)
         return _fail(ConfigError(f"{error} in: {' '.join(sys.argv[1:])}"))  # Hydra's own, bare
     except OSError as error:
         if begun:
@@ -211,7 +223,7 @@ def main() -> int:
         return _fail(OSError(f"the run's folder cannot be made: {error}"))
     finally:
         let_go()
-    code = max([*codes, *(2 for _ in ContactSheet.unfinished)], default=0)
+    code = max([*codes, *(2 for _ in ContactSheet.failed())], default=0)
     # All have stopped together. The first process says so: what starts them, as torchrun, takes
     # any other's exit code for a crash and ends the first before it has.
     return 0 if code == INTERRUPTED and Processes.rank > 0 else code

@@ -7,7 +7,6 @@ import io
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,7 +17,6 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
@@ -27,6 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 from fast_style.callbacks import Preview, Progress, Throughput, Waiting
 from fast_style.files import write_atomically
 from fast_style.signals import STOPPING
+from fast_style.tensorboard_log import StepLogger
 
 LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
 STRATEGIES = ("auto", "ddp")
@@ -152,37 +151,6 @@ class LastCheckpoint(Callback):
     def _restore(self) -> None:
         while self._handlers:
             signal.signal(*self._handlers.popitem())
-
-
-class StepLogger(TensorBoardLogger):
-    """TensorBoard by the number of steps done, as checkpoints and pictures count.
-
-    Lightning's own number is one less while it trains, and its ``epoch`` means nothing here: a
-    training is one stretch of steps. Where it is stopped, Lightning would write scalars once more:
-    those of the last step that computed them; and at the end with the hyperparameters.
-    """
-
-    steps_done: Callable[[], int]
-    every_n_steps: int
-    first_step: int  # of which this run writes
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._written: dict[str, int] = {}  # the last step of each scalar
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Write scalars."""
-        steps = self.steps_done()
-        if steps < self.first_step:
-            return
-        stale = () if steps % self.every_n_steps == 0 else ("train/", "perf/")
-        scalars = {
-            name: value
-            for name, value in metrics.items()
-            if name != "epoch" and not name.startswith(stale) and self._written.get(name) != steps
-        }
-        self._written.update(dict.fromkeys(scalars, steps))
-        super().log_metrics(scalars, steps)
 
 
 def _ddp(accelerator: str) -> DDPStrategy:
@@ -357,7 +325,7 @@ def log_from(trainer: pl.Trainer, folder: Path, done: int | None, ended: bool) -
         ended: Whether an earlier run came to its end there, and has written all of that step.
     """
     first = 0 if done is None else done + 1
-    logger = StepLogger(folder, name=LOGS, version="", default_hp_metric=False, purge_step=first)
+    logger = StepLogger(folder / LOGS, purge_step=first)
     logger.steps_done = lambda: trainer.global_step
     logger.every_n_steps = trainer.log_every_n_steps  # type: ignore[attr-defined]
     logger.first_step = first if ended else 0

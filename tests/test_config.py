@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from fast_style import train
-from fast_style.config import CONFIG_NAME, ConfigError, override, plain
+from fast_style.config import CONFIG_NAME, ConfigError, check_file, override, plain
 from fast_style.data import PhotographData
 from fast_style.image import read_style
 from fast_style.losses import PerceptualLoss
@@ -596,3 +597,59 @@ def test_a_name_that_is_a_number(key: str, tmp_path: Path, command: Callable[...
 def test_an_override_is_read_as_it_was_meant(value: str) -> None:
     config = composed(override("style.image", value), "style.name=x")
     assert config["style"]["image"] == value
+
+
+# Files of one's own
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 11)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "trainer:\n  max_steps: 3\n bad: 1\n",
+            "mine.yaml, line 3, column 2: expected <block end>",
+        ),
+        ("trainer:\n\tmax_steps: 3\n", "mine.yaml, line 2, column 1: found character"),
+        ("seed: 1\nseed: 2\n", "mine.yaml, line 2: found duplicate key seed"),
+        ("licence: *x\n", "mine.yaml, line 1, column 10: found undefined alias 'x'"),
+        ("licence: !!python/name:os.system\n", "mine.yaml, line 1: could not determine a constr"),
+        ("licence: \0", "mine.yaml: unacceptable character"),
+        ("- a\n- b\n", "mine.yaml: expected lines of key: value, found a sequence"),
+        ("hello\n", "mine.yaml: expected lines of key: value, found a scalar"),
+        ("licence: &a [*a]\n", "mine.yaml, line 1: an anchor that contains itself"),
+        ("licence: " + "[" * 2000 + "]" * 2000, "mine.yaml: its brackets are nested too deeply"),
+        (BOMB, "mine.yaml: its anchors make more than"),
+    ],
+)
+def test_a_slip_in_a_file_is_one_line_with_its_place(text: str, message: str) -> None:
+    began = time.process_time()
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        check_file(text, Path("mine.yaml"))
+    assert "\n" not in str(caught.value)
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_our_own_files_pass(file: Path) -> None:
+    check_file(file.read_text(encoding="utf-8"), file)
+
+
+def test_a_file_of_a_folder_of_ones_own_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "experiment" / "mine.yaml"
+    mine.parent.mkdir()
+    load = OmegaConf.load
+    for text, message in (("a: [1,\n", f"{mine}, line 2"), ("seed: 1\n", "# @package _global_")):
+        mine.write_text(text)
+        argv = ["train.py", "--config-dir", str(tmp_path), "experiment=mine"]
+        monkeypatch.setattr(sys, "argv", argv)
+        assert train.main() == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert message in line
+    assert OmegaConf.load is load

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fast_style import heif
 from fast_style.data import PhotographData
 from fast_style.image import picture_size
 from fast_style.photographs import DataError, find_photographs
@@ -285,6 +286,26 @@ def test_no_more_are_held_back_than_are_left(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="leave 2 to train on"):
         ready(photographs(tmp_path / "five", 5))
     assert len(trained_on(ready(photographs(tmp_path / "six", 6)))) == 3
+
+
+def test_a_held_back_photograph_is_not_trained_on_by_another_name(tmp_path: Path) -> None:
+    photographs(tmp_path / "root" / "train", 6)
+    photographs(tmp_path / "root" / "val", 3, first=10)
+    (tmp_path / "root" / "train" / "all").symlink_to(tmp_path / "root" / "val")
+    found = ready(tmp_path / "root", split="train", val_split="val", val_photographs=2)
+    assert len(trained_on(found)) == 7
+
+
+def test_photographs_that_need_heif_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(heif, "is_available", lambda: False)
+    photographs(tmp_path, 2)
+    for number in range(3):
+        (tmp_path / f"phone{number}.heic").write_bytes(b"heic")
+    with pytest.raises(DataError, match="3 more could be read: HEIF needs pillow-heif: pip "):
+        ready(tmp_path)
+    assert caplog.text.count("HEIF needs pillow-heif: pip install") == 3
 
 
 def test_too_few_readable_photographs_in_the_validation_split(tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +15,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fast_style import heif
 from fast_style.image import READABLE
 from fast_style.photographs import (
     DataError,
     Draw,
     Photographs,
     StepSampler,
+    cause,
     centre_box,
     find_photographs,
     random_box,
     split_folder,
 )
+from fast_style.walk import walk
 
 WIDTH, HEIGHT = 200, 120
 
@@ -84,8 +92,8 @@ def test_the_order_does_not_depend_on_the_file_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
-    listing = [(str(tmp_path), [], ["b.jpg", "c.jpg", "a.jpg"])]
-    monkeypatch.setattr("os.walk", lambda folder: iter(listing))
+    entries = sorted(os.scandir(tmp_path), key=lambda entry: entry.name, reverse=True)
+    monkeypatch.setattr("os.scandir", lambda folder: nullcontext(entries))
     assert find_photographs(tmp_path) == paths
 
 
@@ -104,6 +112,65 @@ def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
 def test_a_folder_named_like_a_picture_is_a_folder(tmp_path: Path) -> None:
     (expected,) = touch(tmp_path, "album.jpg/a.png")
     assert find_photographs(tmp_path) == [expected]
+
+
+def test_linked_folders_are_followed_each_once(tmp_path: Path) -> None:
+    touch(tmp_path / "elsewhere", "a.jpg", "deeper/b.jpg")
+    root = tmp_path / "root"
+    expected = [*touch(root, "0.jpg"), root / "link" / "a.jpg", root / "link" / "deeper" / "b.jpg"]
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    (root / "twin").symlink_to(tmp_path / "elsewhere")
+    (root / "deep").mkdir()
+    (root / "deep" / "round").symlink_to(root)
+    (tmp_path / "elsewhere" / "round").symlink_to(tmp_path / "elsewhere")
+    assert find_photographs(root) == expected
+    (tmp_path / "door").symlink_to(root)
+    assert len(find_photographs(tmp_path / "door")) == 3
+
+
+def test_what_is_left_out_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def scandir(path: Path) -> Iterator[os.DirEntry[str]]:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return whole(path)
+
+    whole = os.scandir
+    (expected,) = touch(tmp_path, "a.jpg")
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "itself.jpg").symlink_to(tmp_path / "itself.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(os, "scandir", scandir)
+    with caplog.at_level(logging.WARNING):
+        assert find_photographs(tmp_path) == [expected]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"left out {tmp_path / 'gone'}: a link that leads nowhere",
+        f"left out {tmp_path / 'itself.jpg'}: a link that leads nowhere",
+        f"left out {tmp_path / 'pipe.jpg'}: it is no file",
+        f"left out {tmp_path / 'closed'}: Permission denied",
+    ]
+
+
+def test_the_folder_of_the_results_is_left_out_unless_it_is_the_one(tmp_path: Path) -> None:
+    (first, second) = touch(tmp_path, "a.jpg", "b/c.jpg")
+    (tmp_path / "results").symlink_to(tmp_path / "b")
+    assert walk(tmp_path, READABLE, tmp_path / "results").files == [first]
+    assert walk(tmp_path, READABLE, tmp_path).files == [first, second]
+    assert walk(tmp_path, READABLE, tmp_path / "new").files == [first, second]
+
+
+def test_what_lets_heif_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heif, "is_available", lambda: False)
+    paths = touch(tmp_path, "a.HEIC", "b.jpg", "c.heif")
+    with pytest.raises(DataError, match=f"none of the 3 .*; 2 more .*{re.escape(heif.NEEDED)}"):
+        Photographs(paths, 1.0, 0)[(0, 0, 32)]
+    assert cause(paths[0]) == heif.NEEDED
+    assert "pip" not in cause(paths[1])
+    monkeypatch.setattr(heif, "is_available", lambda: True)
+    assert "pip" not in cause(paths[0])
 
 
 def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import subprocess
@@ -10,19 +11,42 @@ import time
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from test_train import TINY
 
+from fast_style import sweep
 from fast_style.image import read_picture
-from fast_style.sweep import SHEET, ContactSheet, contact_sheet, results
+from fast_style.sweep import (
+    SHEET,
+    ContactSheet,
+    SweepRun,
+    contact_sheet,
+    noted,
+    results,
+    write_note,
+)
 
 
-def run(folder: Path, changes: list[str], model: Path | None) -> None:
-    """Leave behind what a run of a sweep does."""
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "overrides.yaml").write_text(OmegaConf.to_yaml(changes))
-    if model:
-        (folder / "mine.safetensors").write_bytes(model.read_bytes())
+def job_config(folder: Path, number: int, changes: list[str]) -> DictConfig:
+    """Return what a sweep's run finds in Hydra's part of its configuration."""
+    hydra = {
+        "sweep": {"dir": str(folder)},
+        "job": {"num": number},
+        "runtime": {"output_dir": str(folder / str(number))},
+        "overrides": {"task": changes},
+    }
+    return OmegaConf.create({"hydra": hydra})
+
+
+def tiny_sweep(photographs: Path, folder: Path, *extra: str) -> subprocess.CompletedProcess[str]:
+    where = [f"data.root={photographs}", f"hydra.sweep.dir={folder}"]
+    return subprocess.run(
+        [sys.executable, "-m", "fast_style.train", "-m", *TINY, *where, *extra],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
@@ -31,22 +55,11 @@ def test_a_sweep_ends_with_a_contact_sheet(
 ) -> None:
     if launcher == "joblib":
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    changes = [*TINY, f"data.root={photographs}", f"hydra.sweep.dir={tmp_path}"]
-    changes += ["trainer.max_steps=2", "loss.style_weight=2,5", f"hydra/launcher={launcher}"]
-    result = subprocess.run(
-        [sys.executable, "-m", "fast_style.train", "-m", *changes],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    changes = ["trainer.max_steps=2", "loss.style_weight=2,5", f"hydra/launcher={launcher}"]
+    result = tiny_sweep(photographs, tmp_path, *changes)
     assert result.returncode == 0, result.stderr
     assert f"contact sheet of 2: {tmp_path / SHEET}" in result.stdout
-    found = results(tmp_path)
-    assert [label for label, _ in found] == ["loss.style_weight=2", "loss.style_weight=5"]
-    assert [model for _, model in found] == [
-        tmp_path / str(job) / "starry.safetensors" for job in (0, 1)
-    ]
+    assert {path.parent.name for path in tmp_path.rglob("starry.safetensors")} == {"0", "1"}
     height, width = read_picture(tmp_path / SHEET).rgb.shape[-2:]
     assert width > 4 * 250
     assert height > 3 * 250
@@ -58,19 +71,13 @@ def test_a_run_that_fails_is_named_and_the_others_are_done(
 ) -> None:
     if launcher == "joblib":
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    changes = [*TINY, f"data.root={photographs}", f"hydra.sweep.dir={tmp_path}"]
-    changes += ["trainer.max_steps=1", "style.size=4,64", f"hydra/launcher={launcher}"]
-    result = subprocess.run(
-        [sys.executable, "-m", "fast_style.train", "-m", *changes],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    changes = ["trainer.max_steps=1", "style.size=4,64", f"hydra/launcher={launcher}"]
+    result = tiny_sweep(photographs, tmp_path, *changes)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert "the style size must be at least 32 px, found 4" in result.stderr
-    assert f"no style model in {tmp_path / '0'}" in result.stdout
+    assert f"no style model in {tmp_path / '0'}: " in result.stdout
+    assert not (tmp_path / "0").exists()
     assert (tmp_path / SHEET).exists()
 
 
@@ -101,50 +108,108 @@ def test_an_interruption_ends_the_whole_sweep_and_shows_what_is_done(
 def test_a_sweep_of_trainings_of_several_processes_is_refused(
     photographs: Path, tmp_path: Path
 ) -> None:
-    changes = [*TINY, f"data.root={photographs}", f"hydra.sweep.dir={tmp_path}", "seed=0,1"]
-    result = subprocess.run(
-        [sys.executable, "-m", "fast_style.train", "-m", *changes, "trainer.devices=2"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    result = tiny_sweep(photographs, tmp_path, "seed=0,1", "trainer.devices=2")
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert "a sweep (-m) cannot start trainings of several processes" in result.stderr
 
 
-def test_runs_are_named_by_what_they_changed_in_their_order(
-    tmp_path: Path, tiny_model: Path
-) -> None:
+def test_runs_are_named_by_what_they_changed_in_their_order(tmp_path: Path) -> None:
     for job in range(11):
-        run(tmp_path / str(job), ["seed=1", f"style.size={job}", "licence=x"], tiny_model)
-    run(tmp_path / "11", ["style.size=11", "licence=x"], None)
-    labels = [label for label, _ in results(tmp_path)]
-    assert labels == [f"style.size={job}" for job in range(11)]
-    assert [model.parent.name for _, model in results(tmp_path)] == [str(n) for n in range(11)]
+        changes = ["seed=1", f"style.size={job}", "licence=x"]
+        write_note(job_config(tmp_path, job, changes), tmp_path / str(job) / "mine.safetensors")
+    write_note(job_config(tmp_path, 11, ["style.size=11", "licence=x"]), None)
+    found = results(noted(tmp_path))
+    assert [label for label, _ in found] == [f"style.size={job}" for job in range(11)]
+    assert [model.parent.name for _, model in found] == [str(n) for n in range(11)]
 
 
-def test_one_run_has_no_difference_to_name(tmp_path: Path, tiny_model: Path) -> None:
-    run(tmp_path / "0", ["style.size=64"], tiny_model)
-    assert results(tmp_path)[0][0] == "style.size=64"
+def test_one_run_has_no_difference_to_name(tmp_path: Path) -> None:
+    only = SweepRun(tmp_path, ["style.size=64"], tmp_path / "mine.safetensors")
+    assert results([only])[0][0] == "style.size=64"
+
+
+def test_a_name_that_is_no_unicode_stands_on_the_sheet(tmp_path: Path, tiny_model: Path) -> None:
+    (label, model), *_ = results([SweepRun(tmp_path, ["style.image=gr\udcfcn.jpg"], tiny_model)])
+    assert label == r"style.image=gr\udcfcn.jpg"
+    contact_sheet([(label, model)])
 
 
 def test_a_damaged_model_is_left_out(
     tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run(tmp_path / "0", ["a=1"], tiny_model)
-    run(tmp_path / "1", ["a=2"], tiny_model)
-    (tmp_path / "1" / "mine.safetensors").write_bytes(b"damaged")
-    both = results(tmp_path)
+    damaged = tmp_path / "mine.safetensors"
+    damaged.write_bytes(b"damaged")
+    both = [("a=1", tiny_model), ("a=2", damaged)]
     assert contact_sheet(both).shape == contact_sheet(both[:1]).shape
     assert "left out: " in caplog.text
 
 
 def test_a_sweep_without_a_result_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    sheet = ContactSheet()
     with caplog.at_level(logging.WARNING):
-        ContactSheet().on_multirun_start(config)
-        ContactSheet().on_multirun_end(config)
+        sheet.on_multirun_start(config)
+        sheet.on_multirun_end(config)
     assert "no contact sheet" in caplog.text
+    assert not (tmp_path / SHEET).exists()
+
+
+def test_a_full_disk_leaves_no_sheet_and_says_so(
+    tmp_path: Path,
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    config = job_config(tmp_path, 0, ["a=1"])
+    sheet = ContactSheet()
+    sheet.on_multirun_start(config)
+    write_note(config, tiny_model)
+    monkeypatch.setattr(sweep, "contact_sheet", lambda runs: None)
+    monkeypatch.setattr(sweep, "write_picture", fail)
+    sheet.on_multirun_end(config)
+    assert "no contact sheet: [Errno 28] No space left on device" in caplog.text
+    monkeypatch.setattr(sweep, "write_atomically", fail)
+    write_note(config, tiny_model)
+    assert "run 0 will not be on the contact sheet" in caplog.text
+
+
+def test_what_a_killed_sweep_has_noted_is_not_of_the_next(tmp_path: Path, tiny_model: Path) -> None:
+    config = job_config(tmp_path, 5, ["a=1"])
+    write_note(config, tiny_model)
+    sheet = ContactSheet()
+    sheet.on_multirun_start(config)
+    assert noted(tmp_path) == []
+
+
+def test_runs_deep_below_and_the_models_of_an_earlier_sweep(
+    photographs: Path, tmp_path: Path
+) -> None:
+    nested = r"hydra.sweep.subdir=size/${style.size}/${hydra.job.num}"
+    sizes = [nested, "trainer.max_steps=1", "style.size=48,64"]
+    first = tiny_sweep(photographs, tmp_path, *sizes)
+    assert first.returncode == 0, first.stderr
+    assert f"contact sheet of 2: {tmp_path / SHEET}" in first.stdout
+    assert len(list(tmp_path.glob("size/*/*/.hydra/overrides.yaml"))) == 2
+    assert not (tmp_path / ".runs").exists()
+    # One new run, and one that is refused where the earlier sweep's model lies.
+    second = tiny_sweep(photographs, tmp_path, nested, "trainer.max_steps=1", "style.size=48,32")
+    assert second.returncode == 2
+    assert f"no style model in {tmp_path / 'size' / '48' / '0'}: " in second.stdout
+    assert f"contact sheet of 1: {tmp_path / SHEET}" in second.stdout
+
+
+def test_of_two_commands_in_one_process_each_has_its_own_sweep(tmp_path: Path) -> None:
+    sheet = ContactSheet()
+    config = job_config(tmp_path, 0, ["a=1"])
+    sheet.on_multirun_start(config)
+    write_note(config, None)
+    sheet.on_multirun_end(config)
+    assert ContactSheet.failed() == [tmp_path / "0"]
+    ContactSheet()  # as Hydra makes it for the next
+    assert ContactSheet.failed() == []
+    ContactSheet.end_early()
     assert not (tmp_path / SHEET).exists()

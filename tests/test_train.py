@@ -34,7 +34,6 @@ from fast_style.module import StyleModule
 from fast_style.palette import palette_from_header
 from fast_style.resources import asset
 from fast_style.run import EARLIER
-from fast_style.sweep import ContactSheet
 
 TINY = [
     "data=folder",
@@ -634,7 +633,6 @@ def test_a_second_training_in_a_folder_is_refused(
 ) -> None:
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "config.yaml").write_text("the first's")
-    monkeypatch.setattr(ContactSheet, "unfinished", [])
     with FileLock(tmp_path / ".lock"):
         for options in (["ckpt_path=last"], [f"hydra.sweep.dir={tmp_path}", "seed=1,2", "-m"]):
             assert run(monkeypatch, tmp_path, photographs, *options) == 2
@@ -650,7 +648,6 @@ def test_a_run_of_a_sweep_does_not_take_anothers_folder(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(ContactSheet, "unfinished", [])
     (tmp_path / "0").mkdir()
     options = [f"hydra.sweep.dir={tmp_path}", "trainer.max_steps=1", "-m"]
     with FileLock(tmp_path / "0" / ".lock"):
@@ -781,11 +778,12 @@ def test_what_a_run_has_made_is_not_of_the_next_sweep(
 ) -> None:
     folder = tmp_path / "run"
     assert run(monkeypatch, folder, photographs, "trainer.max_steps=1") == 0
-    monkeypatch.setattr(ContactSheet, "unfinished", [])  # of this process, not of this test
     sweep = ["style.size=0", f"hydra.sweep.dir={tmp_path / 'sweep'}", "-m"]
     assert run(monkeypatch, folder, photographs, *sweep) == 2
     assert (folder / ".hydra" / "config.yaml").exists()
     assert (folder / "train.log").exists()
+    # Nor is the sweep's failure the next run's.
+    assert run(monkeypatch, tmp_path / "next", photographs, "trainer.max_steps=1") == 0
 
 
 def test_a_new_training_replaces_none(
