@@ -25,9 +25,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from fast_style.checkpoint import ModelFileError
-from fast_style.commands import is_out_of_memory
 from fast_style.config import CONFIG_NAME, ConfigError, explain, override, plain
 from fast_style.files import short_path
+from fast_style.hardware import is_out_of_memory
 from fast_style.kept import KeptConfiguration
 from fast_style.photographs import DataError
 from fast_style.resources import config_folder

@@ -15,10 +15,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 import fast_style
+from fast_style import stylize
 from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
 from fast_style.image import from_pil
 from fast_style.network import MARGIN
 from fast_style.picture import Picture, as_bytes, to_pil
+from fast_style.resources import asset
 from fast_style.strips import StripPainter
 from fast_style.style import Style, load, reflected
 
@@ -136,6 +138,70 @@ def test_all_kinds_give_the_same_picture(style: Style) -> None:
     bytes_expected = np.asarray(to_pil(from_tensor[None]))
     for found in (style(array), np.asarray(style(Image.fromarray(array)))):
         assert np.abs(found.astype(int) - bytes_expected).max() <= 1
+
+
+EVERY_CONTROL: list[dict[str, Any]] = [
+    {},
+    {"size": 90},
+    {"stroke": 1.4},
+    {"strength": 0.6},
+    {"grain": 0},
+    {"grain": 0, "size": 90},
+    {"grain": 7.5},
+    {"palette": 0},
+    {"palette": 0.5, "tile": 64},
+    {"preserve_color": "luminance"},
+    {"preserve_color": "match"},
+    {"size": 90, "stroke": 1.3, "strength": 0.8, "palette": 0.5, "preserve_color": "match"},
+]
+
+
+@pytest.fixture(scope="module")
+def slim() -> Style:
+    """Return a released style: it makes strokes of what an untrained one would hardly show."""
+    return load("starry-slim", "cpu", backend="torch")
+
+
+def sky(channels: int) -> npt.NDArray[np.uint8]:
+    """Return a plain piece of a photograph, where every level counts; a disc of it, with alpha."""
+    image = Image.open(asset("photos/val/castle_neuschwanstein.jpg")).crop((0, 0, 112, 96))
+    y, x = np.mgrid[0:96, 0:112]
+    away = np.hypot(y - 48, x - 56)
+    alpha = ((56 - away) * 16).clip(0, 255).astype(np.uint8)
+    return np.dstack([np.asarray(image.convert("RGB")), *([alpha] * (channels - 3))])
+
+
+@pytest.mark.parametrize("controls", EVERY_CONTROL, ids=str)
+@pytest.mark.parametrize("channels", [3, 4])
+def test_the_same_values_are_the_same_picture_whatever_holds_them(
+    slim: Style, controls: dict[str, Any], channels: int
+) -> None:
+    array = sky(channels)
+    expected = slim(array, **controls)
+    assert np.array_equal(np.asarray(slim(Image.fromarray(array), **controls)), expected)
+    for kind in (np.float32, np.float64):
+        floats = slim(array / kind(255), **controls) * 255
+        assert np.abs(floats - expected).max() < 1.1, kind
+    if channels == 3:
+        tensor = torch.from_numpy(array / np.float32(255)).permute(2, 0, 1)
+        for painted in (slim(tensor, **controls), slim(tensor[None], **controls)[0]):
+            assert np.abs(painted.permute(1, 2, 0).numpy() * 255 - expected).max() < 1.1
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_file_gives_what_its_array_gives(slim: Style, channels: int, tmp_path: Path) -> None:
+    Image.fromarray(sky(channels)).save(tmp_path / "sky.png")
+    options = ["--size", "90", "--stroke", "1.3", "--strength", "0.8", "--preserve-color"]
+    common = ["--device", "cpu", "--backend", "torch", "-o"]
+    for given, controls in (
+        ([], {}),
+        (options, {"size": 90, "stroke": 1.3, "strength": 0.8, "preserve_color": "luminance"}),
+    ):
+        target = tmp_path / f"painted{len(given)}.png"
+        source = str(tmp_path / "sky.png")
+        assert stylize.main(["starry-slim", source, *given, *common, str(target)]) == 0
+        expected = slim(sky(channels), **controls)  # type: ignore[arg-type]
+        assert np.array_equal(np.asarray(Image.open(target)), expected)
 
 
 def test_a_grey_array_is_a_picture_of_three_equal_channels(style: Style) -> None:
