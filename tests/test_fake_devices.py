@@ -33,7 +33,7 @@ from fast_style.network import DESIGNS, build_network
 from fast_style.optimize import start_picture
 from fast_style.palette import Palette, measure_palette
 from fast_style.picture import Picture
-from fast_style.pixels import ALGORITHMS, optimize_pixels
+from fast_style.pixels import optimize_pixels
 from fast_style.presets import load_preset
 from fast_style.reconstruct import reconstruction_loss
 from fast_style.style import Style
@@ -139,7 +139,7 @@ def test_a_network_and_the_optimiser_are_measured(device: str, preset: str) -> N
     assert found["scalars"].keys() == run["at"][1].keys() if 1 in run["at"] else found["scalars"]
 
 
-@pytest.mark.parametrize(("algorithm", "init"), zip(ALGORITHMS, ("noise", "style"), strict=True))
+@pytest.mark.parametrize(("algorithm", "init"), [("lbfgs", "noise"), ("adam", "style")])
 def test_pixels_are_optimised(device: str, algorithm: str, init: str) -> None:
     content = torch.rand(1, 3, HEIGHT, WIDTH).to(device)
     paintings = [match_color(torch.rand(1, 3, side, side).to(device), content) for side in (48, 64)]
