@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from fast_style.picture import Picture, as_bytes
+from fast_style.picture import Picture
 
 FAINT = 1 / 16  # below this alpha a colour counts for less, down to nothing
 
 
 def fill_transparent(picture: Picture) -> Picture:
     """Return a picture whose transparent parts have the colours around them; its alpha stays.
+
+    As floats, if there is anything to fill: what is filled in is not rounded.
 
     A file may hold any colours there, often black: a network would paint their border, and
     resizing mix them in.
@@ -24,8 +26,7 @@ def fill_transparent(picture: Picture) -> Picture:
     alpha = picture.alpha
     if alpha is None or not alpha.any() or alpha.min() >= FAINT:
         return picture
-    filled = _filled(picture.rgb, (alpha / FAINT).clamp(max=1))
-    return picture._replace(levels=as_bytes(filled) if picture.bits == 8 else filled)
+    return picture._replace(levels=_filled(picture.rgb, (alpha / FAINT).clamp(max=1)))
 
 
 def _filled(rgb: Tensor, weight: Tensor) -> Tensor:

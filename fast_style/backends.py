@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,7 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fast_style.graph import INPUT, encoder_graph, portable_graph, trunk_graph
+from fast_style.hardware import exact_float32
 from fast_style.network import TransformerNetwork, denormalized, normalized
+
+log = logging.getLogger(__name__)
 
 BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
 # What each needs beside PyTorch, by the name of the extra that brings it.
@@ -25,11 +31,25 @@ EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
 Runner = Callable[[Tensor], Tensor]
 
 
-def resolve_backend(name: str, device: torch.device, dtype: torch.dtype) -> str:
+class _Lost:
+    """What this process can't use, since its threads were another's, from which it is forked."""
+
+    openvino = False
+
+
+def resolve_backend(
+    name: str, device: torch.device, dtype: torch.dtype, failed: Collection[str] = ()
+) -> str:
     """Return the backend that a name stands for.
 
     ``auto`` is the fastest that is installed, as benchmarks/stylize.py measures them: on a CPU
     OpenVINO, then PyTorch if it computes in bfloat16, then onnxruntime; elsewhere PyTorch.
+
+    Args:
+        name: One of ``BACKENDS``.
+        device: Where to compute.
+        dtype: In what.
+        failed: What ``auto`` is not to choose.
 
     Raises:
         ValueError: No such backend, one that is not installed, or not one for this device.
@@ -41,7 +61,7 @@ def resolve_backend(name: str, device: torch.device, dtype: torch.dtype) -> str:
         if device.type == "cpu":
             is_reduced = dtype != torch.float32
             order = ["openvino", *(["torch"] if is_reduced else []), "onnxruntime", "torch"]
-        return next(one for one in order if not _missing(one))
+        return next(one for one in order if one not in failed and not _missing(one))
     if name != "torch" and device.type != "cpu":
         raise ValueError(f"backend {name} runs on a CPU only, found device {str(device)!r}")
     if missing := _missing(name):
@@ -75,8 +95,36 @@ def build_runner(
     builders = {"onnxruntime": _onnxruntime, "openvino": _openvino}
     try:
         return builders[name](network, device, dtype)
-    except (ImportError, RuntimeError) as error:
-        raise ValueError(f"backend {name} does not start ({error}); try --backend torch") from error
+    except Exception as error:  # of another program's: any kind
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"backend {name} does not start ({reason}); try --backend torch"
+        ) from error
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """Log a warning, unless this process has done so already."""
+    log.warning("fast_style: %s", message)
+
+
+def begin_in_fork() -> bool:
+    """Have a process that was just forked compute in one thread; return if OpenVINO is lost.
+
+    It is if the first process has used it: its threads are not there, and it does not notice. To
+    free what it holds would be to wait for them.
+    """
+    torch.set_num_threads(1)
+    if openvino_core.cache_info().currsize:
+        never_free(openvino_core())
+        openvino_core.cache_clear()
+        _Lost.openvino = True
+    return _Lost.openvino
+
+
+def never_free(thing: object) -> None:
+    """Keep a thing for as long as the process lives, its end included."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def _missing(name: str) -> list[str]:
@@ -86,7 +134,11 @@ def _missing(name: str) -> list[str]:
 def _torch(network: TransformerNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
     @torch.no_grad()
     def run(image: Tensor) -> Tensor:
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        is_exact = dtype == torch.float32
+        with (
+            torch.autocast(device.type, dtype, enabled=not is_exact),
+            exact_float32(device) if is_exact else nullcontext(),
+        ):
             result: Tensor = network(image)
         return result.float()
 
@@ -111,8 +163,13 @@ def openvino_core() -> Any:
 
     Raises:
         ImportError: OpenVINO is not installed.
-        RuntimeError: It does not start.
+        RuntimeError: It does not start, or was used by the process that this one is forked from.
     """
+    if _Lost.openvino:
+        raise RuntimeError(
+            "this process was forked from one that has used it; multiprocessing's start method "
+            "spawn gives one that has not"
+        )
     import openvino
 
     return openvino.Core()

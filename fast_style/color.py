@@ -56,7 +56,7 @@ def match_color(style: Tensor, content: Tensor) -> Tensor:
     mean_content, root_content = statistics(content)
     transform = root_content @ torch.linalg.inv(root_style)
     pixels = double(style[0]).flatten(1) - mean_style
-    matched = (transform @ pixels + mean_content).view_as(style)
+    matched = (transform @ pixels + mean_content).view(style.shape)
     result: Tensor = matched.clamp(0, 1).to(style)
     return result
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from fast_style.arguments import say
 from fast_style.files import check_free
+from fast_style.hardware import is_out_of_memory
 from fast_style.pixels import ALGORITHMS
 from fast_style.writing import check_not_input, check_writable
 
@@ -23,9 +23,13 @@ def end(program: str, job: Callable[[], int]) -> int:
     """Run a command's job and return its exit code; an expected error is one line and code 2.
 
     Ctrl-C and SIGTERM alike reach the job as ``KeyboardInterrupt``; if it lets that through the
-    code is 130.
+    code is 130. In another thread than the main one, which alone may do so, SIGTERM is left alone.
     """
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    previous = signal.getsignal(signal.SIGTERM)
+    try:
+        signal.signal(signal.SIGTERM, _interrupt)
+    except ValueError:  # not in the main thread
+        previous = None
     try:
         return job()
     except KeyboardInterrupt:
@@ -40,7 +44,8 @@ def end(program: str, job: Callable[[], int]) -> int:
         say(program, f"out of memory; try a smaller --size ({error})")
         return 2
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
 
 
 class Bar:
@@ -82,14 +87,6 @@ class Bar:
     def close(self) -> None:
         """Leave the bar on the screen."""
         self._bar.close()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of PyTorch's means that there was no memory."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "allocate memory" in text or "out of memory" in text
-    )
 
 
 def add_optimizer_options(parser: argparse.ArgumentParser, steps: int) -> None:

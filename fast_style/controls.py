@@ -21,7 +21,8 @@ from fast_style.picture import Picture, as_bytes, as_float, long_side_size, resi
 SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
 # Levels of 255. A network makes its strokes out of what it sees: of a plain area it makes a plain
 # one, and its strokes end where a night sky's own noise does. 2 levels were enough for night
-# skies, dark stages and white pages; less than 0.3 is lost in the rounding of 8 bits.
+# skies, dark stages and white pages. What is grained is in whole levels, whatever kind of picture
+# it comes from: the same values are the same picture. Less than 0.3 is lost in the rounding.
 GRAIN = 2.0
 LARGEST_GRAIN = 64.0
 PALETTE = 1.0  # the share of ``stylize`` and ``Style``; see fast_style/palette.py
@@ -34,7 +35,7 @@ class Controls(NamedTuple):
     ``size``: longer side of the result, px. ``stroke``: strokes so many times as large, 0.1 to 10:
     the picture is painted at another size and brought back. ``strength``: from 0, the photograph,
     to 1. ``grain``: deviation, in levels of 255, of noise that the network is shown on top of the
-    photograph, clipped at black and white, the same for all pictures of a size. ``palette``: how
+    photograph, both rounded to whole levels, the same for all pictures of a size. ``palette``: how
     far the result's light, dark and hues on the large scale are brought to the painting's own, 0
     to 1, by the style that paints. (``stylize`` and ``Style`` have ``GRAIN`` and ``PALETTE``
     unless told otherwise.) ``preserve_color``: ``luminance`` paints the brightness only, ``match``
@@ -86,7 +87,11 @@ def apply(
     controls: Controls = UNCHANGED,
     moved: tuple[int, int] = (0, 0),
 ) -> Picture:
-    """Return ``picture`` painted, the way ``controls`` say.
+    """Return ``picture`` painted, the way ``controls`` say, in its own kind of levels.
+
+    The same values give the same picture, as bytes or as floats, up to the rounding of the result.
+    (Bytes are painted as bytes where no control follows, so that a large picture is not held as
+    floats: of what ``paint`` does in two steps each is rounded.)
 
     Args:
         paint: Stylises a picture, same size; also does what ``controls.palette`` says.
@@ -101,6 +106,7 @@ def apply(
     controls.check()
     if picture.levels.is_floating_point():
         check_range(picture.levels)  # before resizing and grain clamp them
+    is_bytes = picture.bits == 8
     picture = fill_transparent(picture)
     if controls.size is not None:
         height, width = long_side_size(picture.levels, controls.size)
@@ -116,16 +122,22 @@ def apply(
     moved = round(moved[0] * scale), round(moved[1] * scale)
     # The noise lies still: to move it, the picture goes the other way and back.
     grained = _grained(_rolled(work, (-moved[0], -moved[1])), controls.grain)
-    painted = paint(_rolled(grained, moved)).levels
+    shown = _rolled(grained, moved)
+    if not is_bytes or controls.stroke != 1 or controls.preserve_color or controls.strength < 1:
+        shown = shown._replace(levels=shown.rgb)
+        painted = as_float(paint(shown).levels)
+    else:
+        painted = paint(shown).levels
+    del grained, shown  # as large as the picture
     if controls.preserve_color == "match":
-        painted = _like(picture, match_color(as_float(painted), work.rgb))
+        painted = match_color(painted, work.rgb)
     if painted.shape != picture.levels.shape:
-        painted = _like(picture, resize(as_float(painted), height, width))
+        painted = resize(painted, height, width)
     if controls.preserve_color == "luminance":
-        painted = _like(picture, keep_color(as_float(painted), picture.rgb))
+        painted = keep_color(painted, picture.rgb)
     if controls.strength < 1:
-        painted = _like(picture, picture.rgb.lerp(as_float(painted), controls.strength))
-    return Picture(painted, picture.alpha)
+        painted = picture.rgb.lerp(painted, controls.strength)
+    return Picture(as_bytes(painted) if is_bytes else painted, picture.alpha)
 
 
 def check_weights(weights: Iterable[float]) -> None:
@@ -150,7 +162,7 @@ def blend(parts: list[tuple[Picture, float]]) -> Picture:
     mixed = sum(as_float(picture.levels) * (weight / total) for picture, weight in parts)
     assert isinstance(mixed, Tensor)
     first = parts[0][0]
-    return Picture(_like(first, mixed), first.alpha)
+    return Picture(as_bytes(mixed) if first.bits == 8 else mixed, first.alpha)
 
 
 def _rolled(picture: Picture, moved: tuple[int, int]) -> Picture:
@@ -159,18 +171,17 @@ def _rolled(picture: Picture, moved: tuple[int, int]) -> Picture:
 
 
 def _grained(picture: Picture, deviation: float) -> Picture:
-    """Return a picture with grey noise on it, of a deviation in levels of 255."""
+    """Return a picture as bytes with grey noise on it, of a deviation in levels of 255."""
     if not deviation or not picture.levels.numel():
         return picture
     generator = torch.Generator().manual_seed(0)
-    white = 1 if picture.levels.is_floating_point() else 255
     shown = picture.levels.detach()
-    levels = torch.empty_like(shown)
+    levels = torch.empty_like(shown, dtype=torch.uint8)
     for top in range(0, levels.shape[-2], GRAIN_ROWS):
         rows, grained = (one[..., top : top + GRAIN_ROWS, :] for one in (shown, levels))
-        noise = torch.randn(rows[:, :1].shape, generator=generator).mul_(deviation * white / 255)
-        colors = (rows + noise.to(rows.device)).clamp_(0, white)
-        grained.copy_(colors.round_() if white == 255 else colors)
+        noise = torch.randn(rows[:, :1].shape, generator=generator, dtype=torch.float32)
+        noise = noise.mul_(deviation).to(rows.device)
+        grained.copy_((as_bytes(rows) + noise).clamp_(0, 255).round_())
     return picture._replace(levels=levels)
 
 
@@ -189,11 +200,9 @@ def _check_pixels(what: str, picture: Picture, height: int, width: int) -> None:
 
 
 def _resized(picture: Picture, height: int, width: int) -> Picture:
+    """Return a picture at another size, as floats; the picture itself at its own size."""
     height, width = max(1, height), max(1, width)
+    if picture.levels.shape[-2:] == (height, width):
+        return picture
     alpha = None if picture.alpha is None else resize(picture.alpha, height, width)
-    return Picture(_like(picture, resize(picture.rgb, height, width)), alpha)
-
-
-def _like(picture: Picture, rgb: Tensor) -> Tensor:
-    """Return colours in the kind of levels that ``picture`` has."""
-    return as_bytes(rgb) if picture.levels.dtype != rgb.dtype else rgb
+    return Picture(resize(picture.rgb, height, width), alpha)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -108,13 +109,15 @@ def movement(before: Tensor, now: Tensor) -> tuple[float, float]:
     step = -(-max(now.shape[-2:]) // SEEN)
     grey = [F.avg_pool2d(one.mean(1, keepdim=True), step)[0, 0] for one in (before, now)]
     height, width = grey[0].shape
+    kind: Any = {"dtype": now.dtype, "device": now.device}
     window = torch.outer(
-        torch.hann_window(height, periodic=False), torch.hann_window(width, periodic=False)
-    ).to(grey[0])
+        torch.hann_window(height, periodic=False, **kind),
+        torch.hann_window(width, periodic=False, **kind),
+    )
     first, second = (torch.fft.fft2((one - one.mean()) * window) for one in grey)
     product = second * first.conj()
-    rates = torch.fft.fftfreq(height)[:, None] ** 2 + torch.fft.fftfreq(width) ** 2
-    low = torch.exp(-rates / (2 * BLUR**2)).to(window)
+    rates = [torch.fft.fftfreq(side, **kind) for side in (height, width)]
+    low = torch.exp(-(rates[0][:, None] ** 2 + rates[1] ** 2) / (2 * BLUR**2))
     found = torch.fft.ifft2(product / product.abs().clamp_min(1e-12) * low).real
     if found.max() < CONFIDENT * low.mean():
         return 0.0, 0.0

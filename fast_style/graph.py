@@ -111,6 +111,8 @@ class _Graph:
         from onnx import numpy_helper
 
         name = name or f"constant_{len(self.constants)}"
+        if value.is_floating_point():  # whatever the program's default is
+            value = value.float()
         self.constants.append(numpy_helper.from_array(value.detach().cpu().numpy(), name))
         return name
 

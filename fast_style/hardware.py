@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -25,8 +29,10 @@ M_TRIM_THRESHOLD, TRIM_THRESHOLD = -1, 128 * 1024
 M_MMAP_MAX, MMAP_MAX = -4, 65536
 # Of memory that a training step takes at least: network=slim in float32 was measured at 3,550.
 CROP_BYTES_PER_PIXEL = 1500
+# What an x86 CPU must have of: by torch.cpu.get_capabilities, and, before PyTorch had that, by
+# functions of its own.
+BFLOAT16_CAPABILITIES = ("avx512_bf16", "amx_tile")
 BFLOAT16_PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-
 
 _keeps_freed = False  # what keep_freed_memory has said last
 
@@ -42,7 +48,7 @@ def resolve_device(name: str) -> torch.device:
         ValueError: There is no such device here.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = _gpu() or "cpu"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -53,11 +59,29 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def _gpu() -> str | None:
+    """Return the kind of GPU that ``auto`` takes, here and in Lightning; none if there is none."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else None
+
+
 def free_memory(device: torch.device) -> int:
-    """Return how many bytes can be allocated on a device now; for a CPU within its container."""
+    """Return how many bytes can be allocated on a device now; for a CPU within its container.
+
+    MPS shares the CPU's memory: it can have what is free there, up to what Metal recommends.
+    """
     if device.type == "cuda":
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + held  # what PyTorch has kept is free too
+    free = _free_on_the_cpu()
+    if device.type == "mps" and hasattr(torch.mps, "recommended_max_memory"):
+        lent = torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+        free = min(free, max(int(lent), 0))
+    return free
+
+
+def _free_on_the_cpu() -> int:
     if _keeps_freed and (libc := _glibc()) is not None:
         libc.malloc_trim(0)  # what has been kept is free too
     free = int(psutil.virtual_memory().available)
@@ -112,7 +136,7 @@ def check_crops(count: int, side: int, accelerator: str) -> None:
 
 
 def _is_cpu(accelerator: str) -> bool:
-    return accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
+    return accelerator == "cpu" or (accelerator == "auto" and _gpu() is None)
 
 
 def _reclaimable(statistics: Path) -> int:
@@ -162,7 +186,72 @@ def has_bfloat16(device: torch.device) -> bool:
 
 def cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return any(bool(found.get(name)) for name in BFLOAT16_CAPABILITIES)
     return any(getattr(torch.cpu, probe, bool)() for probe in BFLOAT16_PROBES)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of PyTorch's means that there was no memory."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "allocate memory" in text or "out of memory" in text
+    )
+
+
+def give_memory_back(device: torch.device) -> None:
+    """Have a GPU's memory that PyTorch keeps for later given back, so that it can be cut anew."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+class _Exact:
+    """How many ask for float32 now, and what it was before the first of them."""
+
+    lock = threading.Lock()
+    count = 0
+    before: list[Any] = []
+
+
+def exact_float32(device: torch.device) -> AbstractContextManager[None]:
+    """Return a context in which float32 is that on a CUDA GPU, not TF32, which has 11 bits of 24.
+
+    cuDNN's convolutions are in TF32 unless told otherwise. The setting is the whole process's:
+    while one thread wants float32, all have it; then it is what it was. Nothing happens in what
+    torch.compile reads.
+    """
+    if device.type != "cuda" or torch.compiler.is_compiling():
+        return nullcontext()
+    return _exact_float32()
+
+
+@contextmanager
+def _exact_float32() -> Iterator[None]:
+    with _Exact.lock:
+        if not _Exact.count:
+            _Exact.before = [getattr(owner, name) for owner, name, _ in _float32_settings()]
+            for owner, name, exact in _float32_settings():
+                setattr(owner, name, exact)
+        _Exact.count += 1
+    try:
+        yield
+    finally:
+        with _Exact.lock:
+            _Exact.count -= 1
+            if not _Exact.count:
+                for (owner, name, _), old in zip(_float32_settings(), _Exact.before, strict=True):
+                    setattr(owner, name, old)
+
+
+def _float32_settings() -> list[tuple[Any, str, object]]:
+    """Return where PyTorch keeps how exact float32 is, under which name, and what is exact."""
+    owners: list[Any] = [getattr(torch.backends.cudnn, "conv", None), torch.backends.cuda.matmul]
+    if all(hasattr(owner, "fp32_precision") for owner in owners):  # PyTorch 2.9 and later
+        return [(owner, "fp32_precision", "ieee") for owner in owners]
+    return [(owner, "allow_tf32", False) for owner in (torch.backends.cudnn, owners[1])]
 
 
 def check_accelerator(accelerator: str) -> None:
@@ -200,9 +289,7 @@ def resolve_precision(precision: str, accelerator: str) -> str:
         return (
             "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
         )
-    if accelerator in ("auto", "cpu") and cpu_has_bfloat16():
-        return "bf16-mixed"
-    return "32-true"
+    return "bf16-mixed" if _is_cpu(accelerator) and cpu_has_bfloat16() else "32-true"
 
 
 def check_compiler(precision: str, accelerator: str) -> None:

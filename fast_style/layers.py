@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
+from fast_style.hardware import exact_float32
+
 
 def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
     """Return a context without autocast for the device of ``x``, also one that has none."""
@@ -129,10 +131,12 @@ class ThinConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, outputs, H - kernel + 1, W - kernel + 1)`` for ``(N, inputs, H, W)``.
 
-        In training in the weights' type, whatever autocast says: the loss sees the result in steps
-        far finer than a level of 255, see VGG16Features.
+        In training in the weights' type, whatever autocast and TF32 say: the loss sees the result
+        in steps far finer than a level of 255, see VGG16Features.
         """
-        with without_autocast(x) if self.training else nullcontext():
+        if not self.training:
+            return self._convolved(x)
+        with without_autocast(x), exact_float32(x.device):
             return self._convolved(x)
 
     def _convolved(self, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.hardware import check_memory
+from fast_style.hardware import check_memory, exact_float32
 from fast_style.products import self_product, squared_distance, sum_of_squares
 from fast_style.vgg import VGG16Features, canonical_layer
 
@@ -87,7 +87,7 @@ def gram_matrix(features: Tensor) -> Tensor:
     n, c, h, w = features.shape
     # Positions first: a view of the channels-last features that VGG16Features returns.
     f = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # (N, HW, C)
-    with torch.autocast(f.device.type, enabled=False):
+    with torch.autocast(f.device.type, enabled=False), exact_float32(f.device):
         return self_product(f) / (c * h * w)  # (N, C, C)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fast_style.commands import Bar
+from fast_style.hardware import exact_float32
 from fast_style.losses import PerceptualLoss
 from fast_style.pixels import Evaluation, optimize_pixels
 from fast_style.scores import MARKS
@@ -59,7 +60,8 @@ def measure_optimizer(
         stop_at: A total that is good enough.
         title: Of the progress bar.
     """
-    targets = loss.content_targets(content)
+    with exact_float32(content.device):
+        targets = loss.content_targets(content)
     totals: list[float] = []
     at: dict[int, dict[str, float]] = {}
     elapsed_s: list[float] = []
@@ -74,7 +76,7 @@ def measure_optimizer(
         if totals[-1] <= stop_at:
             raise _ReachedError
 
-    with closing(bar), suppress(_ReachedError):
+    with closing(bar), suppress(_ReachedError), exact_float32(content.device):
         optimize_pixels(partial(loss.compare, targets=targets), start, evaluations, report=report)
     return {"best_loss": totals, "at": at, "elapsed_s": elapsed_s}
 
@@ -82,7 +84,9 @@ def measure_optimizer(
 @torch.no_grad()
 def scalars(loss: PerceptualLoss, picture: Tensor, content: Tensor) -> dict[str, float]:
     """Return the loss terms of ``picture`` for ``content``, both ``(1, 3, H, W)`` in [0, 1]."""
-    return {name: float(value) for name, value in loss(picture, content).scalars().items()}
+    with exact_float32(content.device):
+        found = loss(picture, content).scalars()
+    return {name: float(value) for name, value in found.items()}
 
 
 def _wait(result: Tensor) -> None:

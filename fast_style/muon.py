@@ -86,7 +86,7 @@ def orthogonalized(matrices: Sequence[Tensor]) -> list[Tensor]:
     flat = [x.mT if x.shape[0] > x.shape[1] else x for x in matrices]  # no more rows than columns
     if not flat:
         return []
-    flat = [x / x.norm().clamp_min(torch.finfo(x.dtype).tiny) for x in flat]
+    flat = [x / torch.linalg.vector_norm(x).clamp_min(torch.finfo(x.dtype).tiny) for x in flat]
     size = max(len(x) for x in flat)
     room = [(0, size - len(x)) * 2 for x in flat]
     gram = torch.stack([F.pad(x @ x.mT, more) for x, more in zip(flat, room, strict=True)])

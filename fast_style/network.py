@@ -6,7 +6,6 @@ Images are ``(N, 3, H, W)``, RGB in [0, 1]; the networks' own scaling lives insi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_style.checks import check_image
+from fast_style.hardware import exact_float32
 from fast_style.layers import DoublingConv, ReflectionPad, ThinConv, without_autocast
 
 SMALLEST_SIDE = 32  # px; below it reflection padding has nothing left to reflect
@@ -170,9 +170,12 @@ class TransformerNetwork(nn.Module):
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")  # two halvings, exactly
         # Under autocast some layers stay in the picture's own type. In training the last, see
         # ThinConv. Later the first ones: instance normalisation enlarges the steps of a plain sky
-        # in bfloat16.
-        with nullcontext() if self.training else without_autocast(x):
+        # in bfloat16, and in TF32.
+        if self.training:
             x = self.encoder(x)
+        else:
+            with without_autocast(x), exact_float32(x.device):
+                x = self.encoder(x)
         y: Tensor = self.output(self.decoder(self.residual(x)))
         return denormalized(y.to(image.dtype))
 
@@ -200,4 +203,4 @@ def build_network(description: Any) -> TransformerNetwork:
     keys = {"name", "channels", "residual_blocks"}
     if not isinstance(description, dict) or description.keys() != keys:
         raise ValueError(f"a network has {', '.join(sorted(keys))}; found {description!r}")
-    return TransformerNetwork(**description)
+    return TransformerNetwork(**description).float()  # whatever the program's default is

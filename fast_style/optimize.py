@@ -29,12 +29,12 @@ from fast_style.commands import (
     add_optimizer_options,
     check_output,
     end,
-    is_out_of_memory,
 )
 from fast_style.hardware import (
     TooLittleMemoryError,
     check_memory,
     free_memory,
+    is_out_of_memory,
     keep_freed_memory,
     resolve_device,
 )
@@ -181,7 +181,9 @@ def start_picture(init: str, content: Tensor, styles: Sequence[Tensor], seed: in
     if init == "style":
         return resize(styles[0], *content.shape[-2:])
     generator = torch.Generator().manual_seed(seed)
-    noise = NOISE_MEAN + NOISE_STD * torch.randn(content.shape, generator=generator)
+    noise = NOISE_MEAN + NOISE_STD * torch.randn(
+        content.shape, generator=generator, dtype=torch.float32
+    )
     return noise.to(content).clamp(0, 1)
 
 

@@ -37,11 +37,15 @@ class Palette(NamedTuple):
             share: Of the way to the painting's colours, 0 to 1.
         """
         # Weights of chance would be drawn from the program's own generator.
-        convolution = nn.Conv2d(3, 3, 1, device="meta").to_empty(device="cpu").requires_grad_(False)
-        weight = torch.tensor(self.matrix) - torch.eye(3)
+        unset = nn.Conv2d(3, 3, 1, device="meta", dtype=torch.float32)
+        convolution = unset.to_empty(device="cpu").requires_grad_(False)
+        weight, offset = (
+            torch.tensor(one, dtype=torch.float32) for one in (self.matrix, self.offset)
+        )
+        weight = weight - torch.eye(3, dtype=torch.float32)
         convolution.weight.copy_(share * weight[..., None, None])
         assert convolution.bias is not None
-        convolution.bias.copy_(share * torch.tensor(self.offset))
+        convolution.bias.copy_(share * offset)
         return convolution
 
     def shifted(self, levels: Tensor, share: float) -> Tensor:

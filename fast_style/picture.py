@@ -132,10 +132,10 @@ def from_array(array: npt.NDArray[Any]) -> Picture:
             "expected an array (H, W), (H, W, 3) or (H, W, 4), uint8 or float, found "
             f"{array.shape}, {array.dtype}"
         )
-    levels = torch.from_numpy(np.array(array, dtype=np.float32) / (255 if is_bytes else 1))
+    levels = torch.from_numpy(np.array(array, dtype=np.uint8 if is_bytes else np.float32))
     planes = (levels[..., None] if levels.ndim == 2 else levels).permute(2, 0, 1)[None]
     rgb = planes[:, :3] if planes.shape[1] > 1 else planes.repeat(1, 3, 1, 1)
-    return Picture(rgb, planes[:, 3:] if planes.shape[1] == 4 else None)
+    return Picture(rgb, as_float(planes[:, 3:]) if planes.shape[1] == 4 else None)
 
 
 def array_like(array: npt.NDArray[Any], rgb: Tensor, alpha: Tensor | None) -> npt.NDArray[Any]:

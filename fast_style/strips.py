@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import IO, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fast_style.hardware import double, free_memory
+from fast_style.hardware import double, exact_float32, free_memory
 from fast_style.network import (
     ConvNorm,
     Residual,
@@ -42,8 +43,10 @@ class Statistics:
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean = torch.zeros(())  # (1, C, 1, 1), float64
-        self.squares = torch.zeros(())  # sum of squared distances from the mean
+        self.mean = torch.zeros((), dtype=torch.float64)  # (1, C, 1, 1)
+        self.squares = torch.zeros(
+            (), dtype=torch.float64
+        )  # sum of squared distances from the mean
 
     def add(self, x: Tensor) -> None:
         """Take in a strip, ``(1, C, h, w)`` (Chan, Golub & LeVeque 1979)."""
@@ -203,8 +206,13 @@ class StripPainter:
         self._trunk = Scratch(*sizes)  # what the residuals are added to
         self._branch = Scratch(*sizes)  # the last convolution, not normalised
         try:
-            self._encode()  # in float32: see TransformerNetwork.forward
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            with exact_float32(self.device):
+                self._encode()  # see TransformerNetwork.padded
+            is_exact = self.dtype == torch.float32
+            with (
+                torch.autocast(self.device.type, self.dtype, enabled=not is_exact),
+                exact_float32(self.device) if is_exact else nullcontext(),
+            ):
                 for block in network.residual:
                     assert isinstance(block, Residual)
                     self._run_block(block)

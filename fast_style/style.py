@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import threading
+import weakref
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,11 +15,24 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fast_style.backends import Runner, build_runner, resolve_backend
+from fast_style.backends import (
+    Runner,
+    begin_in_fork,
+    build_runner,
+    never_free,
+    resolve_backend,
+    warn_once,
+)
 from fast_style.checkpoint import StyleModel, load_style_model
 from fast_style.checks import check_image, check_range, check_size
 from fast_style.controls import GRAIN, PALETTE, Controls, apply
-from fast_style.hardware import free_memory, has_bfloat16, resolve_device
+from fast_style.hardware import (
+    free_memory,
+    give_memory_back,
+    has_bfloat16,
+    is_out_of_memory,
+    resolve_device,
+)
 from fast_style.image import from_pil
 from fast_style.network import MARGIN, SMALLEST_SIDE
 from fast_style.picture import (
@@ -37,23 +54,28 @@ AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])
 WHOLE_BYTES = 22
 MOST_OF_MEMORY = 0.5  # of what is free, that a picture done at once may take
 STRIP_BYTES = 2**27  # that a strip may take
+SMALLER = 4  # times smaller strips, where even these do not fit
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class Style:
     """Paints pictures in a trained style; safe to call from several threads.
 
+    It can be copied and pickled: its weights and arguments are, and what runs them is made anew.
+    A process forked from one that has a style paints too, in one thread of PyTorch's; what OpenVINO
+    painted in the first, PyTorch paints there.
+
     Args:
-        model: As ``load_style_model`` returns it.
+        model: As ``load_style_model`` returns it; it is copied, and stays as and where it is.
         device: ``auto`` (the GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ...
         precision: ``auto`` (bfloat16 where the hardware computes in it), ``float32`` or
             ``bfloat16``. Results differ by a third of a level of 255 on average.
-        backend: ``auto`` (the fastest that is installed), ``torch``, ``onnxruntime`` or
-            ``openvino``. What is done in strips is done in PyTorch.
+        backend: ``auto`` (the fastest that is installed and starts), ``torch``, ``onnxruntime``
+            or ``openvino``. What is done in strips is done in PyTorch.
 
     Raises:
         ValueError: There is no such device, precision or backend, or the backend is not installed
-            or does not start (``auto``: when the first picture is painted).
+            or does not start. (One that ``auto`` has chosen is logged and left for the next best.)
     """
 
     def __init__(
@@ -63,6 +85,7 @@ class Style:
         precision: str = "auto",
         backend: str = "auto",
     ) -> None:
+        self._arguments = (device, precision, backend)
         if precision not in PRECISIONS:
             raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, found {precision!r}")
         self.device = resolve_device(device)
@@ -70,16 +93,23 @@ class Style:
             precision = "bfloat16" if has_bfloat16(self.device) else "float32"
         self.dtype = getattr(torch, precision)
         self.backend = resolve_backend(backend, self.device, self.dtype)
-        self.network = model.network.to(self.device)
+        self.network = copy.deepcopy(model.network).to(self.device).eval()
         widths = [m.out_channels for m in self.network.modules() if isinstance(m, nn.Conv2d)]
         self._pixel_bytes = WHOLE_BYTES * widths[0]
+        self.name = model.name
+        self.description = model.description
+        self.palette = model.palette
         self._building = threading.Lock()
         self._built: Runner | None = None
         if backend != "auto":  # else when a picture needs it: none in strips does
             self._runner()
-        self.name = model.name
-        self.description = model.description
-        self.palette = model.palette
+        _begin_in_forks()
+        _styles.add(self)
+
+    def __reduce__(self) -> tuple[type[Style], tuple[StyleModel, str, str, str]]:
+        """Say from what the style is made, for copies and pickles."""
+        network = copy.deepcopy(self.network).cpu()
+        return type(self), (StyleModel(network, self.description), *self._arguments)
 
     def __call__(
         self,
@@ -192,10 +222,39 @@ class Style:
         progress: Progress | None = None,
         margin: int = 0,
     ) -> None:
-        """Stylise one picture, ``(1, 3, H, W)``, uint8 or float, into ``result``."""
+        """Stylise one picture, ``(1, 3, H, W)``, uint8 or float, into ``result``.
+
+        With ``auto`` tiles a memory that turns out to be too small is one more reason for strips,
+        and then for smaller ones.
+        """
+        height, width = (side + 2 * margin for side in levels.shape[-2:])
+        strip = self._strip(height, width, tile)
+        strips = [strip]
+        if tile == "auto":
+            first = strip or self._rows_of_strip(width)
+            strips = list(dict.fromkeys([strip, first, max(QUARTER, first // SMALLER)]))
+        told = Told(progress)
+        while strips:
+            try:
+                self._attempt(levels, result, strips.pop(0), told.again(), margin)
+                return
+            except (MemoryError, RuntimeError) as error:
+                if not strips or not is_out_of_memory(error):
+                    raise
+            give_memory_back(self.device)  # here the error, and what it holds, is gone
+
+    def _attempt(
+        self,
+        levels: Tensor,
+        result: Tensor,
+        strip: int | None,
+        progress: Progress,
+        margin: int,
+    ) -> None:
+        """Stylise one picture in strips of so many rows, or at once."""
         sides = levels.shape[-2:]
         height, width = (side + 2 * margin for side in sides)
-        row_at, column_at = (reflected(side, margin) for side in sides)
+        row_at, column_at = (reflected(side, margin).to(levels.device) for side in sides)
 
         def rows(first: int, end: int) -> Tensor:
             some = levels.index_select(-2, row_at[first:end]).index_select(-1, column_at)
@@ -209,21 +268,35 @@ class Style:
             inside = piece[..., first - top : end, margin : margin + sides[1]]
             result[..., first - margin : first - margin + inside.shape[-2], :] = inside
 
-        strip = self._strip(height, width, tile)
         if strip is None:
             put(0, self._runner()(rows(0, height)).clamp(0, 1))
-            if progress is not None:
-                progress(1.0)
+            progress(1.0)
             return
         painter = StripPainter(self.network, height, width, strip, self.device, self.dtype)
         painter.paint(rows, put, progress)
 
     def _runner(self) -> Runner:
         """Return what runs the network on a whole picture, made when it is first needed."""
+        failed: list[str] = []
         with self._building:
-            if self._built is None:
-                self._built = build_runner(self.backend, self.network, self.device, self.dtype)
+            while self._built is None:
+                try:
+                    self._built = build_runner(self.backend, self.network, self.device, self.dtype)
+                except ValueError as error:
+                    if self._arguments[-1] != "auto":
+                        raise
+                    failed.append(self.backend)
+                    self.backend = resolve_backend("auto", self.device, self.dtype, failed)
+                    warn_once(f"{error}: {self.backend} paints instead")
             return self._built
+
+    def _start_anew(self, openvino_is_lost: bool) -> None:
+        """Let go of what a fork has not taken along: threads, and who holds which lock."""
+        self._building = threading.Lock()
+        never_free(self._built)
+        self._built = None
+        if openvino_is_lost and self.backend == "openvino":
+            self.backend = "torch"
 
     def _strip(self, height: int, width: int, tile: str | int) -> int | None:
         """Return the rows of a strip, none for the whole picture."""
@@ -233,14 +306,61 @@ class Style:
             free = free_memory(self.device) * MOST_OF_MEMORY
             if self._pixel_bytes * height * width < free:
                 return None
-            return max(QUARTER, STRIP_BYTES // (self._pixel_bytes * width))
+            return self._rows_of_strip(width)
         if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
             raise ValueError(f"tile is auto, off or a number of rows, found {tile!r}")
         return tile
 
+    def _rows_of_strip(self, width: int) -> int:
+        return max(QUARTER, STRIP_BYTES // (self._pixel_bytes * width))
+
     def __repr__(self) -> str:
         """Name the style, the device and the backend."""
         return f"Style({self.name!r}, device={str(self.device)!r}, backend={self.backend!r})"
+
+
+class Told:
+    """Tells the share of the work that was done; of what is done again, nothing.
+
+    Args:
+        progress: Is told the share since the last time; or none.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.told = 0.0
+
+    def again(self) -> Progress:
+        """Return what to tell the shares of an attempt, which begins from nothing."""
+        done = 0.0
+
+        def tell(share: float) -> None:
+            nonlocal done
+            done += share
+            if self.progress is not None and done > self.told:
+                self.progress(done - self.told)
+                self.told = done
+
+        return tell
+
+
+_styles: weakref.WeakSet[Style] = weakref.WeakSet()  # all there are
+
+
+@cache
+def _begin_in_forks() -> None:
+    """Have every process that is forked from this one begin so that its styles can paint.
+
+    Threads do not come along: PyTorch, OpenVINO and onnxruntime would wait for theirs for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _after_fork() -> None:
+    openvino_is_lost = begin_in_fork()
+    for style in list(_styles):
+        style._start_anew(openvino_is_lost)
 
 
 def reflected(side: int, margin: int) -> Tensor:

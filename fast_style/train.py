@@ -29,9 +29,9 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from fast_style.arguments import usable_streams
 from fast_style.checkpoint import ModelFileError
-from fast_style.commands import is_out_of_memory
 from fast_style.config import CONFIG_NAME, ConfigError, checked_files, explain, override, plain
 from fast_style.files import shell_join, short_path
+from fast_style.hardware import is_out_of_memory
 from fast_style.lock import FolderInUse, hold, let_go, remove_parts
 from fast_style.photographs import DataError
 from fast_style.processes import Processes

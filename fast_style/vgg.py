@@ -107,7 +107,9 @@ class VGG16Features(nn.Module):
             weight = state[f"{conv}.weight"].to(dtype, memory_format=torch.channels_last)
             self.register_buffer(f"{conv}_weight", weight, persistent=False)
             self.register_buffer(f"{conv}_bias", state[f"{conv}.bias"].to(dtype), persistent=False)
-        mean, std = torch.tensor(self.scaling.mean), torch.tensor(self.scaling.std)
+        mean, std = (
+            torch.tensor(one, dtype=torch.float32) for one in (self.scaling.mean, self.scaling.std)
+        )
         exact = torch.promote_types(dtype, torch.float32)
         factor = (self.scaling.scale / std).to(exact).view(3, 1, 1)
         offset = (-mean / std).to(exact).view(3, 1, 1)
@@ -136,13 +138,17 @@ class VGG16Features(nn.Module):
         features: dict[str, Tensor] = {}
         with torch.autocast(image.device.type, enabled=False):
             x = image.to(self.factor.dtype) * self.factor + self.offset
-            x = x.contiguous(memory_format=torch.channels_last)
+            # On MPS PyTorch 2.6 gave wrong gradients of channels-last convolutions.
+            on_mps = x.device.type == "mps"
+            memory_format = torch.contiguous_format if on_mps else torch.channels_last
+            x = x.contiguous(memory_format=memory_format)
             for conv, layer in zip(CONVOLUTIONS, LAYERS, strict=True):
                 if len(features) == len(set(wanted)):
                     break
                 if layer.endswith("_1") and layer != "relu1_1":
                     x = F.max_pool2d(x, kernel_size=2)
                 weight, bias = getattr(self, f"{conv}_weight"), getattr(self, f"{conv}_bias")
+                weight = weight.contiguous(memory_format=memory_format)
                 if conv == "conv1_1" and self.dtype.itemsize < x.dtype.itemsize:
                     # In bfloat16 a pixel would be rounded to half levels of 255: in trainings that
                     # made the loss 2 to 4 % worse. So what it lost goes in beside it.
@@ -178,7 +184,7 @@ def load_weights(source: str) -> tuple[dict[str, Tensor], InputScaling]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     state = read_torchvision_file(path)
-    biases = torch.tensor(CAFFE_FIRST_BIASES)
+    biases = torch.tensor(CAFFE_FIRST_BIASES, dtype=torch.float32)
     is_caffe = torch.allclose(state["conv1_1.bias"][:4], biases, atol=1e-3)
     return state, CAFFE_SCALING if is_caffe else TORCHVISION_SCALING
 

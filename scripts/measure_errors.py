@@ -23,6 +23,7 @@ from torch import Tensor
 from fast_style.color import statistics
 from fast_style.controls import Controls
 from fast_style.evaluate import yardstick
+from fast_style.hardware import exact_float32
 from fast_style.image import read_crop, read_style
 from fast_style.losses import PerceptualLoss
 from fast_style.palette import cell_means
@@ -36,7 +37,7 @@ def errors(
     loss: PerceptualLoss, painted: list[Tensor], photographs: list[Tensor]
 ) -> dict[str, Tensor]:
     """Return every scalar of the loss, ``(N,)``, for N photographs, ``(1, 3, H, W)`` each."""
-    with torch.no_grad():
+    with torch.no_grad(), exact_float32(photographs[0].device):
         scalars = [loss(*pair).scalars() for pair in zip(painted, photographs, strict=True)]
     return {name: torch.stack([s[name] for s in scalars]) for name in scalars[0]}
 

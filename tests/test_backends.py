@@ -120,6 +120,41 @@ def test_a_backend_that_does_not_start(
     assert "backend openvino does not start (no plug-in); try --backend torch" in message
 
 
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no\nplug-in"), ImportError("libtbb.so"), AttributeError("no Core")]
+)
+@pytest.mark.parametrize("backend", OTHERS)
+def test_what_auto_has_chosen_and_does_not_start_is_left(
+    backend: str,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_model: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    others = [one for one in OTHERS if one != available(backend)]
+
+    def broken(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(backends, f"_{backend}", broken)
+    monkeypatch.setattr(backends, "_missing", lambda name: others if name in others else [])
+    backends.warn_once.cache_clear()
+    picture = torch.rand(1, 3, 40, 40)
+    for _ in range(2):
+        style = load(tiny_model, "cpu", "float32")
+        assert style.backend == backend
+        expected = load(tiny_model, "cpu", "float32", "torch").paint(picture)
+        torch.testing.assert_close(style.paint(picture), expected)
+        assert style.backend == "torch"
+    (line,) = caplog.messages  # once for the process
+    assert f"backend {backend} does not start" in line
+    assert "torch paints instead" in line
+    assert "\n" not in line
+    with pytest.raises(ValueError, match=f"backend {backend} does not start"):
+        load(tiny_model, "cpu", "float32", backend)
+    backends.warn_once.cache_clear()
+
+
 def test_signals_after_a_style_was_dropped_in_another_thread(tiny_model: Path) -> None:
     pytest.importorskip("openvino")
     program = f"""

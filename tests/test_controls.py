@@ -63,7 +63,7 @@ def test_the_network_is_shown_grain(dtype: torch.dtype) -> None:
         shown.append(picture)
         return picture
 
-    plain = Picture(torch.full((1, 3, 600, 80), 128 if dtype == torch.uint8 else 0.5), None)
+    plain = Picture(torch.full((1, 3, 600, 80), 128 if dtype == torch.uint8 else 128 / 255), None)
     plain = plain._replace(levels=plain.levels.to(dtype))
     before = plain.levels.clone()
     for _ in range(2):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -80,6 +81,15 @@ def test_a_picture_is_painted_as_on_a_cpu(precision: str, levels: float, tile: s
     # What strips keep between the layers is float16.
     most = levels + 0.1 * (tile != "off")
     assert (found - expected).abs().mean() * 255 < most
+
+
+def test_a_tensor_on_the_gpu_is_stylised_there() -> None:
+    rgb = read_picture(PHOTO).rgb[..., :201, :310]
+    controls: dict[str, Any] = {"stroke": 1.3, "strength": 0.8, "preserve_color": "match"}
+    expected = load("starry", "cpu", "float32", "torch")(rgb, **controls)
+    found = load("starry", DEVICE, "float32")(rgb.to(DEVICE), **controls)
+    assert found.device.type == DEVICE
+    assert (found.cpu() - expected).abs().mean() * 255 < 0.2
 
 
 @pytest.mark.parametrize("more", [[], ["trainer.compile=true"]])

@@ -5,11 +5,20 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from fast_style.hardware import check_accelerator, double, free_memory
+from fast_style import hardware
+from fast_style.hardware import (
+    check_accelerator,
+    double,
+    exact_float32,
+    free_memory,
+    resolve_device,
+    resolve_precision,
+)
 
 # Three blocks of 64 MB at a time, over and over: 16,000 pages of 4 KiB each. The heap was seen
 # to take six rounds to grow to where it stays, by where it lies.
@@ -95,3 +104,64 @@ def test_a_gpu_that_is_not_here(monkeypatch: pytest.MonkeyPatch, accelerator: st
     check_accelerator("auto")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     check_accelerator("gpu")
+
+
+def test_pytorch_says_whether_the_cpu_has_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(hardware.cpu_has_bfloat16(), bool)
+    # Were all its names changed, bfloat16 would silently never be used.
+    assert hasattr(torch.cpu, "get_capabilities") or all(
+        hasattr(torch.cpu, probe) for probe in hardware.BFLOAT16_PROBES
+    )
+    if hasattr(torch.cpu, "get_capabilities"):
+        known = torch.cpu.get_capabilities()
+        x86 = platform.machine() in ("x86_64", "AMD64")
+        assert not x86 or set(hardware.BFLOAT16_CAPABILITIES) <= set(known)
+    for has in (False, True):
+        found = {"avx512_bf16": has, "architecture": "x86_64"}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found, raising=False)
+        assert hardware.cpu_has_bfloat16() is has
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    for has in (False, True):
+        for probe in hardware.BFLOAT16_PROBES:
+            monkeypatch.setattr(torch.cpu, probe, lambda has=has: has, raising=False)
+        assert hardware.cpu_has_bfloat16() is has
+
+
+def float32_settings() -> list[object]:
+    return [getattr(owner, name) for owner, name, _ in hardware._float32_settings()]
+
+
+def test_float32_is_exact_while_any_thread_wants_it() -> None:
+    before = float32_settings()
+    exact = [value for _, _, value in hardware._float32_settings()]
+    assert before != exact  # cuDNN's is TF32 unless told otherwise
+    cuda = torch.device("cuda")
+
+    def use(number: int) -> bool:
+        with exact_float32(cuda), exact_float32(cuda):
+            return float32_settings() == exact
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(use, range(200)))
+    assert float32_settings() == before
+    with pytest.raises(KeyboardInterrupt), exact_float32(cuda):
+        raise KeyboardInterrupt
+    assert float32_settings() == before
+    with exact_float32(torch.device("cpu")):
+        assert float32_settings() == before
+
+
+def test_a_macs_gpu_is_taken_and_its_memory_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    made: list[torch.device] = []
+    monkeypatch.setattr(torch, "empty", lambda size, device: made.append(device))
+    assert resolve_device("auto") == torch.device("mps")
+    assert made == [torch.device("mps")]
+    monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: True)
+    assert resolve_precision("auto", "auto") == "32-true"  # Lightning takes MPS
+    for name, value in (("recommended_max_memory", 9_000), ("current_allocated_memory", 2_000)):
+        monkeypatch.setattr(torch.mps, name, lambda value=value: value, raising=False)
+    assert free_memory(torch.device("mps")) == 7_000
+    monkeypatch.delattr(torch.mps, "recommended_max_memory")
+    assert free_memory(torch.device("mps")) > 10_000_000

@@ -1108,7 +1108,9 @@ def test_arrays(shape: tuple[int, ...], kind: str) -> None:
     array = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     given = array if kind == "uint8" else (array / 255).astype(kind)
     before = given.copy()
-    rgb, alpha, *_ = from_array(given)
+    picture = from_array(given)
+    rgb, alpha = picture.rgb, picture.alpha
+    assert picture.bits == (8 if kind == "uint8" else 16)
     assert rgb.shape == (1, 3, 5, 7)
     assert rgb.dtype == torch.float32
     expected = np.repeat(array[..., None], 3, axis=-1) if len(shape) == 2 else array[..., :3]
@@ -1120,7 +1122,7 @@ def test_arrays(shape: tuple[int, ...], kind: str) -> None:
     assert back.dtype == given.dtype
     wanted = np.repeat(given[..., None], 3, axis=-1) if len(shape) == 2 else given
     np.testing.assert_allclose(back, wanted, atol=1e-3 if kind == "float16" else 1e-7)
-    rgb.zero_()
+    picture.levels.zero_()
     assert np.array_equal(given, before)
 
 

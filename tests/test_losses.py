@@ -13,6 +13,10 @@ from fast_style.losses import (
     grid_energy,
     total_variation,
 )
+from fast_style.network import build_network
+from fast_style.optimize import start_picture
+from fast_style.pixels import optimize_pixels
+from fast_style.presets import load_preset
 
 LAYERS = ["relu1_2", "relu2_2"]
 
@@ -419,3 +423,28 @@ def test_the_shared_target_has_the_minimum_of_the_sum(normalization: str) -> Non
 def test_paintings_and_shares_that_do_not_fit(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         loss(**changes)
+
+
+def test_the_programs_default_type_changes_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    kind = {"generator": generator, "dtype": torch.float32}
+    painting, content = torch.rand(1, 3, 32, 32, **kind), torch.rand(1, 3, 32, 32, **kind)  # type: ignore[call-overload]
+
+    def found() -> tuple[Tensor, Tensor]:
+        loss = PerceptualLoss(painting, **load_preset("crisp"))
+        targets = loss.content_targets(content)
+        start = start_picture("noise", content, [], 0)
+        best = optimize_pixels(lambda one: loss.compare(one, targets), start, 2)
+        return loss(content.flip(-1), content).totals, best
+
+    expected = found()
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = found()
+        network = build_network({"name": "slim", "channels": [4, 4, 8], "residual_blocks": 1})
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(again, expected, strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other)
+    assert {weight.dtype for weight in network.parameters()} == {torch.float32}

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import copy
+import os
+import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +20,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 import fast_style
+from fast_style import stylize
 from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
 from fast_style.image import from_pil
 from fast_style.network import MARGIN
 from fast_style.picture import Picture, as_bytes, to_pil
+from fast_style.resources import asset
 from fast_style.strips import StripPainter
 from fast_style.style import Style, load, reflected
 
@@ -136,6 +143,70 @@ def test_all_kinds_give_the_same_picture(style: Style) -> None:
     bytes_expected = np.asarray(to_pil(from_tensor[None]))
     for found in (style(array), np.asarray(style(Image.fromarray(array)))):
         assert np.abs(found.astype(int) - bytes_expected).max() <= 1
+
+
+EVERY_CONTROL: list[dict[str, Any]] = [
+    {},
+    {"size": 90},
+    {"stroke": 1.4},
+    {"strength": 0.6},
+    {"grain": 0},
+    {"grain": 0, "size": 90},
+    {"grain": 7.5},
+    {"palette": 0},
+    {"palette": 0.5, "tile": 64},
+    {"preserve_color": "luminance"},
+    {"preserve_color": "match"},
+    {"size": 90, "stroke": 1.3, "strength": 0.8, "palette": 0.5, "preserve_color": "match"},
+]
+
+
+@pytest.fixture(scope="module")
+def slim() -> Style:
+    """Return a released style: it makes strokes of what an untrained one would hardly show."""
+    return load("starry-slim", "cpu", backend="torch")
+
+
+def sky(channels: int) -> npt.NDArray[np.uint8]:
+    """Return a plain piece of a photograph, where every level counts; a disc of it, with alpha."""
+    image = Image.open(asset("photos/val/castle_neuschwanstein.jpg")).crop((0, 0, 112, 96))
+    y, x = np.mgrid[0:96, 0:112]
+    away = np.hypot(y - 48, x - 56)
+    alpha = ((56 - away) * 16).clip(0, 255).astype(np.uint8)
+    return np.dstack([np.asarray(image.convert("RGB")), *([alpha] * (channels - 3))])
+
+
+@pytest.mark.parametrize("controls", EVERY_CONTROL, ids=str)
+@pytest.mark.parametrize("channels", [3, 4])
+def test_the_same_values_are_the_same_picture_whatever_holds_them(
+    slim: Style, controls: dict[str, Any], channels: int
+) -> None:
+    array = sky(channels)
+    expected = slim(array, **controls)
+    assert np.array_equal(np.asarray(slim(Image.fromarray(array), **controls)), expected)
+    for kind in (np.float32, np.float64):
+        floats = slim(array / kind(255), **controls) * 255
+        assert np.abs(floats - expected).max() < 1.1, kind
+    if channels == 3:
+        tensor = torch.from_numpy(array / np.float32(255)).permute(2, 0, 1)
+        for painted in (slim(tensor, **controls), slim(tensor[None], **controls)[0]):
+            assert np.abs(painted.permute(1, 2, 0).numpy() * 255 - expected).max() < 1.1
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_file_gives_what_its_array_gives(slim: Style, channels: int, tmp_path: Path) -> None:
+    Image.fromarray(sky(channels)).save(tmp_path / "sky.png")
+    options = ["--size", "90", "--stroke", "1.3", "--strength", "0.8", "--preserve-color"]
+    common = ["--device", "cpu", "--backend", "torch", "-o"]
+    for given, controls in (
+        ([], {}),
+        (options, {"size": 90, "stroke": 1.3, "strength": 0.8, "preserve_color": "luminance"}),
+    ):
+        target = tmp_path / f"painted{len(given)}.png"
+        source = str(tmp_path / "sky.png")
+        assert stylize.main(["starry-slim", source, *given, *common, str(target)]) == 0
+        expected = slim(sky(channels), **controls)  # type: ignore[arg-type]
+        assert np.array_equal(np.asarray(Image.open(target)), expected)
 
 
 def test_a_grey_array_is_a_picture_of_three_equal_channels(style: Style) -> None:
@@ -518,3 +589,157 @@ def test_the_packages_own_names(tiny_model: Path) -> None:
     assert fast_style.load(tiny_model, "cpu")(pixels(40, 40, 3)).shape == (40, 40, 3)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         fast_style.nonsense  # noqa: B018
+
+
+# Memory that is too small, copies, forks, other defaults
+
+
+class Hungry(nn.Module):
+    """A network for which there is no memory, the first ``times`` that it paints."""
+
+    def __init__(self, network: nn.Module, times: int, error: Exception) -> None:
+        super().__init__()
+        self.network, self.times, self.error = network, times, error
+        self.encoder, self.residual = network.encoder, network.residual
+        self.decoder, self.output = network.decoder, network.output
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.times:
+            self.times -= 1
+            raise self.error
+        result: Tensor = self.network(x)
+        return result
+
+
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory."),
+    RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+]
+
+
+def hungry(path: Path, error: Exception) -> Style:
+    model = load_style_model(path)
+    network: Any = Hungry(model.network, 1, error)
+    return Style(model._replace(network=network), "cpu", "float32", "torch")
+
+
+@pytest.mark.parametrize("error", NO_MEMORY)
+def test_out_of_memory_is_done_in_strips(
+    tiny_model: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    paint = StripPainter.paint
+
+    def spy(painter: StripPainter, *arguments: Any) -> None:
+        asked.append(painter.rows)
+        if len(asked) == 1:  # and even a strip is too large
+            arguments[2](0.25)
+            raise error
+        paint(painter, *arguments)
+
+    monkeypatch.setattr(StripPainter, "paint", spy)
+    picture = Picture(torch.rand(1, 3, 64, 50), None)
+    shares: list[float] = []
+    painted = hungry(tiny_model, error).paint_picture(picture, progress=shares.append)
+    assert len(asked) == 2
+    assert asked[1] < asked[0]
+    assert sum(shares) == pytest.approx(1)
+    expected = load(tiny_model, "cpu", "float32", "torch").paint_picture(picture)
+    assert (painted.levels - expected.levels).abs().mean() < 0.2 / 255
+
+
+def test_other_errors_and_other_tiles_are_not_tried_again(tiny_model: Path) -> None:
+    picture = Picture(torch.rand(1, 3, 64, 50), None)
+    with pytest.raises(torch.OutOfMemoryError):
+        hungry(tiny_model, NO_MEMORY[0]).paint_picture(picture, "off")
+    with pytest.raises(RuntimeError, match="a bug"):
+        hungry(tiny_model, RuntimeError("a bug")).paint_picture(picture)
+
+
+def test_the_callers_model_stays_as_and_where_it_is(tiny_model: Path) -> None:
+    model = load_style_model(tiny_model)
+    style = Style(model, "meta", "float32")
+    assert {p.device.type for p in style.network.parameters()} == {"meta"}
+    assert {p.device.type for p in model.network.parameters()} == {"cpu"}
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, copy.copy, lambda style: pickle.loads(pickle.dumps(style))]
+)
+def test_a_style_can_be_copied_and_pickled(
+    tiny_model: Path, again: Callable[[Style], Style], backend: str
+) -> None:
+    style = load(tiny_model, "cpu", "float32", backend)
+    picture = torch.rand(3, 40, 50)
+    expected = style(picture)
+    found = again(style)
+    assert repr(found) == repr(style)
+    assert found.description == style.description
+    torch.testing.assert_close(found(picture), expected, atol=1e-6, rtol=0)
+
+
+def run_alone(program: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env=environment, check=False
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="is for systems that fork")
+@pytest.mark.parametrize("backend", ["torch", "openvino", "onnxruntime"])
+def test_a_process_forked_after_painting_paints(backend: str) -> None:
+    if backend != "torch":
+        pytest.importorskip(backend)
+    program = f"""
+import multiprocessing, torch
+from fast_style import load
+torch.set_num_threads(2)
+style = load("starry-slim", "cpu", backend={backend!r})
+picture = torch.rand(3, 96, 96)
+expected = style(picture)
+def paint(queue):
+    queue.put(float((style(picture) - expected).abs().mean()))
+context = multiprocessing.get_context("fork")
+queue = context.SimpleQueue()
+process = context.Process(target=paint, args=(queue,), daemon=True)
+process.start()
+process.join(60)
+print(process.exitcode, queue.get() < 2 / 255 if process.exitcode == 0 else "")
+"""
+    assert run_alone(program).stdout == "0 True\n"
+
+
+def test_openvino_is_refused_in_a_fork_of_a_process_that_has_used_it(tiny_model: Path) -> None:
+    pytest.importorskip("openvino")
+    program = f"""
+import os
+from fast_style import load
+load({str(tiny_model)!r}, "cpu", backend="openvino")
+if os.fork() == 0:
+    try:
+        load({str(tiny_model)!r}, "cpu", backend="openvino")
+    except ValueError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.wait()
+"""
+    assert "forked from one that has used it" in run_alone(program).stdout
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino", "onnxruntime"])
+def test_the_programs_default_type_changes_nothing(backend: str, warmer: Path) -> None:
+    if backend != "torch":
+        pytest.importorskip(backend)
+    picture = torch.rand(3, 48, 60)
+    controls: dict[str, Any] = {"stroke": 1.3, "strength": 0.7, "preserve_color": "match"}
+    for tile in ("off", 24):
+        expected = load(warmer, "cpu", "float32", backend)(picture, **controls, tile=tile)
+        torch.set_default_dtype(torch.float64)
+        try:
+            found = load(warmer, "cpu", "float32", backend)(picture, **controls, tile=tile)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)

@@ -139,12 +139,6 @@ def test_vgg_never_runs_in_float16() -> None:
     assert vgg_dtype("16-mixed") == vgg_dtype("32-true") == torch.float32
 
 
-def test_the_probe_of_the_cpu_answers() -> None:
-    assert isinstance(hardware.cpu_has_bfloat16(), bool)
-    # Private names of PyTorch's: were they renamed, bfloat16 would silently never be used.
-    assert all(hasattr(torch.cpu, probe) for probe in hardware.BFLOAT16_PROBES)
-
-
 def test_a_checkpoint_is_whole_or_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

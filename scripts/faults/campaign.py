@@ -36,7 +36,7 @@ from mutations import mutated
 from readers import KINDS, Kind, WrongResultError
 from seeds import Seed
 
-from fast_style.commands import is_out_of_memory
+from fast_style.hardware import is_out_of_memory
 from fast_style.image import allow_megapixels
 
 SECONDS = 20.0  # of a CPU, that a file may take
