@@ -135,14 +135,20 @@ def decoded(stored: Stored, lies: int, profile: bytes | None, reduce: int = 1) -
         if reduce > 1:
             colors, seen = _reduced(colors, seen, reduce)
         end = top + len(colors)
-        turned(levels)[top:end] = colors
-        if alpha is not None:
+        turned(_as_items(levels))[top:end] = _as_items(colors)
+        if alpha is not None and seen is not None:
             turned(alpha)[top:end] = seen
         top = end
     found = torch.from_numpy(levels).permute(2, 0, 1)[None]
     if not is_bytes:
         found = found.contiguous()
     return Picture(found, None if alpha is None else torch.from_numpy(alpha)[None, None])
+
+
+def _as_items(pixels: Pixels) -> Pixels:
+    """Return pixels ``(rows, W, B)`` as ``(rows, W)`` items, which are turned much faster."""
+    size = pixels.shape[-1] * pixels.itemsize
+    return np.ascontiguousarray(pixels).view(f"V{size}")[..., 0]
 
 
 def _meaning(rows: Pixels, stored: Stored) -> tuple[Pixels, Pixels | None]:

@@ -70,7 +70,7 @@ def profile_of_gamma(image: Image.Image, grey: bool) -> bytes | None:
     if points and len(points) == 8:
         white, *colours = zip(points[::2], points[1::2], strict=True)
         if not np.allclose((*colours, white), SRGB, atol=0.002) and min(points[1::2]) > 0:
-            primaries = Primaries(*colours, white)
+            primaries = Primaries(colours[0], colours[1], colours[2], white)
     is_srgb = abs(gamma / SRGB_GAMMA - 1) < GAMMA_TOLERANCE
     if is_srgb and primaries == SRGB:
         return None

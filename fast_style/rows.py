@@ -21,7 +21,7 @@ from fast_style.header import Tiff
 
 Pixels = npt.NDArray[Any]  # (rows, W, bands), as they are stored
 BANDS = {"L": 1, "RGB": 3, "CMYK": 4}  # of colours, by Pillow's modes
-TYPES = {
+TYPES: dict[str, Any] = {
     "uchar": np.uint8,
     "char": np.int8,
     "ushort": np.uint16,

@@ -207,14 +207,13 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
 def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
     from fast_style.batch import FAILURES, failure
-    from fast_style.image import read_clip
     from fast_style.inputs import STREAM
     from fast_style.work import record
     from fast_style.writing import QUALITY, encode_clip, write_clip
 
     try:
         stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
-        clip = read_clip(stream)
+        clip = work.read(stream)
         if clip.remark:
             _fail(f"{source.path} {clip.remark}")
         started_s = time.perf_counter()
@@ -250,7 +249,8 @@ def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> in
     wanted = work._replace(controls=work.controls._replace(size=None))
     for source in pictures:
         try:
-            photograph = apply(lambda one: one, read_picture(source.path), small)
+            read = read_picture(source.path, small.size)
+            photograph = apply(lambda one: one, read, small)
             results = dict(wanted.results(Clip([photograph])))
         except FAILURES as error:
             failed += 1
