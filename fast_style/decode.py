@@ -50,7 +50,7 @@ def picture_of(image: Image.Image, profile: bytes | None = None, reduce: int = 1
     lies = orientation(image)  # before it is decoded, which closes a TIFF
     profile = profile or image.info.get("icc_profile")
     if profile is None and "gamma" in image.info:
-        profile = profile_of_gamma(image, image.mode in ("1", "L", "LA") or _is_deep(image))
+        profile = profile_of_gamma(image)
     return decoded(stored_image(image), lies, profile, reduce)
 
 
@@ -164,12 +164,6 @@ def _meaning(rows: Pixels, stored: Stored) -> tuple[Pixels, Pixels | None]:
         colors = (colors / np.float32(stored.white)).clip(0, 1)
         if stored.inverted:
             colors = 1 - colors
-    if stored.premultiplied and alpha is not None:
-        seen = np.maximum(alpha, 1e-6)[..., None]
-        if stored.dtype == np.uint8:
-            colors = (colors / seen).round().clip(0, 255).astype(np.uint8)
-        else:
-            colors = (colors / seen).clip(0, 1)
     return colors, alpha
 
 
@@ -190,6 +184,9 @@ def _reduced(colors: Pixels, alpha: Pixels | None, by: int) -> tuple[Pixels, Pix
 def _conversion(colors: str, is_bytes: bool, profile: bytes | None) -> Conversion:
     """Return what brings colours to sRGB, ``(rows, W, B)`` to ``(rows, W, 3)``."""
     found = None
+    if colors == "L" and profile and profile[16:20] == b"RGB ":  # grey may be told so, too
+        in_colors = _conversion("RGB", is_bytes, profile)
+        return lambda pixels: in_colors(pixels.repeat(3, axis=-1))
     if profile and not (colors == "RGB" and _changes_nothing(profile)):
         found = _by_profile(colors, is_bytes, profile)
     if found is not None:

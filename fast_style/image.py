@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageSequence, JpegImagePlugin, UnidentifiedImageError
 from PIL.ExifTags import Base
 from torch import Tensor
@@ -28,7 +29,7 @@ from fast_style.alpha import fill_transparent
 from fast_style.decode import TURNED, as_tensor, decoded, flat_image, picture_of
 from fast_style.hardware import check_memory
 from fast_style.metadata import BROKEN, kept_dpi, kept_exif, orientation
-from fast_style.picture import Clip, Picture, PictureError, as_bytes, resize, scaled_size
+from fast_style.picture import Clip, Picture, PictureError, as_bytes, scaled_size
 from fast_style.profiles import HDR_REMARK, HDR_TRANSFERS, profile_of_coding, profile_of_gamma
 from fast_style.rows import Stored, stored_png, stored_tiff
 
@@ -167,11 +168,9 @@ def _all_with_alpha(frames: list[Picture]) -> list[Picture]:
 
 def _first_picture(opened: _Opened, longest: int | None) -> Picture:
     exif, dpi = _exif(opened.image), kept_dpi(opened.image)
-    if reduces := _reduction(opened.stored, longest) > 1:
-        assert longest is not None
-        side = KEPT_RESOLUTION * longest
-        scale = side / max(opened.stored)
-        _draft(opened.image, scale)
+    reduces = _reduction(opened.stored, longest) > 1
+    if reduces and longest is not None:
+        _draft(opened.image, KEPT_RESOLUTION * longest / max(opened.stored))
     size = opened.stored if opened.tiff else opened.image.size
     picture = _decoded(opened, _reduction(size, longest))
     if reduces:
@@ -196,8 +195,17 @@ def _fitted(picture: Picture, opened: _Opened, longest: int | None) -> Picture:
     width, height = opened.upright
     height, width = scaled_size(height, width, longest)
     picture = fill_transparent(picture)
-    levels = resize(picture.rgb, height, width)
-    alpha = None if picture.alpha is None else resize(picture.alpha, height, width)
+    # Its last squares may reach over the edge: its sides are not quite what they seem.
+    by = round(max(opened.stored) / max(picture.levels.shape[-2:]))
+    factors = [by * height / opened.upright[1], by * width / opened.upright[0]]
+
+    def resized(image: Tensor) -> Tensor:
+        exact = [factor * (1 + 1e-9) for factor in factors]  # of whole sides, which are cut off
+        made = F.interpolate(image, scale_factor=exact, mode="bicubic", antialias=True)
+        return made[..., :height, :width].clamp(0, 1)
+
+    levels = resized(picture.rgb)
+    alpha = None if picture.alpha is None else resized(picture.alpha)
     return picture._replace(
         levels=as_bytes(levels) if picture.bits == 8 else levels,
         alpha=alpha,
@@ -211,8 +219,11 @@ def _decoded(opened: _Opened, reduce: int = 1) -> Picture:
         return picture_of(opened.image, opened.profile, reduce)
     try:
         stored = _stored(opened)
-    except ValueError:  # a kind that libvips does not know
-        return _by_pillow(opened, reduce)
+    except ValueError as error:  # a kind that libvips does not know
+        try:
+            return _by_pillow(opened, reduce)
+        except UnidentifiedImageError:
+            raise error from None
     return decoded(stored, orientation(opened.image), opened.profile, reduce)
 
 
@@ -284,8 +295,10 @@ def read_style(path: str | Path, size: int) -> Tensor:
                 f"a style size of {size} px makes {width * height / 1e6:.4g} megapixels of "
                 f"{_name(path)}, at most {max_pixels() / 1e6:.4g} are allowed"
             )
-        painting = flat_image(_decoded(opened, max(1, int(1 / factor / REDUCING_GAP))))
-        return as_tensor(painting.resize((width, height), Image.Resampling.LANCZOS))
+        reduce = max(1, int(1 / factor / REDUCING_GAP))
+        painting = flat_image(_decoded(opened, reduce))
+        box = (0, 0, opened.upright[0] / reduce, opened.upright[1] / reduce)
+        return as_tensor(painting.resize((width, height), Image.Resampling.LANCZOS, box))
 
 
 def read_crop(path: str | Path, size: int, choose_box: Callable[[int, int], Box]) -> Tensor:
@@ -428,11 +441,10 @@ def _described(path: Path | io.BytesIO, file: BinaryIO, image: Image.Image) -> _
     elif image.info.get("progressive") and (n := header.jpeg_scans(file)) > header.MOST_SCANS:
         raise ValueError(f"it has {n} scans of its picture, at most {header.MOST_SCANS} are read")
     file.seek(at)
-    is_grey = image.mode in ("1", "L", "LA", "I") or image.mode.startswith("I;16")
     if coding is not None:
-        profile = profile_of_coding(coding, is_grey)
+        profile = profile_of_coding(coding)
     elif kind == "PNG" and not profile:
-        profile = profile_of_gamma(image, is_grey)
+        profile = profile_of_gamma(image)
     is_hdr = coding is not None and coding.transfer in HDR_TRANSFERS
     note = HDR_REMARK if is_hdr else None
     return _Opened(path, image, kind, image.size, profile, None, bits, is_whole, note)

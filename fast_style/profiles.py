@@ -47,21 +47,16 @@ PRIMARIES = {  # of ITU-T H.273; all others are taken as sRGB's
 EXPONENTS = {4: 2.2, 5: 2.8, 8: 1.0}  # of ITU-T H.273; all others are taken as sRGB's curve
 
 
-def profile_of_coding(coding: Coding, grey: bool) -> bytes | None:
-    """Return the profile that ITU-T H.273's numbers stand for; none for sRGB, and for HDR.
-
-    Args:
-        coding: The numbers.
-        grey: Whether the picture is.
-    """
+def profile_of_coding(coding: Coding) -> bytes | None:
+    """Return the profile that ITU-T H.273's numbers stand for; none for sRGB, and for HDR."""
     if coding.transfer in HDR_TRANSFERS:
         return None
     primaries = PRIMARIES.get(coding.primaries, SRGB)
     exponent = EXPONENTS.get(coding.transfer)
-    return None if primaries == SRGB and exponent is None else _profile(primaries, exponent, grey)
+    return None if primaries == SRGB and exponent is None else _profile(primaries, exponent)
 
 
-def profile_of_gamma(image: Image.Image, grey: bool) -> bytes | None:
+def profile_of_gamma(image: Image.Image) -> bytes | None:
     """Return the profile that a PNG's gAMA and cHRM stand for; none for sRGB, or if it has none."""
     gamma, points = image.info.get("gamma"), image.info.get("chromaticity")
     if "srgb" in image.info or not gamma or not LEAST_GAMMA <= gamma <= 1 / LEAST_GAMMA:
@@ -75,12 +70,12 @@ def profile_of_gamma(image: Image.Image, grey: bool) -> bytes | None:
     if is_srgb and primaries == SRGB:
         return None
     try:
-        return _profile(primaries, None if is_srgb else 1 / gamma, grey)
+        return _profile(primaries, None if is_srgb else 1 / gamma)
     except (ValueError, struct.error):  # points that lie on a line, or are far out
         return None
 
 
-def _profile(primaries: Primaries, exponent: float | None, grey: bool) -> bytes:
+def _profile(primaries: Primaries, exponent: float | None) -> bytes:
     """Return an ICC profile (ICC.1:2022) of these primaries and exponent, or sRGB's curve."""
     tags = {b"wtpt": _xyz(D50)}
     if exponent is None:
@@ -88,19 +83,15 @@ def _profile(primaries: Primaries, exponent: float | None, grey: bool) -> bytes:
         curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + b"".join(numbers)
     else:
         curve = b"para" + bytes(4) + struct.pack(">HH", 0, 0) + _fixed(exponent)
-    if grey:
-        tags[b"kTRC"] = curve
-    else:
-        for name, column in zip("rgb", _to_d50(primaries).T, strict=True):
-            tags[name.encode() + b"XYZ"] = _xyz(column)
-            tags[name.encode() + b"TRC"] = curve
+    for name, column in zip("rgb", _to_d50(primaries).T, strict=True):
+        tags[name.encode() + b"XYZ"] = _xyz(column)
+        tags[name.encode() + b"TRC"] = curve
     at = 128 + 4 + 12 * len(tags)
     table, body = struct.pack(">L", len(tags)), b""
     for tag, data in tags.items():
         table += tag + struct.pack(">LL", at + len(body), len(data))
         body += data + bytes(-len(data) % 4)
-    space = b"GRAY" if grey else b"RGB "
-    head = struct.pack(">L4xL4s4s4s", at + len(body), 0x04200000, b"mntr", space, b"XYZ ")
+    head = struct.pack(">L4xL4s4s4s", at + len(body), 0x04200000, b"mntr", b"RGB ", b"XYZ ")
     head += struct.pack(">6H4s28x", 2000, 1, 1, 0, 0, 0, b"acsp") + _xyz(D50)[8:]
     return head.ljust(128, b"\0") + table + body
 

@@ -37,7 +37,7 @@ FLOAT_WHITES = ((1.0, 16.0), (255.0, 300.0), (65535.0, float("inf")))
 UINT_WHITES = ((65535, 65535), (2**32 - 1, float("inf")))
 # Values of TIFF's PhotometricInterpretation.
 WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE, SEPARATED, CIELAB, ICCLAB = 0, 1, 3, 5, 8, 9
-PREMULTIPLIED, UNASSOCIATED = 1, 2  # values of TIFF's ExtraSamples
+PREMULTIPLIED, UNASSOCIATED = 1, 2  # values of TIFF's ExtraSamples; libvips divides the first kind
 
 
 class Stored(NamedTuple):
@@ -57,7 +57,6 @@ class Stored(NamedTuple):
     white: float | None = 255
     inverted: bool = False
     alpha: int | None = None
-    premultiplied: bool = False
 
     def with_white(self, step: int) -> Stored:
         """Return it with ``white`` known; to that end it may be decoded once more."""
@@ -97,6 +96,9 @@ def stored_tiff(path: Path | io.BytesIO, tiff: Tiff) -> Stored:
         image = _loaded("tiffload_source", path, tiff.link)
         return _as_rgb(image, tiff.number(header.PHOTOMETRIC))
 
+    kinds = tiff.number(header.PLANAR), tiff.number(header.FORMAT), tiff.number(header.BITS)
+    if kinds == (2, 3, 16):  # libvips 8.18 mixes up their rows
+        raise ValueError("its floats of 16 bits are stored colour by colour; store them together")
     image = load()
     photometric = tiff.number(header.PHOTOMETRIC)
     colors = "RGB"
@@ -117,7 +119,6 @@ def stored_tiff(path: Path | io.BytesIO, tiff: Tiff) -> Stored:
         # What has no sign libvips inverts by itself.
         photometric == WHITE_IS_ZERO and not image.format.startswith("u"),
         BANDS[colors] + alpha if known and alpha is not None else None,
-        known and alpha is not None and extra[alpha] == PREMULTIPLIED,
     )
 
 
