@@ -474,12 +474,14 @@ def test_a_reduced_picture_is_what_resizing_makes(
 
 def test_what_is_transparent_has_no_part_in_reduced_colours(tmp_path: Path) -> None:
     values = np.zeros((400, 400, 4))
-    values[:, 195:] = (1, 0, 0, 1)  # the rest is black, and not to be seen
+    values[:] = (0, 0, 1, 0)
+    values[:, 197:] = (1, 0, 0, 1)  # the rest is blue, and not to be seen
     Image.fromarray(levels_of(values, 8)).save(tmp_path / "a.png")
     small = read_picture(tmp_path / "a.png", longest=40)
     assert small.alpha is not None
     seen: Tensor = small.rgb[0, :, small.alpha[0, 0] > 0.1]
     assert (seen[0] > 0.95).all()
+    assert (seen[2] < 0.05).all()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
