@@ -14,7 +14,6 @@ from typing import NamedTuple, TypeVar
 from tqdm import tqdm
 
 from fast_style.files import exists, identity
-from fast_style.image import read_clip
 from fast_style.inputs import Input, result_path
 from fast_style.picture import Clip, PictureError
 from fast_style.video import is_video
@@ -112,7 +111,7 @@ class Batch:
         def read_ahead() -> tuple[Input, dict[str, Path], Future[Clip] | None] | None:
             for source, targets in queue:
                 film = is_video(source.path)
-                return source, targets, None if film else reader.submit(read_clip, source.path)
+                return source, targets, None if film else reader.submit(self.work.read, source.path)
             return None
 
         ahead = read_ahead()

@@ -1,4 +1,4 @@
-"""Colours of 16 bits, of which Pillow would keep 8. The only file that knows libvips."""
+"""Colours of 16 bits, of which Pillow would keep 8, encoded by libvips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageFile
 from PIL.PngImagePlugin import putchunk
 
 from fast_style.exif import PREFIX
@@ -20,37 +19,6 @@ WHITE = 65535
 MM_PER_INCH = 25.4
 PNG_HEADER = 33  # bytes: the signature and the chunk that begins every file
 UNSAID_DPI = 72.0  # libvips always writes one, by itself 25.4; programs take 72 where none is said
-
-
-def is_deep(image: Image.Image) -> bool:
-    """Whether an opened file, not decoded yet, holds colours of 16 bits; Pillow reads grey."""
-    if not isinstance(image, ImageFile.ImageFile):
-        return False
-    stored = [str(tile.args) for tile in image.tile]  # a mode, or a tuple that begins with one
-    return image.mode in ("RGB", "RGBA", "RGBX", "LA") and any(";16" in mode for mode in stored)
-
-
-def read_deep(data: bytes, has_alpha: bool) -> Picture:
-    """Return a picture file of 16 bits, upright and in sRGB, its levels float32.
-
-    Args:
-        data: The file's bytes.
-        has_alpha: Whether a fourth band is transparency.
-
-    Raises:
-        ValueError: The file is damaged.
-    """
-    pyvips = _pyvips()
-    try:
-        image = pyvips.Image.new_from_buffer(data, "", fail_on="error").autorot()
-        if image.get_typeof("icc-profile-data"):
-            image = image.icc_transform("srgb", embedded=True, depth=16, intent="perceptual")
-        array = image.colourspace("rgb16").numpy()
-    except pyvips.Error as error:
-        raise ValueError(f"libvips: {error}") from error
-    planes = torch.from_numpy(array.astype(np.float32) / WHITE).permute(2, 0, 1)[None]
-    alpha = planes[:, 3:4] if has_alpha and planes.shape[1] > 3 else None
-    return Picture(planes[:, :3].contiguous(), alpha)
 
 
 def deep_levels(picture: Picture) -> npt.NDArray[np.uint16]:
@@ -76,7 +44,7 @@ def encode_deep(picture: Picture) -> bytes:
     Raises:
         ValueError: The picture can't be encoded, or has values that are not finite numbers.
     """
-    pyvips = _pyvips()
+    pyvips = libvips()
     array = deep_levels(picture)
     height, width, bands = array.shape
     try:
@@ -94,11 +62,16 @@ def encode_deep(picture: Picture) -> bytes:
     return data[:PNG_HEADER] + chunk.getvalue() + data[PNG_HEADER:]
 
 
-def _pyvips() -> Any:
-    """Return the library, imported where it is needed: few pictures have 16 bits."""
+def libvips() -> Any:
+    """Return the library, imported where it is needed.
+
+    Raises:
+        ValueError: It is not there.
+    """
     os.environ.setdefault("VIPS_WARNING", "0")  # warnings on stderr; errors are raised
     try:
         import pyvips
     except (ImportError, OSError) as error:  # OSError: without its library
         raise ValueError("16 bits need libvips: pip install 'pyvips[binary]'") from error
+    pyvips.cache_set_max(0)  # it would keep what a picture is made of, and mix up rewritten files
     return pyvips

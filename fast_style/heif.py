@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from fast_style.picture import PictureError
+
 SUFFIXES = (".heic", ".heif")
 NEEDED = "HEIF needs pillow-heif: pip install 'fast-style-trainer[heif]'"
+
+
+class HeifNeededError(PictureError):
+    """A HEIF file, where what reads it is not installed; the message ends with ``NEEDED``."""
 
 
 def is_available() -> bool:

@@ -55,12 +55,18 @@ class Clip(NamedTuple):
     durations_ms: list[int] = []  # one for each frame of an animation
     loop: int | None = None  # how often it is shown, 0 for ever; none if the file does not say
     left_out: int = 0  # further pictures of the file: pages of a TIFF, or frames
+    uncounted: bool = False  # whether there are more than that
+    note: str | None = None  # what is not as the file says, to follow its name
 
     @property
     def remark(self) -> str | None:
         """What a person should know who gets this of a file, to follow its name."""
-        count, kind = self.left_out + 1, "frames" if self.durations_ms else "pages"
-        return f"has {count} {kind}: only the first is painted" if self.left_out else None
+        notes = [self.note] if self.note else []
+        if self.left_out:
+            count, kind = self.left_out + 1, "frames" if self.durations_ms else "pages"
+            many = f"more than {count}" if self.uncounted else f"{count}"
+            notes.append(f"has {many} {kind}: only the first is painted")
+        return ", and ".join(notes) or None
 
     def map(self, change: Callable[[Picture], Picture], exif: bool = True) -> Clip:
         """Return the clip with each frame changed, EXIF kept or left behind; dpi stays."""
@@ -96,7 +102,11 @@ def resize(image: Tensor, height: int, width: int) -> Tensor:
 
 def long_side_size(image: Tensor, long_side: int) -> tuple[int, int]:
     """Return the height and width, px, that give ``image`` a longer side of ``long_side`` px."""
-    height, width = image.shape[-2:]
+    return scaled_size(image.shape[-2], image.shape[-1], long_side)
+
+
+def scaled_size(height: int, width: int, long_side: int) -> tuple[int, int]:
+    """Return the height and width, px, that give a picture a longer side of ``long_side`` px."""
     factor = long_side / max(height, width)
     return max(1, round(height * factor)), max(1, round(width * factor))
 

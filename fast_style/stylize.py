@@ -271,7 +271,6 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
 def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
     from fast_style.batch import PROGRAM_ERRORS, failure
-    from fast_style.image import read_clip
     from fast_style.inputs import STREAM
     from fast_style.work import record
     from fast_style.writing import QUALITY, encode_clip, write_clip
@@ -280,7 +279,7 @@ def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     to_file = output is not None and str(output) != STREAM
     try:
         stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
-        clip = read_clip(stream)
+        clip = work.read(stream)
     except Exception as error:
         return _fail(failure(error, source.path))
     if clip.remark:
@@ -343,7 +342,7 @@ def _row(path: Path, work: Work, size: int) -> list[Tensor]:
     from fast_style.image import read_picture
     from fast_style.picture import Clip
 
-    photograph = apply(lambda one: one, read_picture(path), Controls(size=size))
+    photograph = apply(lambda one: one, read_picture(path, size), Controls(size=size))
     results = dict(
         work._replace(controls=work.controls._replace(size=None)).results(Clip([photograph]))
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fast_style.checks import check_size
 from fast_style.controls import Controls, apply, blend
 from fast_style.flicker import Movement, Steady
-from fast_style.picture import Clip, Picture
+from fast_style.image import picture_size, read_clip
+from fast_style.network import SMALLEST_SIDE
+from fast_style.picture import Clip, Picture, scaled_size
 from fast_style.strips import Progress
 from fast_style.style import Style
 from fast_style.video import Painted, paint_video
@@ -25,6 +29,22 @@ class Work(NamedTuple):
     strip: bool  # leave EXIF behind
     steady: float = 0.0  # how still a video's painting is kept
     progress: Progress | None = None
+
+    def read(self, path: Path | BytesIO) -> Clip:
+        """Return a picture file, no larger than is needed.
+
+        Raises:
+            PictureError: As ``read_clip``.
+            ValueError: Its sides will be too short to be painted; it is not decoded.
+        """
+        width, height = picture_size(path)
+        size, stroke = self.controls.size, self.controls.stroke
+        if size is not None:
+            height, width = scaled_size(height, width, size)
+        if stroke != 1:
+            height, width = round(height / stroke), round(width / stroke)
+        check_size(height, width, SMALLEST_SIDE)
+        return read_clip(path, longest=size)
 
     def results(self, clip: Clip) -> Iterator[tuple[str, Clip]]:
         """Yield the name of each style and the picture, or the animation, in it."""

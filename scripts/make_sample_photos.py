@@ -406,7 +406,7 @@ def read_source(photo: Photo, folder: Path) -> Image.Image:
     else:
         raise PhotoError(f"no {path}: unpack {PACKAGES[photo.package].credit} in {folder}")
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as opened:
             profile = opened.info.get("icc_profile")
             image = ImageOps.exif_transpose(opened)
             if profile and image.mode == "RGB":
