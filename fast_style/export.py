@@ -301,7 +301,9 @@ def _write_pt2(portable: Portable, path: Path, metadata: dict[str, str], half: b
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
             node.meta.pop("stack_trace", None)  # paths of this machine
-    save(program, path, extra_files=metadata)
+    buffer = io.BytesIO()  # on a full disk PyTorch's own writer of files ends the process
+    save(program, buffer, extra_files=metadata)
+    path.write_bytes(buffer.getbuffer())
     loaded = load(path).module()
     return lambda image: loaded(torch.from_numpy(image)).detach().numpy()
 

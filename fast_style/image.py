@@ -148,7 +148,7 @@ def read_clip(
         reduce = _reduction(opened.stored, longest)
         _check_memory(opened, reduce, 1 if still else count)
         loop = image.info.get("loop")
-        exif = _exif(image)
+        exif = _exif(opened)
         frames, durations_ms = [], []
         for number, frame in enumerate(ImageSequence.Iterator(image)):
             if number == 0 and image.info.get("default_image"):
@@ -172,7 +172,7 @@ def _all_with_alpha(frames: list[Picture]) -> list[Picture]:
 
 
 def _first_picture(opened: _Opened, longest: int | None) -> Picture:
-    exif, dpi = _exif(opened.image), kept_dpi(opened.image)
+    exif, dpi = _exif(opened), kept_dpi(opened.image)
     reduces = _reduction(opened.stored, longest) > 1
     if reduces and longest is not None:
         _draft(opened.image, KEPT_RESOLUTION * longest / max(opened.stored))
@@ -276,9 +276,9 @@ def _check_memory(opened: _Opened, reduce: int = 1, frames: int = 1) -> None:
         )
 
 
-def _exif(image: Image.Image) -> bytes | None:
+def _exif(opened: _Opened) -> bytes | None:
     with _quiet():  # Pillow warns of damaged EXIF
-        return kept_exif(image)
+        return kept_exif(opened.image, opened.tiff.at if opened.tiff else None)
 
 
 def read_style(path: str | Path, size: int) -> Tensor:

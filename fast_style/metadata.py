@@ -6,7 +6,6 @@ import struct
 
 from PIL import Image, ImageCms
 from PIL.ExifTags import Base
-from PIL.TiffImagePlugin import TiffImageFile
 
 from fast_style.exif import POINTERS, Exif, Order, number, read_block, read_directory
 
@@ -58,16 +57,18 @@ BROKEN = (ValueError, TypeError, KeyError, OSError, SyntaxError, struct.error, O
 LARGEST_DPI = 65_535  # that a JPEG holds
 
 
-def kept_exif(image: Image.Image) -> bytes | None:
+def kept_exif(image: Image.Image, at: int | None = None) -> bytes | None:
     """Return what of a picture's EXIF holds for its stylised version too; none if there is none.
 
     Date, camera, place, title, author and rights stay, byte for byte. What is damaged is left out.
+
+    Args:
+        image: As it was opened.
+        at: Of a TIFF, which is EXIF itself: where in the file its first directory begins.
     """
     try:
         found = image.getexif()
         file, big = found.fp, found.bigtiff
-        # A TIFF file is EXIF itself, from where its first directory begins.
-        at = image.tag_v2.offset if isinstance(image, TiffImageFile) else None
         order: Order = "<" if found.endian == "<" else ">"
         if at is None:
             at = int(struct.unpack_from(f"{order}L", found.head, 4)[0])

@@ -1089,14 +1089,17 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, exists: bo
 def test_a_decoders_error_of_any_kind_names_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    write_picture(tmp_path / "a.png", smooth())
+    for name in ("a.png", "a.jpg"):
+        write_picture(tmp_path / name, smooth())
 
-    def failing(image: Image.Image) -> NoReturn:
+    def failing(*arguments: object) -> NoReturn:
         raise error
 
     monkeypatch.setattr("fast_style.image.picture_of", failing)
-    with pytest.raises(PictureError, match=r"cannot read .*a\.png: .*bad block"):
-        read_picture(tmp_path / "a.png")
+    monkeypatch.setattr("fast_style.image.decoded", failing)
+    for name in ("a.png", "a.jpg"):
+        with pytest.raises(PictureError, match=rf"cannot read .*{name}: .*bad block"):
+            read_picture(tmp_path / name)
 
 
 # Arrays and tensors

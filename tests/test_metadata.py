@@ -216,7 +216,6 @@ def everything(turned: bool) -> bytes:
     hidden = Tag(7, b"SECRET of this file")
     if turned:
         exif.main[Base.Orientation] = Tag(3, b"\x06\0")
-        exif.place[0] = Tag(1, b"\2\2\0\0")
     # XMP, IPTC and Photoshop's block, as TIFF has them.
     exif.main.update(dict.fromkeys((269, 316, 700, 33723, 34377, 37724, 50898), hidden))
     unwanted = (Base.MakerNote, Base.ImageUniqueID, Base.ImageHistory, 0xEA1C, 33723)

@@ -165,5 +165,5 @@ def test_a_model_with_a_palette_that_is_none(warmer: Path, tmp_path: Path) -> No
     network, description = load_style_model(warmer)
     path = tmp_path / "bad.safetensors"
     save_style_model(path, network, description | {"palette": {"matrix": []}})
-    with pytest.raises(ModelFileError, match="bad.safetensors: its palette is no matrix"):
+    with pytest.raises(ModelFileError, match="bad.safetensors.*its palette is no matrix"):
         load_style_model(path)

@@ -22,7 +22,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import fast_style
-from fast_style import batch
+from fast_style import batch, work
 from fast_style.checkpoint import save_style_model
 from fast_style.image import read_picture
 from fast_style.inputs import Input, result_path
@@ -1272,14 +1272,15 @@ def test_an_error_of_any_kind_at_one_picture_leaves_the_others(
     job: str,
 ) -> None:
     images = [photograph(tmp_path / f"{name}.png") for name in "abc"]
-    do = getattr(batch, job)
+    home = work if job == "read_clip" else batch
+    do = getattr(home, job)
 
-    def failing(path: Path, *arguments: object) -> object:
+    def failing(path: Path, *arguments: object, **options: object) -> object:
         if path.name.startswith("b"):
             raise error
-        return do(path, *arguments)
+        return do(path, *arguments, **options)
 
-    monkeypatch.setattr(batch, job, failing)
+    monkeypatch.setattr(home, job, failing)
     code, out, err = run(capsys, tiny_model, *images)
     assert (code, len(out.splitlines())) == (1, 2)
     assert_one_line(err, str(images[1]), str(error) or type(error).__name__)

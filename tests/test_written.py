@@ -343,8 +343,8 @@ def test_a_full_disk(
     whole = writing.write_atomically
 
     @contextmanager
-    def full(path: Path) -> Iterator[Path]:
-        with whole(path) as temporary:
+    def full(path: Path, replace: bool) -> Iterator[Path]:
+        with whole(path, replace) as temporary:
             temporary.unlink()
             temporary.symlink_to("/dev/full")
             yield temporary
