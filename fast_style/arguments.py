@@ -6,17 +6,16 @@ Loads no torch.
 from __future__ import annotations
 
 import argparse
-import difflib
 import io
 import os
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from fast_style import __version__
 from fast_style.files import user_path
+from fast_style.messages import did_you_mean
 
 PRESERVE_COLOR = ("luminance", "match")  # how a photograph's colours are kept
 UNKNOWN = "unrecognized arguments: "
@@ -108,15 +107,3 @@ def quiet(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
-
-
-def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return ``; did you mean X?`` for the known name that is near, or nothing.
-
-    Args:
-        name: What was written.
-        known: What there is.
-        prefix: What to write before the guess.
-    """
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {prefix}{near[0]}?" if near else ""

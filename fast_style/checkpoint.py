@@ -18,18 +18,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fast_style.arguments import did_you_mean
 from fast_style.files import is_file, is_folder, user_path, write_atomically
+from fast_style.messages import MOST_LETTERS, did_you_mean, one_line
 from fast_style.network import MEAN, SPREAD, TransformerNetwork, build_network
 from fast_style.palette import Palette, palette_from_header
 from fast_style.resources import shipped_styles
 from fast_style.weight_files import (
-    MOST_LETTERS,
     WeightFileError,
     check_views,
     load_safetensors,
     load_torch,
-    one_line,
 )
 
 FORMAT_VERSION = 1

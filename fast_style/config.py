@@ -20,8 +20,8 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from fast_style.arguments import did_you_mean
 from fast_style.checkpoint import style_name
+from fast_style.messages import did_you_mean
 from fast_style.resources import config_folder
 
 CONFIG_NAME = "train"

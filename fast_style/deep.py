@@ -12,6 +12,7 @@ import torch
 from PIL.PngImagePlugin import putchunk
 
 from fast_style.exif import PREFIX
+from fast_style.messages import one_line
 from fast_style.metadata import srgb_profile
 from fast_style.picture import Picture
 
@@ -54,7 +55,7 @@ def encode_deep(picture: Picture) -> bytes:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", srgb_profile())
         data = bytes(image.pngsave_buffer(keep="icc"))
     except pyvips.Error as error:
-        raise ValueError(f"libvips: {error}") from error
+        raise ValueError(f"libvips: {one_line(error)}") from error
     if picture.exif is None:
         return data
     chunk = io.BytesIO()  # libvips would write EXIF of its own, and sizes into what it is given

@@ -24,10 +24,10 @@ from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
 from fast_style.commands import end
 from fast_style.controls import PALETTE, Controls
 from fast_style.graph import INPUT, portable_graph
+from fast_style.messages import one_line
 from fast_style.network import MARGIN, TransformerNetwork
 from fast_style.palette import CELL, cell_means, enlarged, with_margin
 from fast_style.together import write_together
-from fast_style.weight_files import one_line
 
 PROGRAM = "export"
 # By the ending of the file's name.

@@ -158,13 +158,20 @@ def _link(file: BinaryIO, at: int, order: str, is_big: bool) -> int:
 
 
 def png_chunks(file: BinaryIO) -> dict[bytes, bytes]:
-    """Return a PNG's head (IHDR), EXIF (eXIf), colours (cICP) and XMP, by name, from all of it."""
+    """Return a PNG's head (IHDR), EXIF (eXIf), colours (cICP) and XMP, by name, from all of it.
+
+    Raises:
+        ValueError: A chunk says that it is longer than what is left of the file.
+    """
     found: dict[bytes, bytes] = {}
+    end = file.seek(0, os.SEEK_END)
     file.seek(8)
     while len(head := file.read(8)) == 8:
         length, name = struct.unpack(">L4s", head)
         if name == b"IEND":
             break
+        if file.tell() + length > end:  # Pillow would make room for all of it
+            raise ValueError("its data ends early")
         if name in (b"IHDR", b"eXIf", b"cICP", b"iTXt") and length <= LARGEST_CHUNK:
             data = file.read(length)
             if name != b"iTXt":

@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from fast_style.arguments import PRESERVE_COLOR, Parser, did_you_mean, path_argument
+from fast_style.arguments import PRESERVE_COLOR, Parser, path_argument
+from fast_style.messages import did_you_mean
 from fast_style.resources import main_styles, shipped_styles
 
 PROGRAM = "stylize"

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fast_style import header
 from fast_style.deep import libvips
 from fast_style.header import Tiff
+from fast_style.messages import one_line
 
 Pixels = npt.NDArray[Any]  # (rows, W, bands), as they are stored
 BANDS = {"L": 1, "RGB": 3, "CMYK": 4}  # of colours, by Pillow's modes
@@ -204,7 +205,7 @@ def _rows(image: Any, step: int) -> Iterator[Pixels]:
 
 
 def _reason(error: Exception) -> str:
-    return f"libvips: {' '.join(str(error).split())}"
+    return f"libvips: {one_line(error)}"
 
 
 def converted(pixels: Pixels, colors: str, profile: bytes) -> Pixels:

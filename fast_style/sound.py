@@ -79,7 +79,7 @@ class Sounds:
         for packet in packets:
             try:
                 self._result.mux(packet)
-            except av.error.ArgumentError:
+            except (av.error.ArgumentError, av.error.InvalidDataError):  # not the disk's fault
                 self._damaged.append(packet.stream.codec_context.name)
 
     def remarks(self) -> list[str]:

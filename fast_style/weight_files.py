@@ -23,6 +23,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from fast_style.messages import one_line
+
 # Of what stands in a file beside its numbers: a pickle, the directory of a zip file, the header of
 # safetensors. A training of the widest network that there may be has a pickle of half of it, the
 # shipped one 41 kB.
@@ -30,7 +32,6 @@ MOST_HEAD_BYTES = 2**20
 # In a pickle, each counted as often as another takes it up; our trainings have 64,000.
 MOST_OBJECTS = 2**21
 MOST_BYTES = 2**31  # of a file; the largest there are, VGG16 with all its layers, have 553 MB
-MOST_LETTERS = 200  # of what an error quotes
 LEGACY_PICKLES = 5  # magic number, version, machine, the data, names of storages; then the numbers
 ZIP_START = b"PK\x03\x04"
 # Bytes of a number in the storages that a pickle may name.
@@ -262,9 +263,3 @@ class _Inspector(pickle.Unpickler):
 
 def _nothing(*arguments: object) -> None:
     """Stand for what makes a tensor."""
-
-
-def one_line(error: BaseException) -> str:
-    """Return the beginning of an error's text: PyTorch's go on for a page, and quote the file."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."

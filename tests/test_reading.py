@@ -335,6 +335,17 @@ def test_a_png_whose_data_ends_early_is_refused(
             reader(tmp_path / "a.png")
 
 
+def test_a_png_chunk_longer_than_its_file_is_not_made_room_for(tmp_path: Path) -> None:
+    """Pillow, to which goes what libvips refuses, would ask for all of its 4 GB."""
+    path = png(tmp_path / "a.png", 2, levels_of(RGB, 8))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"IDAT") - 4
+    data[at : at + 4] = b"\xfe\xff\xff\x00"
+    path.write_bytes(data)
+    with pytest.raises(PictureError, match="ends early"):
+        read_picture(path)
+
+
 def test_what_does_not_fit_in_memory_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
