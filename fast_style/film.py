@@ -159,8 +159,14 @@ def file_url(path: Path) -> str:
 
 
 @contextmanager
-def film_errors(what: str, path: Path) -> Iterator[None]:
-    """Turn FFmpeg's errors and the system's into a ``PictureError`` that names the file."""
+def film_errors(what: str, path: Path, source: Path | None = None) -> Iterator[None]:
+    """Turn FFmpeg's errors and the system's into a ``PictureError`` that names the file.
+
+    Args:
+        what: ``read`` or ``write``.
+        path: The file.
+        source: What is written is made of it, which may be what is wrong.
+    """
     import av
 
     try:
@@ -173,7 +179,12 @@ def film_errors(what: str, path: Path) -> Iterator[None]:
         raise PictureError(f"cannot {what} {path}: there is no such file") from error
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise PictureError(f"cannot {what} {path}: {reason}") from error
+        of = (
+            f" of {source}, which may be damaged"
+            if source and isinstance(error, ValueError)
+            else ""
+        )
+        raise PictureError(f"cannot {what} {path}{of}: {reason}") from error
 
 
 def check_film_memory(source: Path, what: str, needed: float, advice: str) -> None:

@@ -153,6 +153,8 @@ def read_clip(
         for number, frame in enumerate(ImageSequence.Iterator(image)):
             if number == 0 and image.info.get("default_image"):
                 continue  # of an animated PNG, for programs that can't show it
+            if frame.size != opened.stored:  # a damaged GIF's may reach beyond it
+                frame = frame.crop((0, 0, *opened.stored))
             picture = picture_of(frame, opened.profile, reduce)._replace(exif=exif)
             frames.append(_fitted(picture, opened, longest) if reduce > 1 else picture)
             durations_ms.append(round(frame.info.get("duration") or FRAME_MS))

@@ -231,7 +231,7 @@ def _written(target: Path, film: Film, strip: bool, replace: bool) -> Iterator[A
     tags = {} if strip else film_tags(film.container)
     flags = "+faststart" + ("+use_metadata_tags" if need_full_keys(tags) else "")
     with (
-        film_errors("write", target),
+        film_errors("write", target, film.source),
         write_atomically(target, replace) as temporary,
         av.open(
             file_url(temporary),

@@ -169,3 +169,17 @@ def test_heif_is_written_by_itself(tmp_path: Path) -> None:
 def test_an_unknown_type_of_stream_is_refused() -> None:
     with pytest.raises(PictureError, match="must end in"):
         encode_clip(Clip([from_pil(Image.new("RGB", (8, 8)))]), ".xyz")
+
+
+def test_a_frame_that_reaches_beyond_the_picture_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    frames = [Image.new("P", (40, 36), color) for color in (1, 2, 3)]
+    frames[0].putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    data = bytearray(path.read_bytes())
+    last = data.rindex(b"\x2c" + bytes(4))  # the last frame, and its place
+    data[last + 2] = 1  # 256 px to the right
+    path.write_bytes(data)
+    clip = read_clip(path)
+    assert len(clip.frames) > 1
+    assert {frame.levels.shape for frame in clip.frames} == {(1, 3, 36, 40)}

@@ -3,7 +3,8 @@
     python scripts/faults/campaign.py --count 10000 --kinds pictures,films --keep found
 
 Makes its files itself, damages them (mutations.py), and gives each to the program's own functions,
-in processes of their own that may use 20 s of a CPU and 2 GB beyond what they begin with. A file is
+in processes of their own that may use 20 s of a CPU and 2 GB beyond what they begin with. (What
+asks for more is read once more without that limit, and watched: it counts if it is used.) A file is
 to be read, or refused by the reader's own error: one line that names it. All else is a finding:
 another error, a crash, no end, too much memory, a result that is not finite or of another size than
 it says, a pickle that is executed. A finding is printed, and its file kept. Exit code 1 if there
@@ -100,6 +101,37 @@ class Campaign:
         self.outcomes[f"finding: {what}"] += 1
         print(f"{kept} (of {seed.name}): {what}: {' '.join(text.split())}", flush=True)
 
+    def resident(self, number: int) -> tuple[str, str]:
+        """Return what comes of a file that asked for too much memory, where it can have it.
+
+        What is asked for and never touched costs nothing: ``memory`` only if as much is used.
+        """
+        ours, theirs = get_context("fork").Pipe(duplex=False)
+        process = get_context("fork").Process(
+            target=_read, args=(self, [number], theirs, False), daemon=True
+        )
+        process.start()
+        theirs.close()
+        most = psutil.Process(process.pid).memory_info().rss + MEMORY
+        started_s = time.monotonic()
+        outcome, text = "crash", "its process ended"
+        while True:
+            if ours.poll(0.01):
+                try:
+                    _, outcome, text = ours.recv()
+                except EOFError:
+                    break
+            with contextlib.suppress(psutil.NoSuchProcess):
+                used = psutil.Process(process.pid).memory_info().rss
+                if used > most or time.monotonic() - started_s > WAITING_S:
+                    process.kill()
+                    outcome, text = "memory", f"used {used / 1e9:.1f} GB"
+                    break
+        process.join()
+        if outcome == "memory" and text.startswith("cannot "):  # said in one line, at no cost
+            outcome = "refused"
+        return outcome, text
+
     def _made(self) -> list[Seed]:
         """Return the whole files, made in a process of its own: their makers start threads."""
         ours, theirs = get_context("fork").Pipe(duplex=False)
@@ -144,6 +176,8 @@ class _Worker:
             return
         self.current = None
         self.numbers.remove(number)
+        if outcome == "memory":
+            outcome, text = self.campaign.resident(number)
         if outcome in ("read", "refused"):
             self.campaign.outcomes[outcome] += 1
         else:
@@ -195,7 +229,9 @@ def _make(campaign: Campaign, pipe: Connection) -> None:
     pipe.send(list(campaign.kind.seeds(campaign.folder)))
 
 
-def _read(campaign: Campaign, numbers: list[int], pipe: Connection) -> None:
+def _read(
+    campaign: Campaign, numbers: list[int], pipe: Connection, is_limited: bool = True
+) -> None:
     """Read files and say what came of each; what a process does."""
     if campaign.kind.is_quiet:
         silent = os.open(os.devnull, os.O_WRONLY)
@@ -205,8 +241,9 @@ def _read(campaign: Campaign, numbers: list[int], pipe: Connection) -> None:
     allow_megapixels(MEGAPIXELS)
     folder = campaign.folder / f"process{os.getpid()}"
     folder.mkdir()
-    most = psutil.Process().memory_info().vms + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    if is_limited:
+        most = psutil.Process().memory_info().vms + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     for number in numbers:
         pipe.send((number, "begins", ""))
         seed, data = campaign.file(number)
