@@ -74,6 +74,7 @@ def stylized(model: Path, image: Any, palette: float = 0.0) -> Any:
     return style(torch.from_numpy(image), grain=0, palette=palette).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "value_range"),
     [(".onnx", 255), (".xml", 1), (".pt", 1), (".pt", 255), (".pt2", 255)],
@@ -92,6 +93,7 @@ def test_results_are_those_of_stylize_at_any_size(
         assert np.abs(found - expected).max() < 2 / 255  # at the border too
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "value_range"), [(".onnx", 255), (".xml", 1), (".pt", 255), (".pt2", 1)]
 )

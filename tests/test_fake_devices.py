@@ -86,6 +86,7 @@ CONTROLS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", list(DESIGNS))
 @pytest.mark.parametrize(("precision", "tile"), [("float32", "off"), ("bfloat16", 24)])
 def test_all_controls(device: str, design: str, precision: str, tile: str | int) -> None:
@@ -100,6 +101,7 @@ def test_all_controls(device: str, design: str, precision: str, tile: str | int)
     assert painter(given[0].to(device), tile=tile).device.type == device
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tile", ["off", 24])
 def test_files_blends_and_films(device: str, tile: str | int) -> None:
     """As ``stylize`` paints them: bytes, on the CPU; with and without transparency."""

@@ -55,6 +55,7 @@ def campaign(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run(str(FOLDER / "campaign.py"), "--keep", str(folder), *arguments)
 
 
+@pytest.mark.slow
 def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     kept = tmp_path / "found"
     ended = campaign(kept, "--count", str(FILES), "--kinds", ",".join(KINDS))
@@ -68,6 +69,7 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
         assert found == "none"
 
 
+@pytest.mark.slow
 def test_damaged_configurations_are_used_or_refused(tmp_path: Path) -> None:
     ended = campaign(tmp_path, "--count", str(CONFIGURATIONS), "--kinds", "yaml")
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -46,6 +46,7 @@ def faults(calls: str) -> int:
     return int(result.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is for glibc")
 def test_freed_memory_is_kept_for_the_next_step() -> None:
     by_itself = faults("pass")

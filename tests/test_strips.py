@@ -130,6 +130,7 @@ def test_the_temporary_file_is_given_back(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_height() -> None:
     """Peak memory of half and of four megapixels in strips, rows made up on the way."""
     code = """

@@ -687,6 +687,7 @@ def run_alone(program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="is for systems that fork")
 @pytest.mark.parametrize("backend", ["torch", "openvino", "onnxruntime"])
 def test_a_process_forked_after_painting_paints(backend: str) -> None:

@@ -49,6 +49,7 @@ def tiny_sweep(photographs: Path, folder: Path, *extra: str) -> subprocess.Compl
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_sweep_ends_with_a_contact_sheet(
     launcher: str, photographs: Path, tmp_path: Path
@@ -65,6 +66,7 @@ def test_a_sweep_ends_with_a_contact_sheet(
     assert height > 3 * 250
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_run_that_fails_is_named_and_the_others_are_done(
     launcher: str, photographs: Path, tmp_path: Path
@@ -81,6 +83,7 @@ def test_a_run_that_fails_is_named_and_the_others_are_done(
     assert (tmp_path / SHEET).exists()
 
 
+@pytest.mark.slow
 def test_an_interruption_ends_the_whole_sweep_and_shows_what_is_done(
     photographs: Path, tmp_path: Path
 ) -> None:
@@ -105,6 +108,7 @@ def test_an_interruption_ends_the_whole_sweep_and_shows_what_is_done(
     assert not (tmp_path / "2").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_of_trainings_of_several_processes_is_refused(
     photographs: Path, tmp_path: Path
 ) -> None:
@@ -185,6 +189,7 @@ def test_what_a_killed_sweep_has_noted_is_not_of_the_next(tmp_path: Path, tiny_m
     assert noted(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_runs_deep_below_and_the_models_of_an_earlier_sweep(
     photographs: Path, tmp_path: Path
 ) -> None:

@@ -478,6 +478,7 @@ def first_checkpoint(process: subprocess.Popen[str], folder: Path) -> Path:
     return last
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_nothing_half_written(
     finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -503,6 +504,7 @@ def scalar(folder: Path, tag: str) -> list[float]:
     return [event.value for event in events(folder).Scalars(tag)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -563,6 +565,7 @@ SLURM = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_a_schedulers_signal_to_the_whole_group_stops_cleanly(
     name: str, photographs: Path, tmp_path: Path
@@ -591,6 +594,7 @@ def test_a_state_of_slurms_requeueing_is_nobodys(
     assert {path.name for path in tmp_path.iterdir()} == {"run", "hpc_ckpt_1.ckpt"}
 
 
+@pytest.mark.slow
 def test_ranks_that_no_launcher_has_given_lose_nothing(photographs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     left = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "NODE_RANK": "abc"}
@@ -606,6 +610,7 @@ def test_ranks_that_no_launcher_has_given_lose_nothing(photographs: Path, tmp_pa
     assert ".lock" not in files
 
 
+@pytest.mark.slow
 def test_torchrun_trains_one_network(photographs: Path, tmp_path: Path) -> None:
     """In a folder named by the time, which only the first process may make."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -685,6 +690,7 @@ def is_running(group: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_alone_takes_the_others_with_it(
     photographs: Path, tmp_path: Path
 ) -> None:
@@ -704,6 +710,7 @@ def test_a_process_that_fails_alone_takes_the_others_with_it(
     assert (folder / "checkpoints").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_two_processes_stop_together(photographs: Path, tmp_path: Path) -> None:
     """Ctrl-C reaches all that a terminal has started; the first says how to go on."""
     folder = tmp_path / "run"
@@ -1133,6 +1140,7 @@ def test_weights_that_are_no_numbers_are_not_saved(
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_the_last_state_intact(
     finished: Path, photographs: Path, tmp_path: Path
 ) -> None:
