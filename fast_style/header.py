@@ -16,6 +16,7 @@ MOST_PAGES = 1000  # of a TIFF that are counted
 MOST_SCANS = 100  # of a progressive JPEG; encoders make 10, the most thorough some 30
 LARGEST_CHUNK = 2**24  # bytes of a PNG's chunk, or of the boxes of a HEIF, that are looked at
 XMP = b"XML:com.adobe.xmp"
+CUT = b"cut off"  # no chunk's name, which has four letters
 JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # beside those within a scan's data
 SOS, EOI = 0xDA, 0xD9
 # Tags of TIFF 6.0, of its technical notes and of DNG.
@@ -160,8 +161,7 @@ def _link(file: BinaryIO, at: int, order: str, is_big: bool) -> int:
 def png_chunks(file: BinaryIO) -> dict[bytes, bytes]:
     """Return a PNG's head (IHDR), EXIF (eXIf), colours (cICP) and XMP, by name, from all of it.
 
-    Raises:
-        ValueError: A chunk says that it is longer than what is left of the file.
+    ``CUT`` is there too if a chunk says that it is longer than what is left of the file.
     """
     found: dict[bytes, bytes] = {}
     end = file.seek(0, os.SEEK_END)
@@ -170,8 +170,8 @@ def png_chunks(file: BinaryIO) -> dict[bytes, bytes]:
         length, name = struct.unpack(">L4s", head)
         if name == b"IEND":
             break
-        if file.tell() + length > end:  # Pillow would make room for all of it
-            raise ValueError("its data ends early")
+        if file.tell() + length > end:
+            found[CUT] = b""
         if name in (b"IHDR", b"eXIf", b"cICP", b"iTXt") and length <= LARGEST_CHUNK:
             data = file.read(length)
             if name != b"iTXt":

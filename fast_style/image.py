@@ -93,6 +93,7 @@ class _Opened(NamedTuple):
     bits: int = 8  # of a colour
     is_whole: bool = False  # whether it can only be decoded as a whole
     note: str | None = None  # as Clip's
+    is_cut: bool = False  # whether its data ends early
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -146,7 +147,7 @@ def read_clip(
         if not still and count * image.width * image.height > max_pixels():
             raise Image.DecompressionBombError(f"{count * image.width * image.height} pixels")
         reduce = _reduction(opened.stored, longest)
-        _check_memory(opened, reduce, 1 if still else count)
+        _check_decodable(opened, reduce, 1 if still else count)
         loop = image.info.get("loop")
         exif = _exif(opened)
         frames, durations_ms = [], []
@@ -221,7 +222,7 @@ def _fitted(picture: Picture, opened: _Opened, longest: int | None) -> Picture:
 
 def _decoded(opened: _Opened, reduce: int = 1) -> Picture:
     """Return the file's first picture, squares of ``reduce`` pixels a side made one."""
-    _check_memory(opened, reduce)
+    _check_decodable(opened, reduce)
     if opened.kind not in ("PNG", "TIFF") or getattr(opened.image, "is_animated", False):
         return picture_of(opened.image, opened.profile, reduce)
     try:
@@ -255,12 +256,15 @@ def _by_pillow(opened: _Opened, reduce: int) -> Picture:
             return picture_of(image, opened.profile, reduce)
 
 
-def _check_memory(opened: _Opened, reduce: int = 1, frames: int = 1) -> None:
-    """Check that there is memory to decode a file.
+def _check_decodable(opened: _Opened, reduce: int = 1, frames: int = 1) -> None:
+    """Check that a file's data does not end early, and that there is memory to decode it.
 
     Raises:
+        ValueError: It does. (Pillow would make room for all that a PNG's chunk says it has.)
         TooLittleMemoryError: There is not.
     """
+    if opened.is_cut:
+        raise ValueError("its data ends early")
     pixels = opened.stored[0] * opened.stored[1]
     image = opened.image
     if opened.tiff is None and reduce == 1:
@@ -436,6 +440,7 @@ def _described(path: Path | io.BytesIO, file: BinaryIO, image: Image.Image) -> _
     """Return an image that Pillow has opened with what its file says of its colours."""
     kind = image.format or ""
     profile, bits, is_whole, coding = image.info.get("icc_profile"), 8, True, None
+    is_cut = False
     at = file.tell()
     if kind in BOXED:
         coding = None if profile else header.heif_coding(file)
@@ -443,6 +448,7 @@ def _described(path: Path | io.BytesIO, file: BinaryIO, image: Image.Image) -> _
         chunks = header.png_chunks(file)
         coding = header.png_coding(chunks)
         _complete(image, chunks)
+        is_cut = header.CUT in chunks
         size = chunks.get(b"IHDR", b"").ljust(13, b"\0")
         bits, is_whole = size[8], bool(size[12])  # interlaced
     elif image.info.get("progressive") and (n := header.jpeg_scans(file)) > header.MOST_SCANS:
@@ -454,7 +460,7 @@ def _described(path: Path | io.BytesIO, file: BinaryIO, image: Image.Image) -> _
         profile = profile_of_gamma(image)
     is_hdr = coding is not None and coding.transfer in HDR_TRANSFERS
     note = HDR_REMARK if is_hdr else None
-    return _Opened(path, image, kind, image.size, profile, None, bits, is_whole, note)
+    return _Opened(path, image, kind, image.size, profile, None, bits, is_whole, note, is_cut)
 
 
 def _complete(image: Image.Image, chunks: dict[bytes, bytes]) -> None:
