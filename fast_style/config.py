@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fast_style.checkpoint import style_name
-from fast_style.messages import did_you_mean
+from fast_style.messages import did_you_mean, one_line
 from fast_style.resources import config_folder
 
 CONFIG_NAME = "train"
@@ -99,6 +99,8 @@ def check_file(text: str, path: Path) -> None:
     except yaml.MarkedYAMLError as error:  # of values: a key twice, a tag
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{path}{line}: {error.problem}") from error
+    except Exception as error:  # of a tag, as !!set, OmegaConf asserts that there is none
+        raise ConfigError(f"{path}: its values cannot be read: {one_line(error)}") from error
 
 
 def _expanded(node: yaml.Node, path: Path, known: dict[int, int]) -> int:

@@ -620,6 +620,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("licence: !!python/name:os.system\n", "mine.yaml, line 1: could not determine a constr"),
         ("licence: \0", "mine.yaml: unacceptable character"),
         ("- a\n- b\n", "mine.yaml: expected lines of key: value, found a sequence"),
+        ("!!set\nseed: 1\n", "mine.yaml: its values cannot be read"),
         ("hello\n", "mine.yaml: expected lines of key: value, found a scalar"),
         ("licence: &a [*a]\n", "mine.yaml, line 1: an anchor that contains itself"),
         ("licence: " + "[" * 2000 + "]" * 2000, "mine.yaml: its brackets are nested too deeply"),
