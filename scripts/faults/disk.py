@@ -163,7 +163,7 @@ def _child(
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT, 0o666), 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     tempfile.tempdir = str(folder / "tmp")
-    util._finalizer_registry.clear()  # of this program: they close files whose numbers are others'
+    util._finalizer_registry.clear()  # type: ignore[attr-defined]  # ours: they close others' files
     signal.alarm(LIMIT_S)
     sys.argv = [tried.module, *tried.arguments, *extra]
     main = importlib.import_module(f"fast_style.{tried.module}").main
