@@ -34,14 +34,14 @@ from torch import Tensor
 from train_step import classical_network, count_gmac, peak_gflops
 
 from fast_style import stylize
-from fast_style.backends import BACKENDS, NEEDS, build_runner
-from fast_style.checkpoint import load_style_model
-from fast_style.hardware import cpu_has_bfloat16
-from fast_style.image import read_picture
-from fast_style.picture import resize, to_pil
-from fast_style.resources import asset
-from fast_style.style import load
-from fast_style.writing import write_picture
+from fast_style.images.picture import resize, to_pil
+from fast_style.images.reading import read_picture
+from fast_style.images.writing import write_picture
+from fast_style.models.style_file import load_style_model
+from fast_style.painting.backends import BACKENDS, NEEDS, build_runner
+from fast_style.painting.style import load
+from fast_style.system.hardware import cpu_has_bfloat16
+from fast_style.system.resources import asset
 
 CPU = torch.device("cpu")
 MODELS = ("starry", "starry-slim")

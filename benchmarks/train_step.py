@@ -33,7 +33,13 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from fast_style.hardware import (
+from fast_style.cli.loss_options import load_preset
+from fast_style.images.reading import read_crop, read_style
+from fast_style.models.layers import DoublingConv, ReflectionPad, ThinConv
+from fast_style.models.losses import PerceptualLoss, total_variation
+from fast_style.models.network import TransformerNetwork, build_network
+from fast_style.models.vgg import BLOCKS
+from fast_style.system.hardware import (
     check_compiler,
     keep_freed_memory,
     resolve_device,
@@ -41,15 +47,9 @@ from fast_style.hardware import (
     resolve_precision,
     vgg_dtype,
 )
-from fast_style.image import read_crop, read_style
-from fast_style.layers import DoublingConv, ReflectionPad, ThinConv
-from fast_style.losses import PerceptualLoss, total_variation
-from fast_style.module import OPTIMIZERS, StyleModule
-from fast_style.network import TransformerNetwork, build_network
-from fast_style.photographs import centre_box, find_photographs
-from fast_style.presets import load_preset
-from fast_style.resources import asset, config_folder
-from fast_style.vgg import BLOCKS
+from fast_style.system.resources import asset, config_folder
+from fast_style.training.module import OPTIMIZERS, StyleModule
+from fast_style.training.photographs import centre_box, find_photographs
 
 SIDES = ("classical", "ours")
 LOSS = "balanced"

@@ -5,30 +5,31 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fast_style.arguments import Parser, path_argument, say, show, usable_streams
-from fast_style.commands import add_common_options, check_output, end
-from fast_style.files import check_free, is_file, is_folder, user_path
-from fast_style.hardware import keep_freed_memory, resolve_device
-from fast_style.image import picture_size, read_crop, read_style
-from fast_style.losses import PerceptualLoss
-from fast_style.measurements import (
+from fast_style.cli.command import Bar, add_common_options, check_output, end
+from fast_style.cli.loss_options import load_preset, preset_names
+from fast_style.cli.parser import Parser, path_argument, say, show, usable_streams
+from fast_style.images.picture import PictureError
+from fast_style.images.reading import picture_size, read_crop, read_style
+from fast_style.models.losses import PerceptualLoss
+from fast_style.models.network import SMALLEST_SIDE
+from fast_style.optimizing.measurements import (
     equivalent_iterations,
     measure_network,
     measure_optimizer,
     scalars,
 )
-from fast_style.network import SMALLEST_SIDE
-from fast_style.optimize import check_size_fits, start_picture
-from fast_style.photographs import centre_box, find_photographs
-from fast_style.picture import PictureError
-from fast_style.presets import load_preset, preset_names
-from fast_style.resources import asset
-from fast_style.scores import MARKS, STARTS, plot, summarize, write_json
-from fast_style.style import Style, load
+from fast_style.optimizing.report import MARKS, STARTS, plot, summarize, write_json
+from fast_style.optimizing.start import check_size_fits, start_picture
+from fast_style.painting.style import Style, load
+from fast_style.system.files import check_free, is_file, is_folder, user_path
+from fast_style.system.hardware import keep_freed_memory, resolve_device
+from fast_style.system.resources import asset
+from fast_style.training.photographs import centre_box, find_photographs
 
 PROGRAM = "evaluate"
 
@@ -241,9 +242,15 @@ def _measure(
     for start in dict.fromkeys(options.starts):
         first = start_picture(start, content, [], options.seed)
         stop_at = min(levels) if options.until_reached else 0.0
-        runs[start] = measure_optimizer(
-            loss, content, first, options.evaluations, stop_at, f"{title}, from {start}"
-        )
+        with closing(Bar(f"{title}, from {start}", options.evaluations, lines=1)) as bar:
+            runs[start] = measure_optimizer(
+                loss,
+                content,
+                first,
+                options.evaluations,
+                stop_at,
+                lambda now: bar.show(now.number, now.best_scalars),
+            )
     for network in networks.values():
         network["equivalent_iterations"] = {
             start: equivalent_iterations(run["best_loss"], network["scalars"]["loss"])

@@ -18,16 +18,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fast_style.arguments import Parser, path_argument, show, usable_streams
-from fast_style.backends import openvino_core
-from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
-from fast_style.commands import end
-from fast_style.controls import PALETTE, Controls
-from fast_style.graph import INPUT, portable_graph
-from fast_style.messages import one_line
-from fast_style.network import MARGIN, TransformerNetwork
-from fast_style.palette import CELL, cell_means, enlarged, with_margin
-from fast_style.together import write_together
+from fast_style.cli.command import end
+from fast_style.cli.parser import Parser, path_argument, show, usable_streams
+from fast_style.models.network import MARGIN, TransformerNetwork
+from fast_style.models.onnx_graph import INPUT, portable_graph
+from fast_style.models.palette import CELL, cell_means, enlarged, with_margin
+from fast_style.models.style_file import ModelFileError, StyleModel, load_style_model
+from fast_style.painting.backends import openvino_core
+from fast_style.painting.controls import Controls
+from fast_style.painting.options import PALETTE
+from fast_style.system.messages import one_line
+from fast_style.system.together import write_together
 
 PROGRAM = "export"
 # By the ending of the file's name.

@@ -14,43 +14,36 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fast_style.arguments import (
-    PRESERVE_COLOR,
-    Parser,
-    path_argument,
-    say,
-    show,
-    usable_streams,
-)
-from fast_style.color import keep_color, match_color
-from fast_style.commands import (
+from fast_style.cli.command import (
     Bar,
     add_common_options,
     add_optimizer_options,
     check_output,
     end,
 )
-from fast_style.hardware import (
+from fast_style.cli.loss_options import add_loss_options, loss_arguments
+from fast_style.cli.parser import Parser, path_argument, say, show, usable_streams
+from fast_style.images.color import keep_color, match_color
+from fast_style.images.picture import PictureError, long_side_size, resize
+from fast_style.images.reading import read_clip, read_style
+from fast_style.images.writing import write_picture
+from fast_style.models.losses import PerceptualLoss
+from fast_style.optimizing.descent import Evaluation, optimize_pixels
+from fast_style.optimizing.start import (
+    INITS,
+    SMALLEST_SIZE,
+    check_size_fits,
+    start_picture,
+)
+from fast_style.painting.options import PRESERVE_COLOR
+from fast_style.system.hardware import (
     TooLittleMemoryError,
-    check_memory,
-    free_memory,
     is_out_of_memory,
     keep_freed_memory,
     resolve_device,
 )
-from fast_style.image import read_clip, read_style
-from fast_style.losses import PerceptualLoss
-from fast_style.picture import PictureError, long_side_size, resize
-from fast_style.pixels import Evaluation, optimize_pixels
-from fast_style.presets import add_loss_options, loss_arguments
-from fast_style.writing import write_picture
 
 PROGRAM = "optimize"
-INITS = ("content", "noise", "style")
-NOISE_MEAN, NOISE_STD = 0.5, 0.1
-SMALLEST_SIZE = 32  # px, longer side
-# Peak memory of an evaluation with the layers of all presets, float32, L-BFGS: measured.
-BYTES_PER_PIXEL = 4500
 
 
 class Job(NamedTuple):
@@ -172,35 +165,6 @@ def read_job(options: argparse.Namespace) -> Job:
         say(PROGRAM, f"{options.content} {clip.remark}")
     picture = clip.frames[0]
     return Job(picture.rgb, picture.alpha, styles, shares, loss, sizes)
-
-
-def start_picture(init: str, content: Tensor, styles: Sequence[Tensor], seed: int) -> Tensor:
-    """Return where to begin, ``(1, 3, H, W)`` in [0, 1], of ``content``'s size."""
-    if init == "content":
-        return content
-    if init == "style":
-        return resize(styles[0], *content.shape[-2:])
-    generator = torch.Generator().manual_seed(seed)
-    noise = NOISE_MEAN + NOISE_STD * torch.randn(
-        content.shape, generator=generator, dtype=torch.float32
-    )
-    return noise.to(content).clamp(0, 1)
-
-
-def check_size_fits(height: int, width: int, device: torch.device) -> None:
-    """Check that a picture of this size can be optimised in the memory that is free.
-
-    Args:
-        height: Of the picture, px.
-        width: Of the picture, px.
-        device: Where it is optimised.
-
-    Raises:
-        TooLittleMemoryError: It can't; the message says what size can.
-    """
-    needed = BYTES_PER_PIXEL * height * width
-    fits = int(max(height, width) * (free_memory(device) / needed) ** 0.5)
-    check_memory(f"a picture of {width} x {height} px", needed, device, f"--size {fits} would fit")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -14,24 +14,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fast_style.arguments import Parser, path_argument, show, usable_streams
-from fast_style.checks import check_image
-from fast_style.commands import (
+from fast_style.cli.command import (
     Bar,
     add_common_options,
     add_optimizer_options,
     check_output,
     end,
 )
-from fast_style.hardware import keep_freed_memory, resolve_device
-from fast_style.image import read_picture
-from fast_style.losses import NORMALIZATIONS, PerceptualLoss
-from fast_style.optimize import check_size_fits, start_picture
-from fast_style.picture import long_side_size, resize
-from fast_style.pixels import Evaluation, optimize_pixels
-from fast_style.sheet import sheet
-from fast_style.vgg import canonical_layer, smallest_side
-from fast_style.writing import write_picture
+from fast_style.cli.parser import Parser, path_argument, show, usable_streams
+from fast_style.images.checks import check_image
+from fast_style.images.picture import long_side_size, resize
+from fast_style.images.reading import read_picture
+from fast_style.images.writing import write_picture
+from fast_style.models.losses import NORMALIZATIONS, PerceptualLoss
+from fast_style.models.vgg import canonical_layer, smallest_side
+from fast_style.optimizing.descent import Evaluation, optimize_pixels
+from fast_style.optimizing.start import check_size_fits, start_picture
+from fast_style.painting.sheet import sheet
+from fast_style.system.hardware import keep_freed_memory, resolve_device
 
 PROGRAM = "reconstruct"
 KINDS = ("content", "style")

@@ -15,15 +15,21 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
-from fast_style.arguments import quiet, say, usable_streams
-from fast_style.request import PROGRAM, blend_weights, check_destination, models_and_images, parse
-from fast_style.resources import shipped_styles
+from fast_style.cli.parser import quiet, say, usable_streams
+from fast_style.cli.stylize_options import (
+    PROGRAM,
+    blend_weights,
+    check_destination,
+    models_and_images,
+    parse,
+)
+from fast_style.system.resources import shipped_styles
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fast_style.inputs import Input
-    from fast_style.work import Work
+    from fast_style.cli.inputs import Input
+    from fast_style.painting.work import Work
 
 SMALL = 640  # px, longer side of a picture that PyTorch has painted when others have started
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
@@ -72,9 +78,9 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
         _list(options)
         return 0
     # Imported here so that --help does not wait for torch.
-    from fast_style.batch import Batch, Places
-    from fast_style.files import TargetExistsError
-    from fast_style.writing import QUALITY
+    from fast_style.cli.batch import Batch, Places
+    from fast_style.images.writing import QUALITY
+    from fast_style.system.files import TargetExistsError
 
     try:
         request = _request(options, closed)
@@ -121,10 +127,10 @@ def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
         ValueError: Wrong use.
         OSError: What was named can't be read.
     """
-    from fast_style.files import TargetExistsError, exists, is_folder, user_path
-    from fast_style.image import allow_megapixels
-    from fast_style.inputs import STREAM, Found, Input, expand, without_results
-    from fast_style.writing import check_not_input
+    from fast_style.cli.inputs import STREAM, Found, Input, expand, without_results
+    from fast_style.images.reading import allow_megapixels
+    from fast_style.images.writing import check_not_input
+    from fast_style.system.files import TargetExistsError, exists, is_folder, user_path
 
     output: Path | None = options.output
     models, images = models_and_images(options)
@@ -174,8 +180,8 @@ def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
 
 def _check_sheet(options: argparse.Namespace, streams: bool) -> None:
     """Check that the sheet can be written, if there is to be one."""
-    from fast_style.files import check_free
-    from fast_style.writing import check_writable
+    from fast_style.images.writing import check_writable
+    from fast_style.system.files import check_free
 
     if options.sheet is None:
         return
@@ -199,7 +205,7 @@ def _check_streams(
         options: All that was given.
         closed: Which of the streams were closed.
     """
-    from fast_style.inputs import STREAM
+    from fast_style.cli.inputs import STREAM
 
     writes = options.output is None or str(options.output) == STREAM
     if images > 1 or (models > 1 and not options.blend):
@@ -216,10 +222,11 @@ def _check_streams(
 
 def _work(models: list[str], options: argparse.Namespace) -> Work:
     """Load the models and check the controls."""
-    from fast_style.controls import GRAIN, PALETTE, Controls, check_weights
-    from fast_style.flicker import STEADY, check_steady
-    from fast_style.style import Style, load
-    from fast_style.work import Work
+    from fast_style.painting.controls import Controls, check_weights
+    from fast_style.painting.options import GRAIN, PALETTE, STEADY
+    from fast_style.painting.steadiness import check_steady
+    from fast_style.painting.style import Style, load
+    from fast_style.painting.work import Work
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
     if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
@@ -255,9 +262,9 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
 
 def _backend_for(path: Path, options: argparse.Namespace) -> str:
     """Return ``torch`` for one small picture: the others take longer to start than they save."""
-    from fast_style.image import picture_size
-    from fast_style.picture import PictureError
-    from fast_style.video import is_video
+    from fast_style.films.video import is_video
+    from fast_style.images.picture import PictureError
+    from fast_style.images.reading import picture_size
 
     if is_video(path):  # of which only the reader of videos knows what can be opened
         return "auto"
@@ -270,10 +277,10 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
 
 def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
-    from fast_style.batch import PROGRAM_ERRORS, failure
-    from fast_style.inputs import STREAM
-    from fast_style.work import record
-    from fast_style.writing import QUALITY, encode_clip, write_clip
+    from fast_style.cli.batch import PROGRAM_ERRORS, failure
+    from fast_style.cli.inputs import STREAM
+    from fast_style.images.writing import QUALITY, encode_clip, write_clip
+    from fast_style.painting.work import record
 
     output: Path | None = options.output
     to_file = output is not None and str(output) != STREAM
@@ -310,9 +317,9 @@ def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
 
 def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> int:
     """Write one sheet of all pictures in all styles."""
-    from fast_style.batch import failure
-    from fast_style.sheet import grid, sheet
-    from fast_style.writing import QUALITY, write_picture
+    from fast_style.cli.batch import failure
+    from fast_style.images.writing import QUALITY, write_picture
+    from fast_style.painting.sheet import grid, sheet
 
     rows = []
     failed = 0
@@ -338,9 +345,9 @@ def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> in
 
 def _row(path: Path, work: Work, size: int) -> list[Tensor]:
     """Return a photograph, its longer side ``size`` px, and it in all styles."""
-    from fast_style.controls import Controls, apply
-    from fast_style.image import read_picture
-    from fast_style.picture import Clip
+    from fast_style.images.picture import Clip
+    from fast_style.images.reading import read_picture
+    from fast_style.painting.controls import Controls, apply
 
     photograph = apply(lambda one: one, read_picture(path, size), Controls(size=size))
     results = dict(

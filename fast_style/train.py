@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import chdir, suppress
 from pathlib import Path
 
-from fast_style import leftovers  # noqa: F401, before Lightning, which reads them too
+from fast_style.training import leftovers  # noqa: F401, before Lightning, which reads them too
 
 # isort: split
 import hydra
@@ -27,20 +27,27 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from fast_style.arguments import usable_streams
-from fast_style.checkpoint import ModelFileError
-from fast_style.config import CONFIG_NAME, ConfigError, checked_files, explain, override, plain
-from fast_style.files import shell_join, short_path
-from fast_style.hardware import is_out_of_memory
-from fast_style.lock import FolderInUse, hold, let_go, remove_parts
-from fast_style.photographs import DataError
-from fast_style.processes import Processes
-from fast_style.resources import config_folder
-from fast_style.run import fit, prepare
-from fast_style.run_folder import Configuration, leave_refused
-from fast_style.signals import interrupted_by_all
-from fast_style.sweep import ContactSheet, is_sweep
-from fast_style.trainer import NonFiniteLossError
+from fast_style.cli.parser import usable_streams
+from fast_style.models.style_file import ModelFileError
+from fast_style.system.files import shell_join, short_path
+from fast_style.system.hardware import is_out_of_memory
+from fast_style.system.resources import config_folder
+from fast_style.training.config import (
+    CONFIG_NAME,
+    ConfigError,
+    checked_files,
+    explain,
+    override,
+    plain,
+)
+from fast_style.training.lock import FolderInUse, hold, let_go, remove_parts
+from fast_style.training.photographs import DataError
+from fast_style.training.processes import Processes
+from fast_style.training.run import fit, prepare
+from fast_style.training.run_folder import Configuration, leave_refused
+from fast_style.training.signals import interrupted_by_all
+from fast_style.training.sweep import ContactSheet, is_sweep
+from fast_style.training.trainer import NonFiniteLossError
 
 log = logging.getLogger(__name__)
 

@@ -19,14 +19,19 @@ from typing import Any
 
 import torch
 
-from fast_style.checkpoint import StyleModel, find_style_model, load_style_model, save_style_model
-from fast_style.controls import check_weights
-from fast_style.image import read_crop, read_style
-from fast_style.palette import measure_palette
-from fast_style.photographs import centre_box, find_photographs
-from fast_style.request import blend_weights
-from fast_style.resources import asset
-from fast_style.run import difference, style_image
+from fast_style.cli.stylize_options import blend_weights
+from fast_style.images.reading import read_crop, read_style
+from fast_style.models.palette import measure_palette
+from fast_style.models.style_file import (
+    StyleModel,
+    find_style_model,
+    load_style_model,
+    save_style_model,
+)
+from fast_style.painting.controls import check_weights
+from fast_style.system.resources import asset
+from fast_style.training.photographs import centre_box, find_photographs
+from fast_style.training.run import difference, style_image
 
 SIZE = 256  # px, of the photographs that the palette is measured on
 SAME = ("network", "style")  # sections of the models' descriptions

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fast_style.controls import PALETTE
-from fast_style.image import read_picture
-from fast_style.picture import resize
-from fast_style.sheet import sheet
-from fast_style.style import Style, load
-from fast_style.writing import write_picture
+from fast_style.images.picture import resize
+from fast_style.images.reading import read_picture
+from fast_style.images.writing import write_picture
+from fast_style.painting.options import PALETTE
+from fast_style.painting.sheet import sheet
+from fast_style.painting.style import Style, load
 
 QUALITY = 80  # of the JPEG or WebP: a page with pictures should load at once
 

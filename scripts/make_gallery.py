@@ -15,14 +15,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fast_style.checkpoint import load_style_model
-from fast_style.image import read_crop, read_style
-from fast_style.photographs import centre_box
-from fast_style.picture import resize
-from fast_style.resources import asset, main_styles
-from fast_style.sheet import sheet
-from fast_style.style import load
-from fast_style.writing import write_picture
+from fast_style.images.picture import resize
+from fast_style.images.reading import read_crop, read_style
+from fast_style.images.writing import write_picture
+from fast_style.models.style_file import load_style_model
+from fast_style.painting.sheet import sheet
+from fast_style.painting.style import load
+from fast_style.system.resources import asset, main_styles
+from fast_style.training.photographs import centre_box
 
 PHOTOGRAPHS = ("castle_neuschwanstein", "kingfisher", "astronaut", "sunset", "canyon_river")
 CARD = 256  # px: the side of a picture on a card

@@ -20,17 +20,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fast_style.color import statistics
-from fast_style.controls import Controls
+from fast_style.cli.loss_options import preset_names
 from fast_style.evaluate import yardstick
-from fast_style.hardware import exact_float32
-from fast_style.image import read_crop, read_style
-from fast_style.losses import PerceptualLoss
-from fast_style.palette import cell_means
-from fast_style.photographs import centre_box, find_photographs
-from fast_style.presets import preset_names
-from fast_style.resources import asset
-from fast_style.style import Style, load
+from fast_style.images.color import statistics
+from fast_style.images.reading import read_crop, read_style
+from fast_style.models.losses import PerceptualLoss
+from fast_style.models.palette import cell_means
+from fast_style.painting.controls import Controls
+from fast_style.painting.style import Style, load
+from fast_style.system.hardware import exact_float32
+from fast_style.system.resources import asset
+from fast_style.training.photographs import centre_box, find_photographs
 
 
 def errors(

@@ -15,12 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fast_style.controls import GRAIN, PALETTE, Controls, apply
-from fast_style.flicker import Movement, Steady, flicker
-from fast_style.image import read_picture
-from fast_style.picture import Picture, as_bytes, resize
-from fast_style.resources import asset
-from fast_style.style import Style, load
+from fast_style.images.picture import Picture, as_bytes, resize
+from fast_style.images.reading import read_picture
+from fast_style.painting.controls import Controls, apply
+from fast_style.painting.options import GRAIN, PALETTE
+from fast_style.painting.steadiness import Movement, Steady, flicker
+from fast_style.painting.style import Style, load
+from fast_style.system.resources import asset
 
 PHOTOGRAPH = "photos/val/castle_neuschwanstein.jpg"
 SHARES = (0.0, 0.5, 0.7, 0.9)

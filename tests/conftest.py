@@ -23,8 +23,8 @@ import pytest
 import torch
 from PIL import Image
 
-from fast_style.checkpoint import load_style_model, save_style_model
-from fast_style.network import build_network
+from fast_style.models.network import build_network
+from fast_style.models.style_file import load_style_model, save_style_model
 
 TINY_NETWORK: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
 

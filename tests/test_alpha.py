@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fast_style.alpha import fill_transparent
-from fast_style.image import read_picture
-from fast_style.picture import Picture
-from fast_style.style import load
-from fast_style.writing import write_picture
+from fast_style.images.picture import Picture
+from fast_style.images.reading import read_picture
+from fast_style.images.transparency import fill_transparent
+from fast_style.images.writing import write_picture
+from fast_style.painting.style import load
 
 
 def holed(under: tuple[float, float, float]) -> Picture:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from fast_style import heif, stylize
-from fast_style.image import _all_with_alpha, allow_megapixels, from_pil, read_clip
-from fast_style.picture import Clip, PictureError
-from fast_style.style import Style
-from fast_style.writing import WRITABLE, encode_clip, write_clip
+from fast_style import stylize
+from fast_style.images import heif
+from fast_style.images.picture import Clip, PictureError
+from fast_style.images.reading import _all_with_alpha, allow_megapixels, from_pil, read_clip
+from fast_style.images.writing import WRITABLE, encode_clip, write_clip
+from fast_style.painting.style import Style
 
 WIDTH, HEIGHT = 48, 40
 DURATIONS = [80, 240, 120]
@@ -159,7 +160,8 @@ def test_heif_is_written_by_itself(tmp_path: Path) -> None:
     """In a new process, where nothing has been read yet."""
     pytest.importorskip("pillow_heif")
     code = (
-        "import torch; from pathlib import Path; from fast_style.writing import write_picture; "
+        "import torch; from pathlib import Path; "
+        "from fast_style.images.writing import write_picture; "
         f"write_picture(Path({str(tmp_path / 'a.heic')!r}), torch.rand(1, 3, 40, 48))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,9 +12,9 @@ import pytest
 import torch
 from conftest import TINY_NETWORK
 
-from fast_style.checkpoint import load_style_model, save_style_model
-from fast_style.network import build_network
-from fast_style.palette import palette_from_header
+from fast_style.models.network import build_network
+from fast_style.models.palette import palette_from_header
+from fast_style.models.style_file import load_style_model, save_style_model
 
 STYLE = {"name": "mine", "image": "starry.jpg", "size": 64}
 

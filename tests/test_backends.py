@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style import backends, stylize
-from fast_style.backends import resolve_backend
-from fast_style.graph import _Graph
-from fast_style.hardware import cpu_has_bfloat16
-from fast_style.image import read_picture
-from fast_style.resources import asset, shipped_styles
-from fast_style.style import Style, load
+from fast_style import stylize
+from fast_style.images.reading import read_picture
+from fast_style.models.onnx_graph import _Graph
+from fast_style.painting import backends
+from fast_style.painting.backends import resolve_backend
+from fast_style.painting.style import Style, load
+from fast_style.system.hardware import cpu_has_bfloat16
+from fast_style.system.resources import asset, shipped_styles
 
 CPU = torch.device("cpu")
 OTHERS = ("onnxruntime", "openvino")

@@ -12,9 +12,9 @@ import pytest
 import torch
 from conftest import TINY_NETWORK
 
-from fast_style.losses import PerceptualLoss
-from fast_style.network import build_network
-from fast_style.presets import load_preset
+from fast_style.cli.loss_options import load_preset
+from fast_style.models.losses import PerceptualLoss
+from fast_style.models.network import build_network
 
 
 @pytest.fixture

@@ -11,15 +11,15 @@ from conftest import TINY_NETWORK
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fast_style import checkpoint
-from fast_style.checkpoint import (
+from fast_style.models import style_file as checkpoint
+from fast_style.models.network import build_network
+from fast_style.models.style_file import (
     ModelFileError,
     find_style_model,
     load_style_model,
     save_style_model,
 )
-from fast_style.network import build_network
-from fast_style.resources import shipped_styles
+from fast_style.system.resources import shipped_styles
 
 DESCRIPTION: dict[str, Any] = {
     "network": TINY_NETWORK,

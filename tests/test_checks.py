@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fast_style.checks import check_image, check_range
+from fast_style.images.checks import check_image, check_range
 
 
 def test_check_image() -> None:

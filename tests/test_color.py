@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fast_style.color import keep_color, luminance, match_color
+from fast_style.images.color import keep_color, luminance, match_color
 
 
 def image(seed: int, size: int = 24) -> torch.Tensor:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fast_style import evaluate, export, optimize, reconstruct
-from fast_style.commands import end
+from fast_style.cli.command import end
 
 
 @pytest.mark.parametrize(

@@ -20,16 +20,16 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from fast_style import train
-from fast_style.config import CONFIG_NAME, ConfigError, check_file, override, plain
-from fast_style.data import PhotographData
-from fast_style.image import read_style
-from fast_style.losses import PerceptualLoss
-from fast_style.module import StyleModule
-from fast_style.network import TransformerNetwork, build_network
-from fast_style.photographs import crops_per_step
-from fast_style.resources import asset, config_folder
-from fast_style.run import style_image
-from fast_style.trainer import build_trainer
+from fast_style.images.reading import read_style
+from fast_style.models.losses import PerceptualLoss
+from fast_style.models.network import TransformerNetwork, build_network
+from fast_style.system.resources import asset, config_folder
+from fast_style.training.config import CONFIG_NAME, ConfigError, check_file, override, plain
+from fast_style.training.data import PhotographData
+from fast_style.training.module import StyleModule
+from fast_style.training.photographs import crops_per_step
+from fast_style.training.run import style_image
+from fast_style.training.trainer import build_trainer
 
 FILES = sorted(config_folder().rglob("*.yaml"))
 OPTIONS = [f"{file.parent.name}={file.stem}" for file in FILES if file.parent != config_folder()]

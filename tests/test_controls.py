@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fast_style.color import luminance
-from fast_style.controls import Controls, apply, blend
-from fast_style.picture import Picture
+from fast_style.images.color import luminance
+from fast_style.images.picture import Picture
+from fast_style.painting.controls import Controls, apply, blend
 
 
 def photograph(dtype: torch.dtype = torch.uint8) -> Picture:

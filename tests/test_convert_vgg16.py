@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fast_style.vgg import CAFFE_SCALING, CONVOLUTIONS, load_weights
+from fast_style.models.vgg import CAFFE_SCALING, CONVOLUTIONS, load_weights
 
 
 @pytest.fixture(scope="module")

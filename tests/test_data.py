@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fast_style import heif
-from fast_style.data import PhotographData
-from fast_style.image import picture_size
-from fast_style.photographs import DataError, find_photographs
-from fast_style.resources import asset
+from fast_style.images import heif
+from fast_style.images.reading import picture_size
+from fast_style.system.resources import asset
+from fast_style.training.data import PhotographData
+from fast_style.training.photographs import DataError, find_photographs
 
 COCO = Path(__file__).parents[2] / "shared" / "data" / "coco128"
 STEP = 12  # between the grey levels that tell the pictures apart

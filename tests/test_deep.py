@@ -16,11 +16,11 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 
 from fast_style import stylize
-from fast_style.image import read_clip, read_picture
-from fast_style.metadata import srgb_profile
-from fast_style.picture import Clip, Picture, PictureError
-from fast_style.style import load
-from fast_style.writing import encode_clip, write_clip
+from fast_style.images.metadata import srgb_profile
+from fast_style.images.picture import Clip, Picture, PictureError
+from fast_style.images.reading import read_clip, read_picture
+from fast_style.images.writing import encode_clip, write_clip
+from fast_style.painting.style import load
 
 Levels = npt.NDArray[np.uint16]
 

@@ -12,15 +12,15 @@ import torch
 from conftest import TINY_NETWORK
 
 from fast_style import evaluate
-from fast_style.checkpoint import save_style_model
-from fast_style.image import read_crop, read_picture, read_style
-from fast_style.losses import PerceptualLoss
-from fast_style.measurements import equivalent_iterations
-from fast_style.network import build_network
-from fast_style.photographs import centre_box
-from fast_style.resources import asset
-from fast_style.scores import spread
-from fast_style.style import load
+from fast_style.images.reading import read_crop, read_picture, read_style
+from fast_style.models.losses import PerceptualLoss
+from fast_style.models.network import build_network
+from fast_style.models.style_file import save_style_model
+from fast_style.optimizing.measurements import equivalent_iterations
+from fast_style.optimizing.report import spread
+from fast_style.painting.style import load
+from fast_style.system.resources import asset
+from fast_style.training.photographs import centre_box
 
 LOSS: dict[str, Any] = {
     "normalization": "relative",

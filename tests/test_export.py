@@ -15,7 +15,7 @@ import torch
 
 from fast_style import export
 from fast_style.export import CHECKED_SIZES
-from fast_style.style import load
+from fast_style.painting.style import load
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.filterwarnings("ignore")  # the exporters' own

@@ -21,23 +21,26 @@ import torch
 from conftest import TINY_NETWORK
 from pretended import Pretended
 
-from fast_style import hardware, measurements, products, style, vgg
-from fast_style.checkpoint import StyleModel
-from fast_style.color import match_color
-from fast_style.controls import Controls
-from fast_style.flicker import Movement, Steady, flicker
-from fast_style.losses import PerceptualLoss
-from fast_style.measurements import measure_network, measure_optimizer
-from fast_style.module import OPTIMIZERS, StyleModule, take_into_mean
-from fast_style.network import DESIGNS, build_network
-from fast_style.optimize import start_picture
-from fast_style.palette import Palette, measure_palette
-from fast_style.picture import Picture
-from fast_style.pixels import optimize_pixels
-from fast_style.presets import load_preset
+from fast_style.cli.loss_options import load_preset
+from fast_style.images.color import match_color
+from fast_style.images.picture import Picture
+from fast_style.models import products, vgg
+from fast_style.models.losses import PerceptualLoss
+from fast_style.models.network import DESIGNS, build_network
+from fast_style.models.palette import Palette, measure_palette
+from fast_style.models.style_file import StyleModel
+from fast_style.optimizing import measurements
+from fast_style.optimizing.descent import optimize_pixels
+from fast_style.optimizing.measurements import measure_network, measure_optimizer
+from fast_style.optimizing.start import start_picture
+from fast_style.painting import style
+from fast_style.painting.controls import Controls
+from fast_style.painting.steadiness import Movement, Steady, flicker
+from fast_style.painting.style import Style
+from fast_style.painting.work import Work
 from fast_style.reconstruct import reconstruction_loss
-from fast_style.style import Style
-from fast_style.work import Work
+from fast_style.system import hardware
+from fast_style.training.module import OPTIMIZERS, StyleModule, take_into_mean
 
 MATRIX = [[1.2, 0.1, 0.0], [0.1, 1.3, -0.1], [0.0, -0.1, 1.5]]
 HEIGHT, WIDTH = 40, 56
@@ -136,7 +139,7 @@ def test_a_network_and_the_optimiser_are_measured(device: str, preset: str) -> N
     content = torch.rand(1, 3, HEIGHT, WIDTH).to(device)
     found = measure_network(a_style(device), loss, content)
     start = start_picture("noise", content, [], 0)
-    run = measure_optimizer(loss, content, start, 3, 0.0, "test")
+    run = measure_optimizer(loss, content, start, 3, 0.0, lambda now: None)
     assert len(run["best_loss"]) == 3
     assert found["scalars"].keys() == run["at"][1].keys() if 1 in run["at"] else found["scalars"]
 

@@ -14,8 +14,8 @@ from typing import NoReturn
 import pytest
 
 import fast_style
-from fast_style import files
-from fast_style.files import (
+from fast_style.system import files
+from fast_style.system.files import (
     TargetExistsError,
     check_free,
     shell_join,
@@ -172,7 +172,8 @@ def test_the_umask_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @on_posix
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom fast_style.files import write_atomically\n"
+        "import os, sys\nfrom pathlib import Path\n"
+        "from fast_style.system.files import write_atomically\n"
         "with write_atomically(Path(sys.argv[1])):\n    os.kill(os.getpid(), 9)"
     )
     arguments = [sys.executable, "-c", code, str(tmp_path / "a.txt")]
@@ -185,7 +186,8 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 
 def test_what_a_living_process_writes_is_kept(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom fast_style.files import write_atomically\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from fast_style.system.files import write_atomically\n"
         "with write_atomically(Path(sys.argv[1])) as temporary:\n"
         "    print('begun', flush=True)\n    sys.stdin.readline()\n"
         "    temporary.write_text('whole')"

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fast_style.controls import Controls, apply
-from fast_style.flicker import STILL, Movement, Steady, change, flicker, movement
-from fast_style.picture import Picture
+from fast_style.images.picture import Picture
+from fast_style.painting.controls import Controls, apply
+from fast_style.painting.steadiness import STILL, Movement, Steady, change, flicker, movement
 
 SIZE = (96, 144)
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from fast_style import evaluate, optimize
-from fast_style.checkpoint import load_style_model
-from fast_style.image import read_picture, read_style
-from fast_style.losses import PerceptualLoss, gram_matrix
-from fast_style.presets import load_preset
-from fast_style.resources import asset
-from fast_style.style import load
+from fast_style.cli.loss_options import load_preset
+from fast_style.images.reading import read_picture, read_style
+from fast_style.models.losses import PerceptualLoss, gram_matrix
+from fast_style.models.style_file import load_style_model
+from fast_style.painting.style import load
+from fast_style.system.resources import asset
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from fast_style import hardware
-from fast_style.hardware import (
+from fast_style.system import hardware
+from fast_style.system.hardware import (
     check_accelerator,
     double,
     exact_float32,
@@ -25,7 +25,7 @@ from fast_style.hardware import (
 STEPS = """
 import resource
 import torch
-from fast_style.hardware import keep_freed_memory
+from fast_style.system.hardware import keep_freed_memory
 
 CALLS
 for step in range(15):
@@ -58,7 +58,7 @@ def test_freed_memory_is_kept_for_the_next_step() -> None:
 KEPT = """
 import psutil
 import torch
-from fast_style.hardware import free_memory, keep_freed_memory
+from fast_style.system.hardware import free_memory, keep_freed_memory
 
 keep_freed_memory()
 block = torch.ones(2**26)

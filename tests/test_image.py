@@ -19,8 +19,8 @@ import torch
 from PIL import Image, ImageCms, JpegImagePlugin
 from torch import Tensor
 
-from fast_style.files import write_atomically
-from fast_style.image import (
+from fast_style.images.picture import PictureError, array_like, from_array, to_pil
+from fast_style.images.reading import (
     READABLE,
     Box,
     from_pil,
@@ -30,8 +30,8 @@ from fast_style.image import (
     read_picture,
     read_style,
 )
-from fast_style.picture import PictureError, array_like, from_array, to_pil
-from fast_style.writing import WRITABLE, write_picture
+from fast_style.images.writing import WRITABLE, write_picture
+from fast_style.system.files import write_atomically
 
 Bytes = npt.NDArray[np.uint8]
 Reader = Callable[[Path], object]
@@ -1095,8 +1095,8 @@ def test_a_decoders_error_of_any_kind_names_the_file(
     def failing(*arguments: object) -> NoReturn:
         raise error
 
-    monkeypatch.setattr("fast_style.image.picture_of", failing)
-    monkeypatch.setattr("fast_style.image.decoded", failing)
+    monkeypatch.setattr("fast_style.images.reading.picture_of", failing)
+    monkeypatch.setattr("fast_style.images.reading.decoded", failing)
     for name in ("a.png", "a.jpg"):
         with pytest.raises(PictureError, match=rf"cannot read .*{name}: .*bad block"):
             read_picture(tmp_path / name)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fast_style.leftovers import forget_leftovers
+from fast_style.training.leftovers import forget_leftovers
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "MASTER_PORT": "1", "RANK": "1", "LOCAL_RANK": "1"}
 SLURM = {"SLURM_NTASKS": "2", "SLURM_PROCID": "1"}

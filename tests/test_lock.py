@@ -6,7 +6,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from fast_style.lock import LOCK, FolderInUse, hold, let_go, remove_parts
+from fast_style.training.lock import LOCK, FolderInUse, hold, let_go, remove_parts
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from fast_style.log_handlers import Screen, TrainLog, begin_log, printable, printable_values
+from fast_style.training.log_handlers import (
+    Screen,
+    TrainLog,
+    begin_log,
+    printable,
+    printable_values,
+)
 
 NOT_UNICODE = os.fsdecode(b"gr\xfcn.jpg")
 FULL = Path("/dev/full")

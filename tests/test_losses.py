@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from fast_style.losses import (
+from fast_style.cli.loss_options import load_preset
+from fast_style.models.losses import (
     NORMALIZATIONS,
     PerceptualLoss,
     gram_matrix,
     grid_energy,
     total_variation,
 )
-from fast_style.network import build_network
-from fast_style.optimize import start_picture
-from fast_style.pixels import optimize_pixels
-from fast_style.presets import load_preset
+from fast_style.models.network import build_network
+from fast_style.optimizing.descent import optimize_pixels
+from fast_style.optimizing.start import start_picture
 
 LAYERS = ["relu1_2", "relu2_2"]
 
@@ -76,7 +76,7 @@ def test_gram_matrix_gradient() -> None:
 def test_gram_matrix_taken_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     features = image(2, 5, 6, 7).bfloat16()
     whole = gram_matrix(features.float())
-    monkeypatch.setattr("fast_style.products.PRODUCT_ROWS", 10)
+    monkeypatch.setattr("fast_style.models.products.PRODUCT_ROWS", 10)
     torch.testing.assert_close(gram_matrix(features), whole)
 
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 from conftest import TINY_NETWORK
 
-from fast_style.checkpoint import save_style_model
-from fast_style.image import read_crop, read_style
-from fast_style.losses import PerceptualLoss
-from fast_style.network import build_network
-from fast_style.photographs import centre_box, find_photographs
-from fast_style.presets import load_preset
-from fast_style.resources import asset
-from fast_style.style import load
+from fast_style.cli.loss_options import load_preset
+from fast_style.images.reading import read_crop, read_style
+from fast_style.models.losses import PerceptualLoss
+from fast_style.models.network import build_network
+from fast_style.models.style_file import save_style_model
+from fast_style.painting.style import load
+from fast_style.system.resources import asset
+from fast_style.training.photographs import centre_box, find_photographs
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,24 @@ from PIL import Image, ImageCms, features
 from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
-from fast_style import heif, image, stylize
-from fast_style.exif import MOST, PREFIX, Exif, Order, Tag, directory, read_block, read_directory
-from fast_style.image import read_picture
-from fast_style.metadata import kept_dpi, srgb_profile
-from fast_style.picture import Clip, Picture, PictureError
-from fast_style.tiff import write_tiff
-from fast_style.writing import WRITABLE, write_clip, write_picture
+from fast_style import stylize
+from fast_style.images import heif
+from fast_style.images import reading as image
+from fast_style.images.exif import (
+    MOST,
+    PREFIX,
+    Exif,
+    Order,
+    Tag,
+    directory,
+    read_block,
+    read_directory,
+)
+from fast_style.images.metadata import kept_dpi, srgb_profile
+from fast_style.images.picture import Clip, Picture, PictureError
+from fast_style.images.reading import read_picture
+from fast_style.images.tiff import write_tiff
+from fast_style.images.writing import WRITABLE, write_clip, write_picture
 
 TAKEN = "2020:02:03 04:05:06"
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fast_style.losses import LossTerms
-from fast_style.module import (
+from fast_style.models.losses import LossTerms
+from fast_style.models.network import TransformerNetwork
+from fast_style.training.module import (
     OBJECTIVES,
     START_SHARE,
     StyleModule,
@@ -17,7 +18,6 @@ from fast_style.module import (
     one_cycle,
     rise_and_stay,
 )
-from fast_style.network import TransformerNetwork
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

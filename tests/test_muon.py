@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fast_style.muon import STEP, Muon, orthogonalized
-from fast_style.network import build_network
+from fast_style.models.network import build_network
+from fast_style.training.muon import STEP, Muon, orthogonalized
 
 SMALL = {"name": "johnson", "channels": [4, 8, 8], "residual_blocks": 1}
 

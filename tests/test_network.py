@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from conftest import TINY_NETWORK
 from torch import Tensor, nn
 
-from fast_style.layers import DoublingConv, ReflectionPad, ThinConv
-from fast_style.network import DESIGNS, TransformerNetwork, build_network
+from fast_style.models.layers import DoublingConv, ReflectionPad, ThinConv
+from fast_style.models.network import DESIGNS, TransformerNetwork, build_network
 
 
 @pytest.fixture(scope="module", params=list(DESIGNS))

@@ -14,13 +14,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fast_style import hardware, optimize
-from fast_style.color import luminance
-from fast_style.image import read_picture
-from fast_style.optimize import start_picture
-from fast_style.picture import PictureError
-from fast_style.pixels import Evaluation, optimize_pixels
-from fast_style.writing import write_picture
+from fast_style import optimize
+from fast_style.images.color import luminance
+from fast_style.images.picture import PictureError
+from fast_style.images.reading import read_picture
+from fast_style.images.writing import write_picture
+from fast_style.optimizing import start as start_of
+from fast_style.optimizing.descent import Evaluation, optimize_pixels
+from fast_style.optimizing.start import start_picture
+from fast_style.system import hardware
 
 FAST = ["--size", "40", "--steps", "4", "--device", "cpu", "--style-layers", "relu1_2", "relu2_2"]
 FAST += ["--content-layers", "relu2_2"]
@@ -136,7 +138,7 @@ def test_a_file_that_appears_during_the_work_is_kept(
     capsys: pytest.CaptureFixture[str],
     name: str,
 ) -> None:
-    start = optimize.start_picture
+    start = start_picture
 
     def late(*arguments: Any) -> Tensor:
         (tmp_path / name).write_bytes(b"dear to me")
@@ -264,7 +266,7 @@ def test_a_picture_too_large_for_the_memory(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for module in (optimize, hardware):
+    for module in (start_of, hardware):
         monkeypatch.setattr(module, "free_memory", lambda device: 1_000_000_000)
     assert run(pictures, tmp_path / "out.png", "--size", "1024") == 2
     error = capsys.readouterr().err
@@ -303,7 +305,7 @@ def test_a_scale_too_large_for_the_memory_keeps_the_one_before(
         return optimize_pixels(*arguments)
 
     steps: list[int] = []
-    for module in (optimize, hardware):
+    for module in (start_of, hardware):
         monkeypatch.setattr(module, "free_memory", free)
     monkeypatch.setattr(optimize, "optimize_pixels", count)
     output = tmp_path / "out.png"

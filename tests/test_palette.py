@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.checkpoint import ModelFileError, load_style_model, save_style_model
-from fast_style.palette import (
+from fast_style.images.picture import Picture
+from fast_style.models.palette import (
     CELL,
     LEAST_GAIN,
     MOST_GAIN,
@@ -20,8 +20,8 @@ from fast_style.palette import (
     palette_between,
     palette_from_header,
 )
-from fast_style.picture import Picture
-from fast_style.style import load
+from fast_style.models.style_file import ModelFileError, load_style_model, save_style_model
+from fast_style.painting.style import load
 
 WARMER = Palette([[1.3, 0.1, 0.0], [0.0, 1.2, 0.1], [-0.1, 0.0, 1.4]], [-0.1, -0.05, -0.15])
 

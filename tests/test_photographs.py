@@ -15,9 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fast_style import heif
-from fast_style.image import READABLE
-from fast_style.photographs import (
+from fast_style.images import heif
+from fast_style.images.reading import READABLE
+from fast_style.system.walk import walk
+from fast_style.training.photographs import (
     DataError,
     Draw,
     Photographs,
@@ -28,7 +29,6 @@ from fast_style.photographs import (
     random_box,
     split_folder,
 )
-from fast_style.walk import walk
 
 WIDTH, HEIGHT = 200, 120
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fast_style.losses import LossTerms, PerceptualLoss
-from fast_style.pixels import Evaluation, optimize_pixels
+from fast_style.models.losses import LossTerms, PerceptualLoss
+from fast_style.optimizing.descent import Evaluation, optimize_pixels
 
 
 def image(size: int, seed: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -6,9 +6,9 @@ import inspect
 import pytest
 from omegaconf import OmegaConf
 
-from fast_style.losses import PerceptualLoss
-from fast_style.presets import add_loss_options, load_preset, loss_arguments, preset_names
-from fast_style.resources import config_folder
+from fast_style.cli.loss_options import add_loss_options, load_preset, loss_arguments, preset_names
+from fast_style.models.losses import PerceptualLoss
+from fast_style.system.resources import config_folder
 
 
 def parsed(*arguments: str) -> dict[str, object]:

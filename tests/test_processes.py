@@ -6,7 +6,7 @@ import pytest
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import OmegaConf
 
-from fast_style.processes import process_rank
+from fast_style.training.processes import process_rank
 
 MEETING = {"MASTER_ADDR": "localhost", "MASTER_PORT": "29999"}
 TORCHRUN = MEETING | {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}

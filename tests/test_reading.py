@@ -18,9 +18,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fast_style import hardware, header, heif, image, stylize
-from fast_style.image import picture_size, read_clip, read_crop, read_picture, read_style
-from fast_style.picture import PictureError, long_side_size, resize
+from fast_style import stylize
+from fast_style.images import header, heif
+from fast_style.images import reading as image
+from fast_style.images.picture import PictureError, long_side_size, resize
+from fast_style.images.reading import picture_size, read_clip, read_crop, read_picture, read_style
+from fast_style.system import hardware
 
 Array = npt.NDArray[Any]
 WIDTH, HEIGHT = 64, 48

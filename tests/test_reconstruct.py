@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from fast_style import reconstruct
-from fast_style.image import read_picture
+from fast_style.images.reading import read_picture
+from fast_style.images.writing import write_picture
 from fast_style.reconstruct import columns, psnr, reconstruction_loss
-from fast_style.resources import asset
-from fast_style.writing import write_picture
+from fast_style.system.resources import asset
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from fast_style.checkpoint import load_style_model
-from fast_style.config import CONFIG_NAME, plain
-from fast_style.image import read_picture
-from fast_style.resources import asset, config_folder, shipped_styles
-from fast_style.run import EARLIER
-from fast_style.style import Style, load
+from fast_style.images.reading import read_picture
+from fast_style.models.style_file import load_style_model
+from fast_style.painting.style import Style, load
+from fast_style.system.resources import asset, config_folder, shipped_styles
+from fast_style.training.config import CONFIG_NAME, plain
+from fast_style.training.run import EARLIER
 
 SIDE = 256
 HIGHEST_PEAK = 2.0  # of the spectrum at a period of 2 or 4, over what is around it

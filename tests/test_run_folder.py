@@ -11,8 +11,8 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from fast_style import run_folder
-from fast_style.run_folder import CONFIGURATION, Configuration, RunFolder, leave_refused
+from fast_style.training import run_folder
+from fast_style.training.run_folder import CONFIGURATION, Configuration, RunFolder, leave_refused
 
 FILES = {"config.yaml", "hydra.yaml", "overrides.yaml"}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fast_style.sheet import GAP, sheet
+from fast_style.painting.sheet import GAP, sheet
 
 
 def flat(height: int, width: int, level: float) -> torch.Tensor:

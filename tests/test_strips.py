@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fast_style.network import DESIGNS, TransformerNetwork
-from fast_style.strips import Scratch, Statistics, StripPainter, strips
+from fast_style.models.network import DESIGNS, TransformerNetwork
+from fast_style.painting.strips import Scratch, Statistics, StripPainter, strips
 
 
 @pytest.fixture(scope="module", params=list(DESIGNS))
@@ -135,8 +135,8 @@ def test_memory_does_not_grow_with_the_height() -> None:
     """Peak memory of half and of four megapixels in strips, rows made up on the way."""
     code = """
 import resource, sys, torch
-from fast_style.network import TransformerNetwork
-from fast_style.strips import StripPainter
+from fast_style.models.network import TransformerNetwork
+from fast_style.painting.strips import StripPainter
 height = int(sys.argv[1])
 network = TransformerNetwork("johnson", (4, 4, 8), 1).eval()
 painter = StripPainter(network, height, 1000, 64, on_disk=True)

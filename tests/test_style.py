@@ -21,13 +21,13 @@ from torch import Tensor, nn
 
 import fast_style
 from fast_style import stylize
-from fast_style.checkpoint import ModelFileError, StyleModel, load_style_model
-from fast_style.image import from_pil
-from fast_style.network import MARGIN
-from fast_style.picture import Picture, as_bytes, to_pil
-from fast_style.resources import asset
-from fast_style.strips import StripPainter
-from fast_style.style import Style, load, reflected
+from fast_style.images.picture import Picture, as_bytes, to_pil
+from fast_style.images.reading import from_pil
+from fast_style.models.network import MARGIN
+from fast_style.models.style_file import ModelFileError, StyleModel, load_style_model
+from fast_style.painting.strips import StripPainter
+from fast_style.painting.style import Style, load, reflected
+from fast_style.system.resources import asset
 
 HEIGHT, WIDTH = 33, 47
 
@@ -433,7 +433,7 @@ def test_a_picture_too_large_for_the_memory_is_done_in_strips(
     image = pixels(150, 70, 3)
     style(image)
     assert not used
-    monkeypatch.setattr("fast_style.style.free_memory", lambda device: 150 * 70 * 100)
+    monkeypatch.setattr("fast_style.painting.style.free_memory", lambda device: 150 * 70 * 100)
     style(image)
     assert len(used) == 1
     style(image, tile="off")

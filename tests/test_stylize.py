@@ -22,16 +22,17 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import fast_style
-from fast_style import batch, work
-from fast_style.checkpoint import save_style_model
-from fast_style.image import read_picture
-from fast_style.inputs import Input, result_path
-from fast_style.network import build_network
-from fast_style.picture import Picture, to_pil
-from fast_style.request import blend_weights, parser
-from fast_style.resources import shipped_styles
-from fast_style.style import Style, load
+from fast_style.cli import batch
+from fast_style.cli.inputs import Input, result_path
+from fast_style.cli.stylize_options import blend_weights, parser
+from fast_style.images.picture import Picture, to_pil
+from fast_style.images.reading import read_picture
+from fast_style.models.network import build_network
+from fast_style.models.style_file import save_style_model
+from fast_style.painting import work
+from fast_style.painting.style import Style, load
 from fast_style.stylize import main
+from fast_style.system.resources import shipped_styles
 
 Capture = pytest.CaptureFixture[str]
 
@@ -263,7 +264,7 @@ def test_a_checkpoint_of_a_training(tmp_path: Path, capsys: Capture) -> None:
 def test_a_released_style_by_name(
     tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fast_style.checkpoint.shipped_styles", lambda: {"tiny": tiny_model})
+    monkeypatch.setattr("fast_style.models.style_file.shipped_styles", lambda: {"tiny": tiny_model})
     image = photograph(tmp_path / "photo.png")
     code, out, err = run(capsys, "tiny", image)
     assert (code, out, err) == (0, f"{tmp_path / 'photo_tiny.png'}\n", [])
@@ -591,7 +592,7 @@ def test_an_unknown_released_style_is_told_the_known_ones(
     tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     styles = {"fire": tiny_model, "water": tiny_model}
-    monkeypatch.setattr("fast_style.checkpoint.shipped_styles", lambda: styles)
+    monkeypatch.setattr("fast_style.models.style_file.shipped_styles", lambda: styles)
     code, _, err = run(capsys, "earth", photograph(tmp_path / "photo.png"))
     assert code == 2
     assert_one_line(err, "earth", "fire, water")
@@ -731,7 +732,7 @@ def test_the_arguments_are_there_without_waiting_for_torch() -> None:
     found = python(
         "import json, sys\n"
         "import fast_style.stylize\n"
-        "from fast_style.request import parser\n"
+        "from fast_style.cli.stylize_options import parser\n"
         "help = parser().format_help()\n"
         "print(json.dumps({'help': help, 'modules': list(sys.modules)}))"
     )
@@ -753,7 +754,7 @@ def test_the_program_needs_nothing_of_the_training(tmp_path: Path, tiny_model: P
     assert found["code"] == 0
     assert (tmp_path / "photo_tiny.png").is_file()
     modules = set(found["modules"])
-    assert {"torch", "fast_style.style", "fast_style.network"} <= modules
+    assert {"torch", "fast_style.painting.style", "fast_style.models.network"} <= modules
     foreign = {"pytorch_lightning", "lightning", "hydra", "omegaconf", "torchvision", "tensorboard"}
     ours = {f"fast_style.{name}" for name in ("vgg", "losses", "module", "data", "train")}
     assert not (foreign | ours) & modules
@@ -972,7 +973,7 @@ def test_one_small_picture_waits_for_no_other_backend(
         asked.append("chosen" if name == "auto" else name)
         return "torch"
 
-    monkeypatch.setattr("fast_style.style.resolve_backend", remembered)
+    monkeypatch.setattr("fast_style.painting.style.resolve_backend", remembered)
     run(capsys, tiny_model, photograph(tmp_path / "photo.png"), *options, "-o", tmp_path / "o.png")
     assert asked == [backend]
 

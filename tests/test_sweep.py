@@ -14,9 +14,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from test_train import TINY
 
-from fast_style import sweep
-from fast_style.image import read_picture
-from fast_style.sweep import (
+from fast_style.images.reading import read_picture
+from fast_style.training import sweep
+from fast_style.training.sweep import (
     SHEET,
     ContactSheet,
     SweepRun,

@@ -11,8 +11,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.proto.event_pb2 import Event
 
-from fast_style import tensorboard_log
-from fast_style.tensorboard_log import StepLogger
+from fast_style.training import tensorboard_log
+from fast_style.training.tensorboard_log import StepLogger
 
 FULL = Path("/dev/full")
 

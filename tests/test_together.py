@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fast_style import together
-from fast_style.together import write_together
+from fast_style.system import together
+from fast_style.system.together import write_together
 
 
 @pytest.fixture

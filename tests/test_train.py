@@ -27,13 +27,13 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fast_style import stylize, train
-from fast_style.callbacks import Preview
-from fast_style.checkpoint import CKPT_KEY, load_style_model
-from fast_style.losses import LossTerms
-from fast_style.module import StyleModule
-from fast_style.palette import palette_from_header
-from fast_style.resources import asset
-from fast_style.run import EARLIER
+from fast_style.models.losses import LossTerms
+from fast_style.models.palette import palette_from_header
+from fast_style.models.style_file import CKPT_KEY, load_style_model
+from fast_style.system.resources import asset
+from fast_style.training.callbacks import Preview
+from fast_style.training.module import StyleModule
+from fast_style.training.run import EARLIER
 
 TINY = [
     "data=folder",

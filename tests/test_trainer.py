@@ -13,16 +13,22 @@ import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch.nn.parallel import DistributedDataParallel
 
-from fast_style import callbacks, hardware
-from fast_style.callbacks import Throughput
-from fast_style.hardware import (
+from fast_style.system import hardware
+from fast_style.system.hardware import (
     check_compiler,
     resolve_memory_format,
     resolve_precision,
     vgg_dtype,
 )
-from fast_style.signals import STOPPING, interrupted_by_all
-from fast_style.trainer import AtomicCheckpointIO, LastCheckpoint, bare_trainer, check_launcher
+from fast_style.training import callbacks
+from fast_style.training.callbacks import Throughput
+from fast_style.training.signals import STOPPING, interrupted_by_all
+from fast_style.training.trainer import (
+    AtomicCheckpointIO,
+    LastCheckpoint,
+    bare_trainer,
+    check_launcher,
+)
 
 
 @pytest.mark.parametrize(

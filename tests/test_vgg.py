@@ -7,10 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fast_style import vgg
-from fast_style.losses import gram_matrix
-from fast_style.resources import asset
-from fast_style.vgg import (
+from fast_style.models import vgg
+from fast_style.models.losses import gram_matrix
+from fast_style.models.vgg import (
     CAFFE_SCALING,
     CONVOLUTIONS,
     LAYERS,
@@ -21,6 +20,7 @@ from fast_style.vgg import (
     load_weights,
     smallest_side,
 )
+from fast_style.system.resources import asset
 
 # Activations of the released weights in float64 for `reference_input`: mean, standard deviation,
 # maximum, and trace of the Gram matrix.

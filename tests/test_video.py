@@ -18,13 +18,13 @@ import pytest
 import torch
 from torch import Tensor
 
-import fast_style.sound
-from fast_style import video
-from fast_style.frames import HDR_TRANSFERS, upright
-from fast_style.picture import Picture, PictureError
-from fast_style.style import Style
+import fast_style.films.sound
+from fast_style.films import video
+from fast_style.films.frames import HDR_TRANSFERS, upright
+from fast_style.films.video import paint_video
+from fast_style.images.picture import Picture, PictureError
+from fast_style.painting.style import Style
 from fast_style.stylize import main
-from fast_style.video import paint_video
 
 av: Any = pytest.importorskip("av")
 SIZE = (64, 48)  # px, width and height
@@ -300,7 +300,7 @@ def test_a_sound_that_cannot_be_encoded_either_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = film(tmp_path / "a.mp4")
-    monkeypatch.setattr(fast_style.sound, "ENCODERS", {"webm": ("no_such_encoder", "")})
+    monkeypatch.setattr(fast_style.films.sound, "ENCODERS", {"webm": ("no_such_encoder", "")})
     made = paint_video(source, tmp_path / "b.webm", same)
     assert made.frames == 8
     assert "has a sound (aac) that can be neither copied nor encoded" in str(made.remark)
@@ -691,7 +691,7 @@ def test_a_film_that_the_memory_does_not_hold(
 ) -> None:
     source = film(tmp_path / "a.mp4", sound=None)
     free = 1000 if enlarged == 1 else 1_000_000
-    monkeypatch.setattr("fast_style.hardware.free_memory", lambda device: free)
+    monkeypatch.setattr("fast_style.system.hardware.free_memory", lambda device: free)
 
     def large(picture: Picture) -> Picture:
         levels = picture.levels.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3)

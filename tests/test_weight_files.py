@@ -18,10 +18,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fast_style import weight_files
-from fast_style.checkpoint import ModelFileError, load_style_model
-from fast_style.vgg import VGGWeightsError, load_weights
-from fast_style.weight_files import (
+from fast_style.models import weight_files
+from fast_style.models.style_file import ModelFileError, load_style_model
+from fast_style.models.vgg import VGGWeightsError, load_weights
+from fast_style.models.weight_files import (
     MOST_BYTES,
     MOST_HEAD_BYTES,
     WeightFileError,

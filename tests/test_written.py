@@ -22,11 +22,11 @@ import tifffile
 import torch
 from PIL import Image
 
-from fast_style import heif, tiff, writing
-from fast_style.exif import PREFIX, Exif, Order, Tag
-from fast_style.image import read_picture
-from fast_style.picture import Clip, Picture, PictureError
-from fast_style.writing import (
+from fast_style.images import heif, tiff, writing
+from fast_style.images.exif import PREFIX, Exif, Order, Tag
+from fast_style.images.picture import Clip, Picture, PictureError
+from fast_style.images.reading import read_picture
+from fast_style.images.writing import (
     ANIMATED,
     LARGEST_SIDE,
     PRINTED,

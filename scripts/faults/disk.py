@@ -185,7 +185,7 @@ def is_whole(path: Path) -> bool:
     import torch
     from PIL import Image
 
-    from fast_style.checkpoint import load_style_model
+    from fast_style.models.style_file import load_style_model
 
     try:
         if path.suffix in (".png", ".jpg", ".webp"):

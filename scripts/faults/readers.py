@@ -19,14 +19,14 @@ from omegaconf import DictConfig
 from seeds import Seed
 from torch import Tensor
 
-from fast_style.checkpoint import ModelFileError, load_style_model
-from fast_style.config import plain
-from fast_style.image import Box, picture_size, read_clip, read_crop, read_style
-from fast_style.picture import PictureError
-from fast_style.resources import asset
-from fast_style.vgg import VGGWeightsError, load_weights
-from fast_style.video import is_video, paint_video, result_suffix
-from fast_style.writing import WRITABLE, encode_clip
+from fast_style.films.video import is_video, paint_video, result_suffix
+from fast_style.images.picture import PictureError
+from fast_style.images.reading import Box, picture_size, read_clip, read_crop, read_style
+from fast_style.images.writing import WRITABLE, encode_clip
+from fast_style.models.style_file import ModelFileError, load_style_model
+from fast_style.models.vgg import VGGWeightsError, load_weights
+from fast_style.system.resources import asset
+from fast_style.training.config import plain
 
 STYLE_SIZE, CROP_SIZE = 64, 32  # px
 CANARY = "executed"  # a file that only a pickle makes, in the folder of the campaign

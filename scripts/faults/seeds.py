@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from PIL import Image, ImageCms, PngImagePlugin, features
 
-from fast_style.checkpoint import save_style_model
-from fast_style.network import build_network
-from fast_style.picture import Clip, Picture
-from fast_style.resources import asset, config_folder
-from fast_style.video import READABLE as FILMS
-from fast_style.writing import WRITABLE, encode_clip
+from fast_style.films.video import READABLE as FILMS
+from fast_style.images.picture import Clip, Picture
+from fast_style.images.writing import WRITABLE, encode_clip
+from fast_style.models.network import build_network
+from fast_style.models.style_file import save_style_model
+from fast_style.system.resources import asset, config_folder
 
 SIDES = (40, 36)  # px of a picture, height and width
 FILM_SIDE, FRAMES = 64, 5  # px, and how many

@@ -1,0 +1,86 @@
+"""The loss presets of configs/loss on a command line: chosen by name, changed by option."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from fast_style.models.losses import NORMALIZATIONS
+from fast_style.system.resources import config_folder
+
+DEFAULT = "crisp"
+# The keys of a preset that an option of the same name changes.
+NUMBERS = ("content_weight", "total_variation_weight", "grid_weight")
+LAYERS = ("content_layers", "style_layers")
+
+
+def preset_names() -> list[str]:
+    """Return the names of the loss presets."""
+    return sorted(path.stem for path in (config_folder() / "loss").glob("*.yaml"))
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """Return a preset as the keyword arguments of ``PerceptualLoss``.
+
+    Raises:
+        ValueError: There is no such preset.
+    """
+    if name not in preset_names():
+        raise ValueError(f"there is no loss {name!r}; choose {', '.join(preset_names())}")
+    from omegaconf import OmegaConf
+
+    preset = OmegaConf.to_container(OmegaConf.load(config_folder() / "loss" / f"{name}.yaml"))
+    assert isinstance(preset, dict)
+    return {str(key): value for key, value in preset.items()}
+
+
+def add_loss_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--loss`` and an option for every key of a preset but the style weight."""
+    group = parser.add_argument_group("loss")
+    names = preset_names()
+    group.add_argument(
+        "--loss", choices=names, default=DEFAULT, help="a preset of configs/loss (%(default)s)"
+    )
+    for key in NUMBERS:
+        group.add_argument(_option(key), type=float, metavar="W", help="instead of the preset's")
+    for key in LAYERS:
+        group.add_argument(
+            _option(key), nargs="*", metavar="LAYER", help="relu1_1 to relu5_3, or conv1_1 ..."
+        )
+        weights = _weights_key(key)
+        group.add_argument(
+            _option(weights), nargs="*", type=float, metavar="W", help="one for each layer (1)"
+        )
+    group.add_argument("--normalization", choices=NORMALIZATIONS, help="of the errors")
+    group.add_argument(
+        "--vgg-weights", metavar="W", help="bundled, torchvision or a file (bundled)"
+    )
+
+
+def loss_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Return ``PerceptualLoss``'s keyword arguments for parsed ``add_loss_options``.
+
+    Layers that are given without weights count alike.
+
+    Raises:
+        ValueError: There is no such preset.
+    """
+    arguments = load_preset(options.loss)
+    for key in LAYERS:
+        layers, weights = getattr(options, key), getattr(options, _weights_key(key))
+        if layers is not None:
+            arguments |= {key: layers, _weights_key(key): [1.0] * len(layers)}
+        if weights is not None:
+            arguments[_weights_key(key)] = weights
+    for key in (*NUMBERS, "normalization", "vgg_weights"):
+        if (value := getattr(options, key)) is not None:
+            arguments[key] = value
+    return arguments
+
+
+def _weights_key(layers_key: str) -> str:
+    return layers_key.replace("layers", "layer_weights")
+
+
+def _option(key: str) -> str:
+    return "--" + key.replace("_", "-")

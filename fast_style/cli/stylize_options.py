@@ -1,0 +1,272 @@
+"""What ``stylize`` is asked for: its command line, read and checked."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from fast_style.cli.parser import Parser, path_argument
+from fast_style.painting.options import GRAIN, PALETTE, PRESERVE_COLOR, STEADY
+from fast_style.system.messages import did_you_mean
+from fast_style.system.resources import main_styles, shipped_styles
+
+PROGRAM = "stylize"
+COLOR_OPTION = "--preserve-color"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's arguments."""
+    names = ", ".join(shipped_styles()) or "none"
+    result = Parser(
+        prog=f"python -m fast_style.{PROGRAM}",
+        usage="%(prog)s [options] CKPT IMG...\n       %(prog)s [options] --style A,B IMG...",
+        description="Paint photographs in a trained style.",
+    )
+    result.add_argument(
+        "names",
+        metavar="CKPT IMG",
+        nargs="*",
+        help=f"a .safetensors style model, a .ckpt of a training, or a released style ({names}); "
+        "then picture files, videos, folders, patterns, or - for standard input",
+    )
+    result.add_argument(
+        "-o",
+        "--output",
+        type=path_argument,
+        metavar="OUT",
+        help="the file to write, or a folder for several; its extension says the type: "
+        "png, jpg, webp, tif, gif, avif, heic; of a video mp4, mov, mkv, webm "
+        "(default: IMG_STYLE beside each picture)",
+    )
+    result.add_argument("--list", action="store_true", help="show the released styles, and end")
+    result.add_argument(
+        "--style",
+        metavar="A,B",
+        action="append",
+        default=[],
+        help="styles or models, a result for each; may be repeated",
+    )
+    result.add_argument(
+        "--blend", metavar="A:0.7,B:0.3", help="styles and weights: one result, their mean"
+    )
+    result.add_argument(
+        "--sheet",
+        type=path_argument,
+        metavar="OUT",
+        help="instead, one labelled sheet of every style on every picture (without --style: of all "
+        "released, but for the slim ones)",
+    )
+    look = result.add_argument_group("look")
+    look.add_argument("--size", type=int, metavar="PX", help="longer side of the result (own)")
+    look.add_argument(
+        "--stroke", type=float, default=1.0, metavar="F", help="strokes so many times as large (1)"
+    )
+    look.add_argument(
+        "--strength", type=float, default=1.0, metavar="S", help="0, the photograph, to 1 (1)"
+    )
+    look.add_argument(
+        "--grain",
+        type=float,
+        metavar="LEVELS",
+        help="deviation of noise on the photograph, levels of 255, by which plain areas are "
+        f"painted too; 0 for none ({GRAIN:g})",
+    )
+    look.add_argument(
+        "--palette",
+        type=float,
+        metavar="S",
+        help="how far light, dark and hues on the large scale are brought to the painting's own, "
+        f"from 0, the network alone, to 1 ({PALETTE:g})",
+    )
+    look.add_argument(
+        COLOR_OPTION,
+        nargs="?",
+        const="luminance",
+        metavar="match",
+        help="keep the photograph's colours: paint the luminance only, or match their mean and "
+        "covariance",
+    )
+    look.add_argument(
+        "--steady",
+        type=float,
+        metavar="S",
+        help="of videos: how still the painting is kept where the film is, from 0, each frame by "
+        f"itself, to below 1 ({STEADY:g})",
+    )
+    result.add_argument(
+        "--quality",
+        type=int,
+        metavar="Q",
+        help="of JPEG, WebP, AVIF, HEIF and videos, 1 to 100 (95)",
+    )
+    result.add_argument(
+        "--strip", action="store_true", help="leave date, camera, place and author (EXIF) behind"
+    )
+    result.add_argument(
+        "--max-megapixels", type=float, metavar="N", help="refuse larger pictures (179)"
+    )
+    result.add_argument(
+        "--tile",
+        default="auto",
+        metavar="ROWS",
+        help="in strips of so many rows: less memory, the same picture; off, or auto: if the "
+        "memory is too small for the whole (auto)",
+    )
+    result.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
+    result.add_argument(
+        "--backend",
+        default="auto",
+        help="what computes: torch, onnxruntime, openvino, or auto, the fastest installed (auto)",
+    )
+    result.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    result.add_argument(
+        "--json", action="store_true", help="a line of JSON for each result, on standard output"
+    )
+    return result
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the options of a command line; what follows ``--`` are names, whatever they begin by.
+
+    Raises:
+        ValueError: As ``with_color_value``.
+        SystemExit: Wrong use, said on stderr; or ``--help``.
+    """
+    given = list(arguments)
+    end = given.index("--") if "--" in given else len(given)
+    # argparse forgets the mark where options stand between the names.
+    options = parser().parse_intermixed_args(with_color_value(given[:end]))
+    options.names += given[end + 1 :]
+    return options
+
+
+def with_color_value(arguments: Sequence[str]) -> list[str]:
+    """Give ``--preserve-color`` its value, or it would take the name of the model.
+
+    Raises:
+        ValueError: What follows it is misspelt, not a value and not a file.
+    """
+    left, result = list(arguments), []
+    while left:
+        argument = left.pop(0)
+        if argument == COLOR_OPTION:
+            given = left and left[0] in PRESERVE_COLOR
+            guess = did_you_mean(left[0], PRESERVE_COLOR) if left and not given else ""
+            if guess and not os.path.exists(left[0]):  # noqa: PTH110, never raises
+                known = " or ".join(PRESERVE_COLOR)
+                raise ValueError(f"{COLOR_OPTION} is {known}, found {left[0]!r}{guess}")
+            argument += f"={left.pop(0) if given else 'luminance'}"
+        result.append(argument)
+    return result
+
+
+def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Return which models were named, and which pictures.
+
+    Raises:
+        ValueError: No model, no picture, or two ways to name models.
+    """
+    from fast_style.images.reading import READABLE
+    from fast_style.system.files import is_file, user_path
+
+    models: list[str] = []
+    names: list[str] = options.names
+    option = next((one for one in ("style", "blend", "sheet") if getattr(options, one)), None)
+    if option and (styles := [name for name in names if _is_style(name)]):
+        by = "--blend" if option == "blend" else "--style"
+        if option == "style":
+            by = f"--style {','.join([*styles, *options.style])}"
+        raise ValueError(f"{styles[0]} is a style, where --{option} expects pictures: use {by}")
+    if options.style and options.blend:
+        raise ValueError("give --style or --blend, not both")
+    if options.blend:
+        models = list(blend_weights(options.blend))
+    elif options.style:
+        for given in options.style:  # a file's own name may have commas
+            models += [given] if is_file(user_path(given)) else filter(None, given.split(","))
+    elif options.sheet is not None:
+        models = main_styles()
+    else:
+        models, names = names[:1], names[1:]
+        if names and _is_picture(models[0]):
+            raise ValueError(f"{models[0]} is a picture: the style comes first, then the pictures")
+    if not models:
+        raise ValueError("no style: name a released style or a model file first")
+    if not names:
+        if models[0] not in shipped_styles() and user_path(models[0]).suffix.lower() in READABLE:
+            known = ", ".join(main_styles())
+            raise ValueError(f"no style for {models[0]}: name one first, a file or one of {known}")
+        raise ValueError(f"no picture: name files or folders after {models[0]}")
+    return models, names
+
+
+def _is_picture(name: str) -> bool:
+    """Whether a name is an existing picture file's."""
+    from fast_style.images.reading import READABLE
+    from fast_style.system.files import is_file, user_path
+
+    path = user_path(name)
+    return path.suffix.lower() in READABLE and is_file(path)
+
+
+def _is_style(name: str) -> bool:
+    """Whether a name is a model's: by its ending, or a released style's and no file's."""
+    from fast_style.models.style_file import READERS
+    from fast_style.system.files import user_path
+
+    path = user_path(name)
+    is_free = not os.path.exists(path)  # noqa: PTH110, never raises
+    return path.suffix in READERS or (name in shipped_styles() and is_free)
+
+
+def blend_weights(text: str) -> dict[str, float]:
+    """Return the weight of each model of ``A:0.7,B:0.3``; 1 where none is given.
+
+    Raises:
+        ValueError: Not such a text, or a single model.
+    """
+    from fast_style.system.files import is_file, user_path
+
+    weights: dict[str, float] = {}
+    for part in text.split(","):
+        name, colon, weight = part.rpartition(":")
+        try:
+            weights[name if colon else part] = float(weight) if colon else 1.0
+        except ValueError as error:
+            if is_file(user_path(part)):  # the colon is a drive's
+                weights[part] = 1.0
+                continue
+            raise ValueError(f"--blend is NAME:WEIGHT,NAME:WEIGHT; found {part!r}") from error
+    if len(weights) < 2:
+        raise ValueError(f"--blend is of two styles or more; found {text!r}")
+    return weights
+
+
+def check_destination(output: Path | None, to_folder: bool, streams: bool) -> None:
+    """Check that ``-o`` names what the results can be written to: a file, or a folder.
+
+    Raises:
+        ValueError: A file for several pictures, or a type of file that can't be written.
+    """
+    from fast_style.cli.inputs import STREAM
+    from fast_style.films.video import CONTAINERS, check_video_writable
+    from fast_style.images.writing import WRITABLE, check_writable
+
+    if output is None or str(output) == STREAM:
+        return
+    if to_folder and output.exists() and not output.is_dir():
+        raise ValueError(
+            f"{output} is a file; -o must be a folder for several pictures, or end "
+            f"in {', '.join(WRITABLE)} for one"
+        )
+    if streams and (output.is_dir() or not output.suffix):
+        raise ValueError(f"standard input has no name of its own: {output} must name a file")
+    suffix = output.suffix.lower()
+    if not to_folder and suffix in CONTAINERS:
+        check_video_writable(output)
+    elif not to_folder:
+        check_writable(output)
+    elif suffix in (*WRITABLE, *CONTAINERS) and not output.is_dir():
+        raise ValueError(f"{output} names a file; -o must be a folder for several pictures")

@@ -1,0 +1,123 @@
+"""What a picture file says beside its pixels: EXIF that stays with a result, colour profile."""
+
+from __future__ import annotations
+
+import struct
+
+from PIL import Image, ImageCms
+from PIL.ExifTags import Base
+
+from fast_style.images.exif import POINTERS, Exif, Order, number, read_block, read_directory
+
+# Of the picture itself, whatever is painted of it; what describes the file's own layout (sizes,
+# strips, colours, orientation, thumbnail) would be wrong for another file, and what only the
+# camera's maker can read may hold anything.
+KEPT = frozenset(
+    (
+        Base.ImageDescription,
+        Base.Make,
+        Base.Model,
+        Base.Software,
+        Base.DateTime,
+        Base.Artist,
+        Base.Rating,
+        Base.RatingPercent,
+        Base.Copyright,
+        *range(Base.XPTitle, Base.XPSubject + 1),  # Windows's title, comment, author, keywords
+    )
+)
+KEPT_OF_CAMERA = frozenset(
+    (
+        Base.ExposureTime,
+        Base.FNumber,
+        *range(Base.ExposureProgram, Base.SpectralSensitivity + 1),
+        Base.ISOSpeedRatings,
+        Base.TimeZoneOffset,
+        Base.SelfTimerMode,
+        *range(Base.SensitivityType, Base.ISOSpeedLatitudezzz + 1),
+        Base.ExifVersion,
+        Base.DateTimeOriginal,
+        Base.DateTimeDigitized,
+        *range(Base.OffsetTime, Base.OffsetTimeDigitized + 1),
+        *range(Base.ShutterSpeedValue, Base.FocalLength + 1),
+        Base.UserComment,
+        *range(Base.SubsecTime, Base.SubsecTimeDigitized + 1),
+        *range(Base.AmbientTemperature, Base.CameraElevationAngle + 1),
+        Base.FlashEnergy,
+        *range(Base.FocalPlaneXResolution, Base.FocalPlaneResolutionUnit + 1),
+        *(Base.ExposureIndex, Base.SensingMethod, Base.FileSource, Base.SceneType),
+        *range(Base.CustomRendered, Base.Sharpness + 1),
+        Base.SubjectDistanceRange,
+        *range(Base.CameraOwnerName, 42045),  # numbers, the lens, title, photographer, editor
+    )
+)
+KEPT_OF_PLACE = frozenset(range(32))  # all that there are
+# What Pillow raises where EXIF is damaged, which is no reason to lose a picture.
+BROKEN = (ValueError, TypeError, KeyError, OSError, SyntaxError, struct.error, OverflowError)
+LARGEST_DPI = 65_535  # that a JPEG holds
+
+
+def kept_exif(image: Image.Image, at: int | None = None) -> bytes | None:
+    """Return what of a picture's EXIF holds for its stylised version too; none if there is none.
+
+    Date, camera, place, title, author and rights stay, byte for byte. What is damaged is left out.
+
+    Args:
+        image: As it was opened.
+        at: Of a TIFF, which is EXIF itself: where in the file its first directory begins.
+    """
+    try:
+        found = image.getexif()
+        file, big = found.fp, found.bigtiff
+        order: Order = "<" if found.endian == "<" else ">"
+        if at is None:
+            at = int(struct.unpack_from(f"{order}L", found.head, 4)[0])
+    except (AttributeError, *BROKEN):  # an attribute that is only there where EXIF is
+        return None
+    main = read_directory(file, at, order, KEPT.union(POINTERS), big)
+    camera, place = (number(main.pop(tag, None), order) for tag in POINTERS)
+    exif = Exif(
+        order,
+        main,
+        read_directory(file, camera, order, KEPT_OF_CAMERA, big),
+        read_directory(file, place, order, KEPT_OF_PLACE, big),
+    )
+    return None if exif.is_empty else exif.tobytes()
+
+
+def fitting_exif(block: bytes, most: int) -> bytes | None:
+    """Return EXIF of at most so many bytes, the largest tags left out; none if all are."""
+    exif = read_block(block)
+    while len(block) > most and not exif.is_empty:
+        directories = (exif.main, exif.camera, exif.place)
+        sizes = ((len(d[tag].data), n, tag) for n, d in enumerate(directories) for tag in d)
+        _, largest, tag = max(sizes)
+        del directories[largest][tag]
+        block = exif.tobytes()
+    return None if exif.is_empty else block
+
+
+def orientation(image: Image.Image) -> int:
+    """Return how a picture lies, as its EXIF says: 1, upright, to 8; 1 where it is damaged."""
+    try:
+        found = image.getexif().get(Base.Orientation, 1)
+    except BROKEN:
+        return 1
+    return found if isinstance(found, int) else 1
+
+
+def kept_dpi(image: Image.Image) -> float | None:
+    """Return how many pixels an inch in print has, if a file says so and alike for both sides."""
+    try:
+        across, down = map(float, image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    # Of a TIFF that says nothing Pillow says 1.
+    return across if across == down and 1 < across <= LARGEST_DPI else None
+
+
+def srgb_profile() -> bytes:
+    """Return an ICC profile of sRGB, the same bytes at any time."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    dated = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # bytes 24 to 35 are when it was made
+    return profile[:24] + dated + profile[36:]

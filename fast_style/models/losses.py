@@ -1,0 +1,396 @@
+"""The perceptual loss: content, Gram matrices, total variation and their weighted sum.
+
+Owns every formula; training, optimisation and evaluation all call PerceptualLoss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fast_style.models.products import self_product, squared_distance, sum_of_squares
+from fast_style.models.vgg import VGG16Features, canonical_layer
+from fast_style.system.hardware import check_memory, exact_float32
+
+Normalization = Literal["relative", "mean"]
+NORMALIZATIONS: tuple[Normalization, ...] = ("relative", "mean")
+GRID_CELL = 4  # px: what two doublings make of one pixel
+GRID_PATCH_CELLS = 15  # a side of the patches in which a grid is looked for: it may vary over more
+STYLE_BYTES_PER_PIXEL = 550  # peak memory of a painting's Gram matrices: measured
+
+
+class LossTerms(NamedTuple):
+    """The loss of a batch and its parts, tensors of float32 or better, and the weights.
+
+    ``totals``, ``(N,)``, has for each photograph the weighted sum of its content and style errors
+    by layer, total variation and grid energy; ``total`` is their mean. The parts are scalars,
+    unweighted means over the batch.
+    """
+
+    total: Tensor
+    totals: Tensor
+    content: dict[str, Tensor]
+    style: dict[str, Tensor]
+    total_variation: Tensor
+    content_weights: dict[str, float]
+    style_weights: dict[str, float]
+    total_variation_weight: float
+    grid: Tensor
+    grid_weight: float
+
+    def scalars(self) -> dict[str, Tensor]:
+        """Return what is worth logging, detached.
+
+        ``*_loss`` is weighted and adds up to ``loss``; ``*_error`` is not weighted.
+        """
+        scalars = {"loss": self.total}
+        nothing = torch.zeros_like(self.total)  # for a loss without content, or without style
+        for part, errors, weights in (
+            ("content", self.content, self.content_weights),
+            ("style", self.style, self.style_weights),
+        ):
+            weighted = {layer: weights[layer] * error for layer, error in errors.items()}
+            scalars[f"{part}_loss"] = sum(weighted.values(), nothing)
+            scalars[f"{part}_error"] = sum(errors.values(), nothing)
+            scalars |= {f"{part}_loss/{layer}": value for layer, value in weighted.items()}
+            scalars |= {f"{part}_error/{layer}": value for layer, value in errors.items()}
+        scalars["total_variation_loss"] = self.total_variation_weight * self.total_variation
+        scalars["total_variation"] = self.total_variation
+        scalars["grid_loss"] = self.grid_weight * self.grid
+        scalars["grid"] = self.grid
+        return {name: value.detach() for name, value in scalars.items()}
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Return the Gram matrices ``F F^T / (C H W)`` of feature maps, at least in float32.
+
+    Args:
+        features: ``(N, C, H, W)``, floating point.
+
+    Returns:
+        ``(N, C, C)``, symmetric; float32, or float64 for float64 features.
+
+    Raises:
+        ValueError: ``features`` does not have four dimensions.
+
+    Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, with the normalisation of Johnson et al.
+        2016, section 3.2.
+    """
+    if features.ndim != 4:
+        raise ValueError(f"expected features (N, C, H, W), found {tuple(features.shape)}")
+    n, c, h, w = features.shape
+    # Positions first: a view of the channels-last features that VGG16Features returns.
+    f = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # (N, HW, C)
+    with torch.autocast(f.device.type, enabled=False), exact_float32(f.device):
+        return self_product(f) / (c * h * w)  # (N, C, C)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Return the anisotropic total variation: mean squared difference of neighbours, 0-255 units.
+
+    The mean over all vertical neighbours plus the mean over all horizontal ones, so it depends
+    neither on the size of the picture nor on the batch.
+
+    Args:
+        image: ``(N, 3, H, W)`` in [0, 1], H and W at least 2.
+
+    Returns:
+        A scalar, float32 or better; 0 for a flat picture, at most 2 * 255**2.
+
+    Raises:
+        ValueError: The image has another shape or a side of a single pixel.
+
+    Source: Johnson et al. 2016, section 3.2; squared differences as in Mahendran & Vedaldi 2015,
+        arXiv:1412.0035, with beta = 2.
+    """
+    if image.ndim != 4 or min(image.shape[-2:]) < 2:
+        raise ValueError(f"expected (N, 3, H, W), H and W at least 2, found {tuple(image.shape)}")
+    return _variations(image).mean()
+
+
+def _variations(image: Tensor) -> Tensor:
+    """Return the total variation of each picture, ``(N,)``."""
+    x = image.to(torch.promote_types(image.dtype, torch.float32)) * 255
+    vertical = (x[..., 1:, :] - x[..., :-1, :]).square().mean((1, 2, 3))
+    horizontal = (x[..., 1:] - x[..., :-1]).square().mean((1, 2, 3))
+    return vertical + horizontal
+
+
+def grid_energy(image: Tensor) -> Tensor:
+    """Return how much of a picture is a grid with a period of 4 or 2 px, in 0-255 units squared.
+
+    Two doublings with a ReLU after each leave such a grid: the pixels of a doubled one have
+    different variances, so different means once negative values are cut off, and a style loss
+    that asks for fine texture takes it for some. This is the variance, over the 16 places in a
+    cell of 4 x 4 px, of the means over the cells of a patch; first each pixel loses the mean of
+    the 4 x 4 px around it, which has no such grid left but all of a slope.
+
+    Args:
+        image: ``(N, 3, H, W)``, about [0, 1], H and W at least 7.
+
+    Returns:
+        A scalar, float32 or better. 0 for a plain or smooth picture; paintings and photographs
+        measured 0.3 to 18, most below 5, networks trained without it 15 to 100, the same on every
+        photograph.
+
+    Raises:
+        ValueError: The image has another shape or is too small.
+
+    Source: Ours. Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", for the matter.
+    """
+    if image.ndim != 4 or min(image.shape[-2:]) < GRID_CELL + 3:
+        raise ValueError(f"expected (N, 3, H, W), H and W at least 7, found {tuple(image.shape)}")
+    return _grid_energies(image).mean()
+
+
+def _grid_energies(image: Tensor) -> Tensor:
+    """Return the grid energy of each picture, ``(N,)``."""
+    x = image.to(torch.promote_types(image.dtype, torch.float32)) * 255
+    x = x[..., 3:, 3:] - F.avg_pool2d(x, GRID_CELL, stride=1)
+    n, c, h, w = x.shape
+    cells = min(GRID_PATCH_CELLS, h // GRID_CELL, w // GRID_CELL)
+    side = cells * GRID_CELL
+    rows, columns = h // side, w // side
+    x = x[..., : rows * side, : columns * side]
+    x = x.reshape(n, c, rows, cells, GRID_CELL, columns, cells, GRID_CELL)
+    means = x.mean((3, 6))  # (N, C, rows, 4, columns, 4)
+    return means.var((3, 5), correction=0).mean((1, 2, 3))
+
+
+class PerceptualLoss(nn.Module):
+    """Content, style and total-variation loss of a stylised picture, on VGG16's features.
+
+    With ``normalization="mean"`` the classical errors: content is the mean squared difference of
+    features, style the mean squared difference of Gram matrices. With ``"relative"`` each is
+    divided by the energy of its target, so 0 is perfect, 1 as wrong as an empty picture::
+
+        content  |F(y) - F(c)|^2 / |F(c)|^2      style  |G(y) - G(s)|^2 / |G(s)|^2
+
+    per photograph and layer, averaged over the batch; a weight then means the same at every
+    layer, for every painting and with any VGG weights.
+
+    Args:
+        style: The painting, ``(1, 3, H, W)``, float in [0, 1], or several; their Gram matrices
+            are kept.
+        content_layers: Names of the content taps; may be none.
+        style_layers: Names of the style taps; may be none.
+        content_layer_weights: One for each of ``content_layers``.
+        style_layer_weights: One for each of ``style_layers``.
+        content_weight: Multiplies all content terms.
+        style_weight: Multiplies all style terms.
+        total_variation_weight: Multiplies ``total_variation``.
+        grid_weight: Multiplies ``grid_energy``; 0 leaves it out.
+        normalization: ``relative`` or ``mean``.
+        vgg_weights: As ``VGG16Features``'s ``weights``.
+        dtype: In which VGG16 runs; Gram matrices and sums are float32 or better.
+        style_shares: Of each of several paintings. The target is the mean of their Gram matrices
+            by these shares (``relative``: divided by each one's energy), which has the same
+            minimum as the sum of their errors by these shares.
+
+    Raises:
+        ValueError: No layer at all, an unknown one, one named twice, not one weight per layer, a
+            weight that is negative or not finite, an unknown normalisation, a style picture of
+            another shape, too small, or (``TooLittleMemoryError``) too large.
+        VGGWeightsError: As ``VGG16Features``.
+
+    Source: Gatys et al. 2015, arXiv:1508.06576; Johnson et al. 2016, arXiv:1603.08155.
+    Departs: ``relative`` is ours; ``mean`` divides the style term by C^2 twice over (in the Gram
+        matrix and in the mean), as all published weights assume.
+    """
+
+    def __init__(
+        self,
+        style: Tensor | Sequence[Tensor],
+        content_layers: Sequence[str],
+        style_layers: Sequence[str],
+        content_layer_weights: Sequence[float],
+        style_layer_weights: Sequence[float],
+        content_weight: float = 1.0,
+        style_weight: float = 1.0,
+        total_variation_weight: float = 0.0,
+        grid_weight: float = 0.0,
+        normalization: str = "relative",
+        vgg_weights: str = "bundled",
+        dtype: torch.dtype = torch.float32,
+        style_shares: Sequence[float] = (1.0,),
+    ) -> None:
+        super().__init__()
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"loss.normalization is one of {', '.join(NORMALIZATIONS)}, found {normalization!r}"
+            )
+        self.content_weights = _layer_weights(
+            "content", content_layers, content_layer_weights, content_weight
+        )
+        self.style_weights = _layer_weights(
+            "style", style_layers, style_layer_weights, style_weight
+        )
+        if not self.content_weights and not self.style_weights:
+            raise ValueError("the loss needs at least one content or style layer, found none")
+        self.total_variation_weight = _weight("total_variation_weight", total_variation_weight)
+        self.grid_weight = _weight("grid_weight", grid_weight)
+        self.normalization = normalization
+        layers = {**self.content_weights, **self.style_weights}
+        self.vgg = VGG16Features(layers, vgg_weights, dtype)
+        styles = [style] if isinstance(style, Tensor) else list(style)
+        for name, gram in self._mean_grams(styles, style_shares).items():
+            if not gram.any():
+                raise ValueError(f"the style picture leaves {name} without any activation")
+            self.register_buffer(f"style_gram_{name}", gram, persistent=False)
+
+    @torch.no_grad()
+    def _mean_grams(self, styles: list[Tensor], shares: Sequence[float]) -> dict[str, Tensor]:
+        for style in styles:
+            if style.ndim != 4 or style.shape[0] != 1:
+                raise ValueError(f"expected one style (1, 3, H, W), found {tuple(style.shape)}")
+        if len(shares) != len(styles):
+            raise ValueError(f"{len(styles)} styles need as many shares, found {len(shares)}")
+        shares = [_weight("style_shares", share) for share in shares]
+        if not sum(shares) > 0:
+            raise ValueError(f"the shares of the styles must not all be 0, found {shares}")
+        if not self.style_weights:
+            return {}
+        grams: dict[str, list[Tensor]] = {layer: [] for layer in self.style_weights}
+        for style in styles:
+            pixels = style.shape[-2] * style.shape[-1]
+            check_memory(
+                f"a painting of {pixels / 1e6:.1f} megapixels",
+                STYLE_BYTES_PER_PIXEL * pixels,
+                style.device,
+                "take it smaller: style.size, --style-scale",
+            )
+            for layer, features in self.vgg(style, self.style_weights).items():
+                grams[layer].append(gram_matrix(features))
+        return {layer: self._mean_gram(each, shares) for layer, each in grams.items()}
+
+    def _mean_gram(self, grams: list[Tensor], shares: Sequence[float]) -> Tensor:
+        """Return the Gram matrix with the least sum of errors to several, by their shares."""
+        weights = list(shares)
+        if self.normalization == "relative" and len(grams) > 1:
+            energies = [max(float(gram.square().sum()), 1e-30) for gram in grams]
+            weights = [share / energy for share, energy in zip(shares, energies, strict=True)]
+        total = sum(weights)
+        parts = [gram * (weight / total) for gram, weight in zip(grams, weights, strict=True)]
+        return torch.stack(parts).sum(0)
+
+    @torch.no_grad()
+    def content_targets(self, content: Tensor) -> dict[str, Tensor]:
+        """Return the features that the content error compares with, by layer.
+
+        Args:
+            content: ``(N, 3, H, W)``, floating point, in [0, 1].
+
+        Raises:
+            ValueError: As ``VGG16Features.forward``.
+        """
+        return self.vgg(content, self.content_weights) if self.content_weights else {}
+
+    def forward(self, stylized: Tensor, content: Tensor) -> LossTerms:
+        """Return the loss of ``stylized`` as a picture of ``content`` in the style.
+
+        Args:
+            stylized: ``(N, 3, H, W)``, floating point, about [0, 1]; gradients flow into it.
+            content: ``(N, 3, H, W)``, floating point, in [0, 1]; no gradient flows into it.
+
+        Raises:
+            ValueError: The two differ in shape, or as ``VGG16Features.forward``.
+        """
+        if stylized.shape != content.shape:
+            found = f"{tuple(stylized.shape)} and {tuple(content.shape)}"
+            raise ValueError(f"stylized and content must have the same shape, found {found}")
+        return self.compare(stylized, self.content_targets(content))
+
+    def compare(self, stylized: Tensor, targets: Mapping[str, Tensor]) -> LossTerms:
+        """Return the loss as ``forward`` does, for targets computed once.
+
+        Args:
+            stylized: ``(N, 3, H, W)``, floating point, about [0, 1]; gradients flow into it.
+            targets: What ``content_targets`` gave for pictures of that shape.
+
+        Raises:
+            ValueError: As ``VGG16Features.forward``.
+        """
+        features = self.vgg(stylized)
+        with torch.autocast(stylized.device.type, enabled=False):
+            content_errors = {
+                layer: self._error(features[layer], targets[layer]) for layer in targets
+            }
+            style_errors = {
+                layer: self._error(gram_matrix(features[layer]), self.style_gram(layer))
+                for layer in self.style_weights
+            }
+            variation = _variations(stylized)
+            totals = self.total_variation_weight * variation
+            grid = self._grid(stylized)
+            totals = totals + self.grid_weight * grid
+            for layer, error in content_errors.items():
+                totals = totals + self.content_weights[layer] * error
+            for layer, error in style_errors.items():
+                totals = totals + self.style_weights[layer] * error
+        return LossTerms(
+            totals.mean(),
+            totals,
+            {layer: error.mean() for layer, error in content_errors.items()},
+            {layer: error.mean() for layer, error in style_errors.items()},
+            variation.mean(),
+            self.content_weights,
+            self.style_weights,
+            self.total_variation_weight,
+            grid.mean(),
+            self.grid_weight,
+        )
+
+    def _grid(self, stylized: Tensor) -> Tensor:
+        """Return the grid energies, ``(N,)``, without a gradient where they do not count."""
+        if min(stylized.shape[-2:]) < GRID_CELL + 3:  # too small to have one
+            return stylized.new_zeros(len(stylized))
+        with nullcontext() if self.grid_weight else torch.no_grad():
+            return _grid_energies(stylized)
+
+    def style_gram(self, layer: str) -> Tensor:
+        """Return the painting's Gram matrix at ``layer``, ``(1, C, C)``."""
+        return self.get_buffer(f"style_gram_{layer}")
+
+    def _error(self, found: Tensor, target: Tensor) -> Tensor:
+        """Return the squared error of each photograph, ``(N,)``, by the chosen normalisation."""
+        squares = squared_distance(found, target)
+        if self.normalization == "mean":
+            return squares / found[0].numel()
+        energy = sum_of_squares(target.to(squares.dtype))
+        # A photograph may leave a deep layer dark; then any activation is an error of its own size.
+        smallest = torch.finfo(torch.float32).tiny
+        return squares / energy.clamp_min(smallest)
+
+
+def _weight(name: str, value: float) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < 0:
+        raise ValueError(f"loss.{name} must be a number of 0 or more, found {value}")
+    return float(value)
+
+
+def _layer_weights(
+    part: str, layers: Sequence[str], layer_weights: Sequence[float], factor: float
+) -> dict[str, float]:
+    factor = _weight(f"{part}_weight", factor)
+    for key, found in ((f"{part}_layers", layers), (f"{part}_layer_weights", layer_weights)):
+        if isinstance(found, str) or not isinstance(found, Sequence):
+            raise ValueError(f"loss.{key} must be a list, found {found!r}")
+    names = [canonical_layer(name) for name in layers]
+    if len(layers) != len(layer_weights):
+        raise ValueError(
+            f"loss.{part}_layers names {len(layers)} layers, but loss.{part}_layer_weights has "
+            f"{len(layer_weights)} weights: give one for each layer"
+        )
+    weights: dict[str, float] = {}
+    for layer, value in zip(names, layer_weights, strict=True):
+        if layer in weights:
+            raise ValueError(f"loss.{part}_layers names {layer} twice")
+        weights[layer] = factor * _weight(f"{part}_layer_weights", value)
+    return weights

@@ -1,0 +1,202 @@
+"""What may be changed about a stylised picture: size, strokes, strength, grain, colours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from numbers import Integral
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fast_style.images.checks import check_range
+from fast_style.images.color import keep_color, match_color
+from fast_style.images.picture import Picture, as_bytes, as_float, long_side_size, resize
+from fast_style.images.reading import max_pixels
+from fast_style.images.transparency import fill_transparent
+from fast_style.models.network import SMALLEST_SIDE
+from fast_style.painting.options import PRESERVE_COLOR
+
+SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
+LARGEST_GRAIN = 64.0
+GRAIN_ROWS = 64  # grained at a time: what the processor's cache holds
+
+
+class Controls(NamedTuple):
+    """How to stylise; the defaults change nothing.
+
+    ``size``: longer side of the result, px. ``stroke``: strokes so many times as large, 0.1 to 10:
+    the picture is painted at another size and brought back. ``strength``: from 0, the photograph,
+    to 1. ``grain``: deviation, in levels of 255, of noise that the network is shown on top of the
+    photograph, both rounded to whole levels, the same for all pictures of a size. ``palette``: how
+    far the result's light, dark and hues on the large scale are brought to the painting's own, 0
+    to 1, by the style that paints. (``stylize`` and ``Style`` have ``GRAIN`` and ``PALETTE``
+    unless told otherwise.) ``preserve_color``: ``luminance`` paints the brightness only, ``match``
+    gives the result the photograph's mean and covariance of colours (Gatys et al. 2016,
+    arXiv:1606.05897).
+    """
+
+    size: int | None = None
+    stroke: float = 1.0
+    strength: float = 1.0
+    grain: float = 0.0
+    palette: float = 0.0
+    preserve_color: str | None = None
+
+    def check(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: One is out of its range.
+        """
+        if self.size is not None and not (
+            isinstance(self.size, Integral) and self.size >= SMALLEST_SIDE
+        ):
+            raise ValueError(
+                f"size must be a whole number, at least {SMALLEST_SIDE} px, found {self.size!r}"
+            )
+        if not SMALLEST_STROKE <= self.stroke <= LARGEST_STROKE:
+            raise ValueError(
+                f"stroke must be {SMALLEST_STROKE:g} to {LARGEST_STROKE:g}, found {self.stroke}"
+            )
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"strength must be 0 to 1, found {self.strength}")
+        if not 0 <= self.grain <= LARGEST_GRAIN:
+            raise ValueError(f"grain must be 0 to {LARGEST_GRAIN:g}, found {self.grain}")
+        if not 0 <= self.palette <= 1:
+            raise ValueError(f"palette must be 0 to 1, found {self.palette}")
+        if self.preserve_color not in (None, *PRESERVE_COLOR):
+            raise ValueError(
+                f"preserve_color is {' or '.join(PRESERVE_COLOR)}, found {self.preserve_color!r}"
+            )
+
+
+UNCHANGED = Controls()
+
+
+def apply(
+    paint: Callable[[Picture], Picture],
+    picture: Picture,
+    controls: Controls = UNCHANGED,
+    moved: tuple[int, int] = (0, 0),
+) -> Picture:
+    """Return ``picture`` painted, the way ``controls`` say, in its own kind of levels.
+
+    The same values give the same picture, as bytes or as floats, up to the rounding of the result.
+    (Bytes are painted as bytes where no control follows, so that a large picture is not held as
+    floats: of what ``paint`` does in two steps each is rounded.)
+
+    Args:
+        paint: Stylises a picture, same size; also does what ``controls.palette`` says.
+        picture: The photograph.
+        controls: What to change.
+        moved: How far the grain is moved, px down and right: as a film's view since its first
+            frame.
+
+    Raises:
+        ValueError: A control is out of its range, or as ``paint``.
+    """
+    controls.check()
+    if picture.levels.is_floating_point():
+        check_range(picture.levels)  # before resizing and grain clamp them
+    is_bytes = picture.bits == 8
+    picture = fill_transparent(picture)
+    if controls.size is not None:
+        height, width = long_side_size(picture.levels, controls.size)
+        _check_pixels(f"size {controls.size}", picture, height, width)
+        picture = _resized(picture, height, width)
+    height, width = picture.levels.shape[-2:]
+    work = picture
+    if controls.stroke != 1:
+        painted_size = round(height / controls.stroke), round(width / controls.stroke)
+        _check_pixels(f"stroke {controls.stroke:g}", picture, *painted_size)
+        work = _resized(picture, *painted_size)
+    scale = work.levels.shape[-1] / max(1, width)
+    moved = round(moved[0] * scale), round(moved[1] * scale)
+    # The noise lies still: to move it, the picture goes the other way and back.
+    grained = _grained(_rolled(work, (-moved[0], -moved[1])), controls.grain)
+    shown = _rolled(grained, moved)
+    if not is_bytes or controls.stroke != 1 or controls.preserve_color or controls.strength < 1:
+        shown = shown._replace(levels=shown.rgb)
+        painted = as_float(paint(shown).levels)
+    else:
+        painted = paint(shown).levels
+    del grained, shown  # as large as the picture
+    if controls.preserve_color == "match":
+        painted = match_color(painted, work.rgb)
+    if painted.shape != picture.levels.shape:
+        painted = resize(painted, height, width)
+    if controls.preserve_color == "luminance":
+        painted = keep_color(painted, picture.rgb)
+    if controls.strength < 1:
+        painted = picture.rgb.lerp(painted, controls.strength)
+    return Picture(as_bytes(painted) if is_bytes else painted, picture.alpha)
+
+
+def check_weights(weights: Iterable[float]) -> None:
+    """Check the weights of a blend.
+
+    Raises:
+        ValueError: They are negative, not finite, or all 0.
+    """
+    given = list(weights)
+    if not (min(given) >= 0 and 0 < sum(given) < math.inf):
+        raise ValueError("the weights of a blend must be 0 or more, finite, and not all 0")
+
+
+def blend(parts: list[tuple[Picture, float]]) -> Picture:
+    """Return the mean of pictures of one size, by their weights.
+
+    Raises:
+        ValueError: As ``check_weights``.
+    """
+    check_weights([weight for _, weight in parts])
+    total = sum(weight for _, weight in parts)
+    mixed = sum(as_float(picture.levels) * (weight / total) for picture, weight in parts)
+    assert isinstance(mixed, Tensor)
+    first = parts[0][0]
+    return Picture(as_bytes(mixed) if first.bits == 8 else mixed, first.alpha)
+
+
+def _rolled(picture: Picture, moved: tuple[int, int]) -> Picture:
+    """Return a picture moved, px down and right; what leaves it comes in on the other side."""
+    return picture._replace(levels=picture.levels.roll(moved, (-2, -1))) if any(moved) else picture
+
+
+def _grained(picture: Picture, deviation: float) -> Picture:
+    """Return a picture as bytes with grey noise on it, of a deviation in levels of 255."""
+    if not deviation or not picture.levels.numel():
+        return picture
+    generator = torch.Generator().manual_seed(0)
+    shown = picture.levels.detach()
+    levels = torch.empty_like(shown, dtype=torch.uint8)
+    for top in range(0, levels.shape[-2], GRAIN_ROWS):
+        rows, grained = (one[..., top : top + GRAIN_ROWS, :] for one in (shown, levels))
+        noise = torch.randn(rows[:, :1].shape, generator=generator, dtype=torch.float32)
+        noise = noise.mul_(deviation).to(rows.device)
+        grained.copy_((as_bytes(rows) + noise).clamp_(0, 255).round_())
+    return picture._replace(levels=levels)
+
+
+def _check_pixels(what: str, picture: Picture, height: int, width: int) -> None:
+    """Check that a picture may be brought to this size.
+
+    Raises:
+        ValueError: It would be enlarged to more pixels than a picture file may have.
+    """
+    own_height, own_width = picture.levels.shape[-2:]
+    if height * width > max(max_pixels(), own_height * own_width):
+        raise ValueError(
+            f"{what} makes {height * width / 1e6:.4g} megapixels of it, at most "
+            f"{max_pixels() / 1e6:.4g} are allowed; stylize's --max-megapixels allows more"
+        )
+
+
+def _resized(picture: Picture, height: int, width: int) -> Picture:
+    """Return a picture at another size, as floats; the picture itself at its own size."""
+    height, width = max(1, height), max(1, width)
+    if picture.levels.shape[-2:] == (height, width):
+        return picture
+    alpha = None if picture.alpha is None else resize(picture.alpha, height, width)
+    return Picture(resize(picture.rgb, height, width), alpha)

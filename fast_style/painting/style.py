@@ -1,0 +1,397 @@
+"""A trained style as a function from picture to picture: what fast_style.load returns."""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+import weakref
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from fast_style.images.checks import check_image, check_range, check_size
+from fast_style.images.picture import (
+    Picture,
+    PillowImage,
+    array_like,
+    as_bytes,
+    as_float,
+    from_array,
+    to_pil,
+)
+from fast_style.images.reading import from_pil
+from fast_style.models.network import MARGIN, SMALLEST_SIDE
+from fast_style.models.style_file import StyleModel, load_style_model
+from fast_style.painting.backends import (
+    Runner,
+    begin_in_fork,
+    build_runner,
+    never_free,
+    resolve_backend,
+    warn_once,
+)
+from fast_style.painting.controls import Controls, apply
+from fast_style.painting.options import GRAIN, PALETTE
+from fast_style.painting.strips import QUARTER, StripPainter
+from fast_style.system.hardware import (
+    free_memory,
+    give_memory_back,
+    has_bfloat16,
+    is_out_of_memory,
+    resolve_device,
+)
+from fast_style.system.progress import Progress
+
+AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])
+
+
+# Peak memory of a picture done at once: bytes for each pixel and channel at full resolution, the
+# most of all backends (measured: 700 a pixel with 32 channels, 280 with 16).
+WHOLE_BYTES = 22
+MOST_OF_MEMORY = 0.5  # of what is free, that a picture done at once may take
+STRIP_BYTES = 2**27  # that a strip may take
+SMALLER = 4  # times smaller strips, where even these do not fit
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+class Style:
+    """Paints pictures in a trained style; safe to call from several threads.
+
+    It can be copied and pickled: its weights and arguments are, and what runs them is made anew.
+    A process forked from one that has a style paints too, in one thread of PyTorch's; what OpenVINO
+    painted in the first, PyTorch paints there.
+
+    Args:
+        model: As ``load_style_model`` returns it; it is copied, and stays as and where it is.
+        device: ``auto`` (the GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ...
+        precision: ``auto`` (bfloat16 where the hardware computes in it), ``float32`` or
+            ``bfloat16``. Results differ by a third of a level of 255 on average.
+        backend: ``auto`` (the fastest that is installed and starts), ``torch``, ``onnxruntime``
+            or ``openvino``. What is done in strips is done in PyTorch.
+
+    Raises:
+        ValueError: There is no such device, precision or backend, or the backend is not installed
+            or does not start. (One that ``auto`` has chosen is logged and left for the next best.)
+    """
+
+    def __init__(
+        self,
+        model: StyleModel,
+        device: str = "auto",
+        precision: str = "auto",
+        backend: str = "auto",
+    ) -> None:
+        self._arguments = (device, precision, backend)
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, found {precision!r}")
+        self.device = resolve_device(device)
+        if precision == "auto":
+            precision = "bfloat16" if has_bfloat16(self.device) else "float32"
+        self.dtype = getattr(torch, precision)
+        self.backend = resolve_backend(backend, self.device, self.dtype)
+        self.network = copy.deepcopy(model.network).to(self.device).eval()
+        widths = [m.out_channels for m in self.network.modules() if isinstance(m, nn.Conv2d)]
+        self._pixel_bytes = WHOLE_BYTES * widths[0]
+        self.name = model.name
+        self.description = model.description
+        self.palette = model.palette
+        self._building = threading.Lock()
+        self._built: Runner | None = None
+        if backend != "auto":  # else when a picture needs it: none in strips does
+            self._runner()
+        _begin_in_forks()
+        _styles.add(self)
+
+    def __reduce__(self) -> tuple[type[Style], tuple[StyleModel, str, str, str]]:
+        """Say from what the style is made, for copies and pickles."""
+        network = copy.deepcopy(self.network).cpu()
+        return type(self), (StyleModel(network, self.description), *self._arguments)
+
+    def __call__(
+        self,
+        image: AnyImage,
+        *,
+        size: int | None = None,
+        stroke: float = 1.0,
+        strength: float = 1.0,
+        grain: float = GRAIN,
+        palette: float = PALETTE,
+        preserve_color: str | None = None,
+        tile: str | int = "auto",
+    ) -> AnyImage:
+        """Return the picture in this style: same kind, and same size if ``size`` is none.
+
+        Args:
+            image: A Pillow image of any mode (transparency is kept), an array ``(H, W)``,
+                ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float in [0, 1] (three or four channels
+                come back), or a tensor ``(3, H, W)`` or ``(N, 3, H, W)``, float in [0, 1].
+            size: Longer side of the result, px.
+            stroke: Strokes so many times as large, 0.1 to 10.
+            strength: From 0, the photograph, to 1.
+            grain: Deviation of noise that makes the network paint plain areas too, levels of 255,
+                0 to 64.
+            palette: How far light, dark and hues on the large scale are brought to the painting's
+                own, 0 to 1; nothing for models that do not know them.
+            preserve_color: ``luminance`` or ``match``; see ``Controls``.
+            tile: As in ``paint``.
+
+        Raises:
+            ValueError: Another shape or type, values outside [0, 1], a side below 32 px where it
+                is painted, or a control out of its range.
+        """
+        controls = Controls(size, stroke, strength, grain, palette, preserve_color)
+
+        def painted(picture: Picture) -> Picture:
+            return apply(
+                lambda one: self.paint_picture(one, tile, palette=palette), picture, controls
+            )
+
+        if isinstance(image, Tensor):
+            batch = image[None] if image.ndim == 3 else image
+            check_image(batch, 1)
+            ones = torch.split(batch.float(), 1)
+            result = torch.cat([painted(Picture(one, None)).levels for one in ones])
+            return (result[0] if image.ndim == 3 else result).to(image)
+        if isinstance(image, np.ndarray):
+            picture = painted(from_array(image))
+            return array_like(image, picture.rgb, picture.alpha)
+        if isinstance(image, PillowImage):
+            picture = painted(from_pil(image))
+            return to_pil(picture.levels, picture.alpha)
+        raise ValueError(f"expected a Pillow image, an array or a tensor, found {type(image)}")
+
+    def paint(self, rgb: Tensor, tile: str | int = "auto") -> Tensor:
+        """Return what the network alone paints, ``(N, 3, H, W)`` float32 in [0, 1].
+
+        Args:
+            rgb: ``(N, 3, H, W)``, float in [0, 1].
+            tile: ``auto`` (in strips, if the memory is too small for the whole), ``off``, or the
+                rows of a strip, px. The result is the same.
+
+        Raises:
+            ValueError: Another shape or type, values outside [0, 1], or a side below 32 px.
+        """
+        check_image(rgb, SMALLEST_SIDE)
+        check_range(rgb)
+        if rgb.shape[0] > 1:
+            return torch.cat([self.paint(one, tile) for one in rgb.split(1)])  # type: ignore[no-untyped-call]
+        result = torch.empty_like(rgb, dtype=torch.float32)
+        self._paint(rgb, result, tile)
+        return result
+
+    def paint_picture(
+        self,
+        picture: Picture,
+        tile: str | int = "auto",
+        progress: Progress | None = None,
+        palette: float = 0.0,
+    ) -> Picture:
+        """Return a picture as read from a file, stylised, its transparency kept.
+
+        It is painted with ``MARGIN`` px of its reflection around it, which are then cut off.
+
+        Args:
+            picture: Of at least 32 px a side; 8 bits stay 8 bits.
+            tile: As in ``paint``.
+            progress: Is told the share of the picture that was done since the last time.
+            palette: As in ``__call__``.
+
+        Raises:
+            ValueError: A side below 32 px, float values outside [0, 1], or ``palette`` likewise.
+        """
+        Controls(palette=palette).check()
+        check_size(picture.levels.shape[-2], picture.levels.shape[-1], SMALLEST_SIDE)
+        if picture.bits > 8:
+            check_range(picture.levels)
+        result = torch.empty_like(picture.levels)
+        self._paint(picture.levels, result, tile, progress, MARGIN)
+        if palette and self.palette is not None:
+            result = self.palette.shifted(result, palette)
+        return Picture(result, picture.alpha)
+
+    @torch.no_grad()
+    def _paint(
+        self,
+        levels: Tensor,
+        result: Tensor,
+        tile: str | int,
+        progress: Progress | None = None,
+        margin: int = 0,
+    ) -> None:
+        """Stylise one picture, ``(1, 3, H, W)``, uint8 or float, into ``result``.
+
+        With ``auto`` tiles a memory that turns out to be too small is one more reason for strips,
+        and then for smaller ones.
+        """
+        height, width = (side + 2 * margin for side in levels.shape[-2:])
+        strip = self._strip(height, width, tile)
+        strips = [strip]
+        if tile == "auto":
+            first = strip or self._rows_of_strip(width)
+            strips = list(dict.fromkeys([strip, first, max(QUARTER, first // SMALLER)]))
+        told = Told(progress)
+        while strips:
+            try:
+                self._attempt(levels, result, strips.pop(0), told.again(), margin)
+                return
+            except (MemoryError, RuntimeError) as error:
+                if not strips or not is_out_of_memory(error):
+                    raise
+            give_memory_back(self.device)  # here the error, and what it holds, is gone
+
+    def _attempt(
+        self,
+        levels: Tensor,
+        result: Tensor,
+        strip: int | None,
+        progress: Progress,
+        margin: int,
+    ) -> None:
+        """Stylise one picture in strips of so many rows, or at once."""
+        sides = levels.shape[-2:]
+        height, width = (side + 2 * margin for side in sides)
+        row_at, column_at = (reflected(side, margin).to(levels.device) for side in sides)
+
+        def rows(first: int, end: int) -> Tensor:
+            some = levels.index_select(-2, row_at[first:end]).index_select(-1, column_at)
+            return as_float(some).to(self.device, torch.float32)
+
+        def put(top: int, piece: Tensor) -> None:
+            if result.dtype == torch.uint8:
+                piece = as_bytes(piece)
+            first = max(top, margin)
+            end = max(0, margin + sides[0] - top)
+            inside = piece[..., first - top : end, margin : margin + sides[1]]
+            result[..., first - margin : first - margin + inside.shape[-2], :] = inside
+
+        if strip is None:
+            put(0, self._runner()(rows(0, height)).clamp(0, 1))
+            progress(1.0)
+            return
+        painter = StripPainter(self.network, height, width, strip, self.device, self.dtype)
+        painter.paint(rows, put, progress)
+
+    def _runner(self) -> Runner:
+        """Return what runs the network on a whole picture, made when it is first needed."""
+        failed: list[str] = []
+        with self._building:
+            while self._built is None:
+                try:
+                    self._built = build_runner(self.backend, self.network, self.device, self.dtype)
+                except ValueError as error:
+                    if self._arguments[-1] != "auto":
+                        raise
+                    failed.append(self.backend)
+                    self.backend = resolve_backend("auto", self.device, self.dtype, failed)
+                    warn_once(f"{error}: {self.backend} paints instead")
+            return self._built
+
+    def _start_anew(self, openvino_is_lost: bool) -> None:
+        """Let go of what a fork has not taken along: threads, and who holds which lock."""
+        self._building = threading.Lock()
+        never_free(self._built)
+        self._built = None
+        if openvino_is_lost and self.backend == "openvino":
+            self.backend = "torch"
+
+    def _strip(self, height: int, width: int, tile: str | int) -> int | None:
+        """Return the rows of a strip, none for the whole picture."""
+        if tile == "off":
+            return None
+        if tile == "auto":
+            free = free_memory(self.device) * MOST_OF_MEMORY
+            if self._pixel_bytes * height * width < free:
+                return None
+            return self._rows_of_strip(width)
+        if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
+            raise ValueError(f"tile is auto, off or a number of rows, found {tile!r}")
+        return tile
+
+    def _rows_of_strip(self, width: int) -> int:
+        return max(QUARTER, STRIP_BYTES // (self._pixel_bytes * width))
+
+    def __repr__(self) -> str:
+        """Name the style, the device and the backend."""
+        return f"Style({self.name!r}, device={str(self.device)!r}, backend={self.backend!r})"
+
+
+class Told:
+    """Tells the share of the work that was done; of what is done again, nothing.
+
+    Args:
+        progress: Is told the share since the last time; or none.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.told = 0.0
+
+    def again(self) -> Progress:
+        """Return what to tell the shares of an attempt, which begins from nothing."""
+        done = 0.0
+
+        def tell(share: float) -> None:
+            nonlocal done
+            done += share
+            if self.progress is not None and done > self.told:
+                self.progress(done - self.told)
+                self.told = done
+
+        return tell
+
+
+_styles: weakref.WeakSet[Style] = weakref.WeakSet()  # all there are
+
+
+@cache
+def _begin_in_forks() -> None:
+    """Have every process that is forked from this one begin so that its styles can paint.
+
+    Threads do not come along: PyTorch, OpenVINO and onnxruntime would wait for theirs for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _after_fork() -> None:
+    openvino_is_lost = begin_in_fork()
+    for style in list(_styles):
+        style._start_anew(openvino_is_lost)
+
+
+def reflected(side: int, margin: int) -> Tensor:
+    """Return which of ``side`` pixels lie in a row of them with a margin at both ends, reflected.
+
+    Args:
+        side: More than ``margin``.
+        margin: px.
+    """
+    at = torch.arange(-margin, side + margin).abs()
+    return torch.where(at < side, at, 2 * (side - 1) - at)
+
+
+def load(
+    name_or_path: str | Path,
+    device: str = "auto",
+    precision: str = "auto",
+    backend: str = "auto",
+) -> Style:
+    """Load a released style by name, or a style model or checkpoint by path.
+
+    Args:
+        name_or_path: As ``load_style_model`` takes it.
+        device: As ``Style``'s.
+        precision: As ``Style``'s.
+        backend: As ``Style``'s.
+
+    Raises:
+        ModelFileError: Missing, damaged, from a later version, or not ours.
+        ValueError: As ``Style``.
+    """
+    return Style(load_style_model(name_or_path), device, precision, backend)

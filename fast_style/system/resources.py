@@ -1,0 +1,37 @@
+"""Where the files lie that come with the program: assets, configs and released style models.
+
+In a checkout configs/ and checkpoints/ stand beside the package, in a wheel inside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SMALL_TWIN = "-slim"  # ends a released style's name: the same painting, a smaller network
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def _shipped(name: str) -> Path:
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def asset(name: str) -> Path:
+    """Return the path of a file or folder under ``assets/``; it may not exist."""
+    return PACKAGE / "assets" / name
+
+
+def config_folder() -> Path:
+    """Return the folder of the Hydra configuration."""
+    return _shipped("configs")
+
+
+def shipped_styles() -> dict[str, Path]:
+    """Return the released style models, name to file, sorted by name."""
+    found = {path.stem: path for path in _shipped("checkpoints").glob("*.safetensors")}
+    return dict(sorted(found.items()))
+
+
+def main_styles() -> list[str]:
+    """Return the names of the released styles, but for the small twins of others."""
+    return [name for name in shipped_styles() if not name.endswith(SMALL_TWIN)]

@@ -1,0 +1,223 @@
+"""PhotographData: what to train and validate on, as Lightning asks for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from fast_style.images.picture import PictureError, as_float
+from fast_style.images.reading import read_crop
+from fast_style.system.files import identity, user_path
+from fast_style.system.hardware import keep_freed_memory
+from fast_style.system.resources import asset
+from fast_style.training.photographs import (
+    DataError,
+    Photographs,
+    StepSampler,
+    cause,
+    centre_box,
+    find_photographs,
+    split_folder,
+    way_out,
+)
+from fast_style.training.signals import STOPPING
+
+log = logging.getLogger(__name__)
+
+
+def available_cpus() -> int:
+    """Return how many CPUs this process may use; a container often has fewer than the machine."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _begin_worker(worker: int) -> None:
+    """Leave to the main process what is for it alone.
+
+    Ctrl-C and its like, which reach all processes of a group; and the keeping of freed memory.
+    """
+    keep_freed_memory(False)
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+class PhotographData(pl.LightningDataModule):
+    """Training crops and held-back photographs from any folder, flat or nested.
+
+    Args:
+        root: The folder, or ``bundled`` for the package's sample photographs.
+        split: Its part to train on, as in the COCO layout (``root/split`` or
+            ``root/images/split``); none for the whole folder.
+        val_split: The part to validate on. Where it is absent, photographs of the training part
+            are held back instead and never trained on.
+        image_size: Side of a training crop and of a validation photograph, px.
+        other_sizes: Sides of crops that other steps take, px; each step takes one of all sizes.
+        batch_size: Photographs per step and device; of other sizes as many as have its pixels.
+        smallest_crop: Side of the smallest crop, as a share of the photograph's shorter side.
+        val_photographs: How many to validate on.
+        num_workers: Processes that decode; ``auto`` chooses by what trains.
+        seed: Of the order, the crops and the flips.
+
+    Raises:
+        ValueError: A number out of its range.
+        DataError: In ``setup``: a folder that is missing, empty or too small.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        split: str | None,
+        val_split: str | None,
+        image_size: int,
+        other_sizes: list[int],
+        batch_size: int,
+        smallest_crop: float,
+        val_photographs: int,
+        num_workers: int | str,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        if image_size < 32:
+            raise ValueError(f"data.image_size must be at least 32 px, found {image_size}")
+        if not all(type(size) is int and size >= 32 for size in other_sizes):
+            raise ValueError(
+                f"data.other_sizes must be whole numbers from 32 px, found {other_sizes}"
+            )
+        if batch_size < 1:
+            raise ValueError(f"data.batch_size must be at least 1, found {batch_size}")
+        if not 0 < smallest_crop <= 1:
+            raise ValueError(f"data.smallest_crop must be in (0, 1], found {smallest_crop}")
+        if val_photographs < 1:
+            raise ValueError(f"data.val_photographs must be at least 1, found {val_photographs}")
+        if num_workers != "auto" and (type(num_workers) is not int or num_workers < 0):
+            raise ValueError(f"data.num_workers is auto or 0 and more, found {num_workers!r}")
+        self.root = asset("photos") if root == "bundled" else user_path(root)
+        self.split = split
+        self.val_split = val_split
+        self.image_size = image_size
+        self.other_sizes = other_sizes
+        self.batch_size = batch_size
+        self.smallest_crop = smallest_crop
+        self.val_photographs = val_photographs
+        self.num_workers = num_workers
+        self.seed = seed
+        self.train_set: Photographs | None = None
+        self.val_images = torch.empty(0)
+        self.skipped: set[Path] = set()  # files found undecodable so far, and logged
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find the photographs and read those that are held back.
+
+        Raises:
+            DataError: A folder is missing, empty, or has too few photographs to hold some back.
+        """
+        if self.train_set is not None:
+            return
+        files = find_photographs(split_folder(self.root, self.split))
+        val_folder = split_folder(self.root, self.val_split) if self.val_split else None
+        if val_folder is not None and val_folder.is_dir():
+            candidates, held_back_from = find_photographs(val_folder), val_folder
+        else:
+            candidates, held_back_from = files, split_folder(self.root, self.split)
+        # By a generator of its own: the same photographs are held back whatever the seed.
+        used, images = self._read_val(random.Random(0).sample(candidates, len(candidates)))
+        held_back = {identity(path) for path in used}  # by whatever name: there may be links
+        files = [path for path in files if identity(path) not in held_back]
+        # Held back from the photographs to train on, they must not be the larger part.
+        fewest = len(images) if held_back_from != val_folder else 1
+        if len(images) < self.val_photographs or len(files) < fewest:
+            most, readable = len(images), len(images) + len(files)
+            if held_back_from != val_folder:  # a fifth, if there are two at all
+                most = max(readable // 5, min(1, readable // 2))
+            use_fewer = f" or use fewer, as data.val_photographs={most}" if most else ""
+            raise DataError(
+                f"{held_back_from} has too few photographs: {len(images)} readable ones to "
+                f"validate on (data.val_photographs={self.val_photographs}) leave {len(files)} to "
+                f"train on; add photographs{use_fewer}{way_out(self.skipped)}"
+            )
+        self.val_images = torch.stack(images)
+        self.train_set = Photographs(files, self.smallest_crop, self.seed)
+        log.info(
+            "%d photographs to train on, %d held back, from %s", len(files), len(images), self.root
+        )
+
+    @property
+    def sizes(self) -> list[int]:
+        """Sides of the training crops, px."""
+        return [self.image_size, *self.other_sizes]
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """Return the batches from the trainer's step to its last, ``(N, 3, S, S)``, uint8."""
+        assert self.train_set is not None
+        assert self.trainer is not None
+        sampler = StepSampler(
+            len(self.train_set),
+            self.sizes,
+            self.batch_size,
+            self.trainer.global_step,
+            self.trainer.max_steps,
+            self.seed,
+            self.trainer.global_rank,
+            self.trainer.world_size,
+        )
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        workers = self.num_workers
+        if isinstance(workers, str):
+            # One process decodes far faster than a CPU trains; a GPU can eat what eight give.
+            here = max(1, available_cpus() // self.trainer.num_devices)
+            workers = min(8, here) if on_gpu else 1
+        return DataLoader(
+            self.train_set,
+            batch_sampler=sampler,
+            num_workers=workers,
+            pin_memory=on_gpu,
+            prefetch_factor=4 if workers else None,
+            worker_init_fn=_begin_worker,
+        )
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Return the held-back photographs, in order, each the largest square in its middle."""
+        return DataLoader(TensorDataset(self.val_images), batch_size=self.batch_size)
+
+    def on_after_batch_transfer(
+        self, batch: Tensor | list[Tensor], dataloader_idx: int
+    ) -> Tensor | list[Tensor]:
+        """Return a batch as float in [0, 1]; log the files found damaged since the last one."""
+        if self.train_set is not None:
+            for path in self.damaged_files():
+                self._skip(path)
+        return as_float(batch) if isinstance(batch, Tensor) else batch
+
+    def damaged_files(self) -> list[Path]:
+        """Return the training files found undecodable so far."""
+        assert self.train_set is not None
+        return [self.train_set.files[i] for i in self.train_set.damaged.nonzero().flatten()]
+
+    def _skip(self, path: Path) -> None:
+        if path not in self.skipped:
+            self.skipped.add(path)
+            log.warning("skipped %s: %s", path, cause(path))
+
+    def _read_val(self, candidates: Sequence[Path]) -> tuple[list[Path], list[Tensor]]:
+        """Read the first readable ones; the damaged ones before them count as used."""
+        used: list[Path] = []
+        images: list[Tensor] = []
+        for path in candidates:
+            if len(images) == self.val_photographs:
+                break
+            used.append(path)
+            try:
+                images.append(read_crop(path, self.image_size, centre_box))
+            except PictureError:
+                self._skip(path)
+        return used, images

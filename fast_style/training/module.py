@@ -1,0 +1,284 @@
+"""StyleModule: a network and its loss as Lightning trains them: steps, optimiser, checkpoint."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from fast_style.models.losses import LossTerms, PerceptualLoss
+from fast_style.models.style_file import CKPT_KEY
+from fast_style.training.muon import Muon
+
+# By optimizer.method: from a network and a learning rate.
+OPTIMIZERS: dict[str, Callable[[nn.Module, float], Optimizer]] = {
+    "muon": Muon,
+    "adam": lambda network, learning_rate: Adam(network.parameters(), lr=learning_rate),
+}
+SMALLEST_TOTAL = 1e-12  # keeps the logarithm of a perfect picture's loss finite
+# By optimizer.objective: what is minimised, from the loss of each photograph, (N,).
+OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda totals: totals.mean(),
+    "mean_log": lambda totals: totals.clamp_min(SMALLEST_TOTAL).log().mean(),
+}
+# Deviation, levels of 255, below which a crop is plain. Of one that is, an empty page, each
+# instance normalisation enlarges the gradient some 300 times: twenty of them to infinity.
+PLAIN = 1.0
+START_SHARE = 1 / 25  # of the learning rate, at which the first step is taken
+LENGTH_KEY = "schedule_steps"  # in a Lightning checkpoint
+RECENCY = 3  # the averaged weights: those of step t count t to the power of it
+
+
+def one_cycle(progress: float, warmup: float) -> float:
+    """Return the share of the learning rate at a point of the training.
+
+    It rises from ``START_SHARE`` to 1 in the warm-up, then falls to 0, along half cosines.
+
+    Args:
+        progress: Share of the steps that are done, from 0 on.
+        warmup: Share of the steps that the rise takes, in [0, 1).
+
+    Source: Smith & Topin 2018, "Super-Convergence", arXiv:1708.07120.
+    Departs: The momentum stays.
+    """
+    if progress < warmup:
+        return START_SHARE + (1 - START_SHARE) * _half_cosine(progress / warmup)
+    return 1 - _half_cosine(min(1.0, (progress - warmup) / (1 - warmup)))
+
+
+def rise_and_stay(progress: float, warmup: float) -> float:
+    """Return the share of the learning rate, which stays at 1 after the warm-up of ``one_cycle``.
+
+    Args:
+        progress: Share of the steps that are done, from 0 on.
+        warmup: Share of the steps that the rise takes, in [0, 1).
+    """
+    return one_cycle(progress, warmup) if progress < warmup else 1.0
+
+
+# By optimizer.schedule: the share of the learning rate, from progress and warm-up.
+SCHEDULES: dict[str, Callable[[float, float], float]] = {
+    "one_cycle": one_cycle,
+    "averaged": rise_and_stay,
+}
+
+
+@torch.no_grad()
+def take_into_mean(mean: nn.Module, network: nn.Module, count: int) -> None:
+    """Take a network's weights into their mean over the steps, of which later count for more.
+
+    Args:
+        mean: Its weights are those of the first ``count`` steps in the mean.
+        network: Of the same kind, after one more step.
+        count: Steps so far; at 0 the mean is the network.
+
+    Source: Shamir & Zhang 2013, "Stochastic Gradient Descent for Non-smooth Optimization",
+        arXiv:1212.1824, polynomial-decay averaging.
+    """
+    share = (RECENCY + 1) / (count + 1 + RECENCY)
+    for old, new in zip(mean.parameters(), network.parameters(), strict=True):
+        old.lerp_(new, share)
+
+
+def _half_cosine(x: float) -> float:
+    """Rise from 0 to 1 as ``x`` does, flat at both ends."""
+    return (1 - math.cos(math.pi * x)) / 2
+
+
+def is_plain(content: Tensor) -> Tensor:
+    """Return which photographs of ``(N, 3, H, W)``, in [0, 1], are of one colour, ``(N,)``."""
+    return (content.flatten(2).std(2) * 255 < PLAIN).all(1)
+
+
+class _Shown(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, picture: Tensor) -> Tensor:
+        ctx.save_for_backward(picture)
+        return picture.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (picture,) = ctx.saved_tensors
+        # A step goes against the gradient: further out where the two have opposite signs.
+        outward = ((picture < 0) & (gradient > 0)) | ((picture > 1) & (gradient < 0))
+        return gradient.masked_fill(outward, 0)
+
+
+def as_shown(picture: Tensor) -> Tensor:
+    """Return a picture, ``(N, 3, H, W)``, as it would be written: clamped to [0, 1].
+
+    The gradient passes by the clamping, so that a value outside can come back, but for what would
+    push the value further out: that of a projection onto [0, 1], at its border.
+    """
+    shown: Tensor = _Shown.apply(picture)
+    return shown
+
+
+class StyleModule(pl.LightningModule):
+    """Trains ``network`` to minimise ``loss`` on photographs.
+
+    Args:
+        network: ``(N, 3, H, W)`` in [0, 1] to the same shape.
+        loss: Of the stylised picture and the photograph; holds the style.
+        method: The optimiser, one of ``OPTIMIZERS``.
+        objective: What it minimises, one of ``OBJECTIVES``. By ``mean`` the gradient is mostly
+            that of the photographs with the largest losses; by ``mean_log`` each photograph's is
+            divided by its loss, so that all have their say.
+        schedule: One of ``SCHEDULES``. By ``one_cycle`` the learning rate falls to zero at the
+            end. By ``averaged`` it stays, and the result is the mean of the weights
+            (``take_into_mean``): so is what is validated and shown, and any step can be the last.
+        learning_rate: The highest, of the weights that Adam trains.
+        warmup: Share of the steps in which the learning rate rises to it.
+        description: Plain data that describes the model; written into every checkpoint and,
+            flattened, into TensorBoard's hyperparameters.
+
+    Raises:
+        ValueError: An unknown method, objective or schedule, a learning rate outside (0, 1],
+            or a warm-up outside [0, 1).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: PerceptualLoss,
+        method: str,
+        objective: str,
+        schedule: str,
+        learning_rate: float,
+        warmup: float,
+        description: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        choices: dict[str, tuple[str, dict[str, Any]]] = {
+            "method": (method, OPTIMIZERS),
+            "objective": (objective, OBJECTIVES),
+            "schedule": (schedule, SCHEDULES),
+        }
+        for name, (found, known) in choices.items():
+            if found not in known:
+                raise ValueError(f"optimizer.{name} is {' or '.join(known)}, found {found!r}")
+        if not 0 < learning_rate <= 1:  # a step moves weights by about as much: above 1 all is lost
+            raise ValueError(
+                f"optimizer.learning_rate must be above 0 and at most 1, found {learning_rate}"
+            )
+        if not 0 <= warmup < 1:
+            raise ValueError(f"optimizer.warmup must be in [0, 1), found {warmup}")
+        self.network = network
+        self.average: nn.Module | None = None
+        if schedule == "averaged":
+            self.average = copy.deepcopy(network).requires_grad_(False)
+        self.loss = loss
+        self.method = method
+        self.objective = objective
+        self.schedule = schedule
+        self.learning_rate = learning_rate
+        self.warmup = warmup
+        self.length: int | None = None  # of the schedule, in steps
+        self.first_step = 0  # that this run begins after
+        self.description = description
+        self.save_hyperparameters(description)
+
+    @property
+    def trained(self) -> nn.Module:
+        """The result so far: the network, or the mean of what it has been."""
+        return self.network if self.average is None else self.average
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the picture stylised by the result so far, ``(N, 3, H, W)``, not clamped."""
+        stylized: Tensor = self.trained(image)
+        return stylized
+
+    def training_step(self, content: Tensor, batch_idx: int) -> Tensor:
+        """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1]."""
+        objective, stylized, terms = self.objective_of(content)
+        if self._is_written:  # fifty scalars take a GPU's program as long as half a network
+            scalars = {f"train/{name}": value for name, value in terms.scalars().items()}
+            low, high = stylized.detach().aminmax()
+            self.log_dict(self._mean_over_devices(scalars))
+            self.log_dict({"train/output_min": low, "train/output_max": high})  # of this device
+            self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        return objective
+
+    def objective_of(self, content: Tensor) -> tuple[Tensor, Tensor, LossTerms]:
+        """Return what is minimised, of a batch of photographs, ``(N, 3, H, W)`` in [0, 1].
+
+        The loss is that of the pictures as they would be written (``as_shown``). Plain photographs
+        count, but nothing is learned from them: they have no gradient.
+
+        Returns:
+            The objective, the stylised pictures, ``(N, 3, H, W)``, not clamped, and their loss.
+        """
+        stylized: Tensor = self.network(content)
+        terms: LossTerms = self.loss(as_shown(stylized), content)
+        totals = torch.where(is_plain(content), terms.totals.detach(), terms.totals)
+        return OBJECTIVES[self.objective](totals), stylized, terms
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Take a step, and have its weights in the mean."""
+        super().optimizer_step(*args, **kwargs)
+        if self.average is not None:
+            take_into_mean(self.average, self.network, self.global_step)  # still without this one
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Log the length of the gradient over all weights."""
+        if self._is_written:
+            gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+            self.log("train/gradient_norm", torch.nn.utils.get_total_norm(gradients))
+
+    def on_train_start(self) -> None:
+        """Remember where this run begins."""
+        self.first_step = self.global_step
+
+    @property
+    def _is_written(self) -> bool:
+        """Whether TensorBoard gets the scalars of this step, or the progress bar shows them."""
+        step = self.global_step + 1
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return step % every == 0 or step in (self.first_step + 1, self.trainer.max_steps)
+
+    def _mean_over_devices(self, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the scalars as one batch over all devices would have them."""
+        if self.trainer.world_size == 1:
+            return scalars
+        means = self.trainer.strategy.reduce(torch.stack(list(scalars.values())))
+        return dict(zip(scalars, means, strict=True))
+
+    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
+        """Log the loss on held-back photographs, as a picture would be written: clamped."""
+        (content,) = batch
+        terms: LossTerms = self.loss(as_shown(self(content)), content)
+        scalars = {f"val/{name}": value for name, value in terms.scalars().items()}
+        self.log_dict(scalars, batch_size=len(content), sync_dist=True)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Return the optimiser of the network and its schedule over the trainer's steps.
+
+        A training that goes on has its warm-up behind it where the learning rate stays: what was
+        its length then is its length now, though there are more steps.
+        """
+        optimizer = OPTIMIZERS[self.method](self.network, self.learning_rate)
+        if self.length is None or self.schedule == "one_cycle":
+            self.length = self.trainer.max_steps
+        length, share = self.length, SCHEDULES[self.schedule]
+        scheduler = LambdaLR(optimizer, lambda step: share(step / length, self.warmup))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what ``models/style_file.py`` needs to use the checkpoint as a style model."""
+        checkpoint[CKPT_KEY] = self.description | {"steps": self.global_step}
+        checkpoint[LENGTH_KEY] = self.length
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the length of the schedule, before there is an optimiser."""
+        self.length = checkpoint.get(LENGTH_KEY)

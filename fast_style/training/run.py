@@ -1,0 +1,338 @@
+"""A training run from its configuration: five objects built by name, fitted, and exported."""
+
+from __future__ import annotations
+
+import json
+import logging
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from torch import Tensor
+
+from fast_style import __version__
+from fast_style.images.reading import read_style
+from fast_style.models.losses import PerceptualLoss
+from fast_style.models.network import build_network
+from fast_style.models.palette import measure_palette
+from fast_style.models.style_file import (
+    ModelFileError,
+    StyleModel,
+    is_style_name,
+    load_style_model,
+    save_style_model,
+)
+from fast_style.system.files import is_file, is_folder, shell_path, user_path
+from fast_style.system.hardware import (
+    check_accelerator,
+    check_compiler,
+    check_crops,
+    keep_freed_memory,
+    resolve_memory_format,
+    resolve_precision,
+    vgg_dtype,
+)
+from fast_style.system.resources import asset
+from fast_style.training.callbacks import Preview
+from fast_style.training.data import PhotographData
+from fast_style.training.log_handlers import printable_values
+from fast_style.training.module import StyleModule
+from fast_style.training.photographs import crops_per_step
+from fast_style.training.processes import Processes
+from fast_style.training.run_folder import CONFIGURATION
+from fast_style.training.sweep import is_sweep
+from fast_style.training.trainer import (
+    LOGS,
+    LastCheckpoint,
+    NonFiniteLossError,
+    build_trainer,
+    log_from,
+)
+
+log = logging.getLogger(__name__)
+
+PREVIEW_PHOTOGRAPHS = 8
+# Of a model's description: what must be the same for a run to go on.
+RESUMED_SECTIONS = ("network", "style", "loss", "optimizer", "data", "seed")
+# What may differ, though then the result is another than an unbroken run's.
+RESUMED_TRAINER = ("precision", "compile", "processes")
+# What versions without these options did.
+EARLIER: dict[str, dict[str, Any]] = {
+    "optimizer": {"objective": "mean", "schedule": "one_cycle"},
+    "data": {"other_sizes": []},
+}
+LAST = Path("checkpoints", "last.ckpt")  # in a run's folder
+FINAL_METRICS = ("loss", "content_error", "style_error")  # by which TensorBoard compares runs
+
+
+class Training(NamedTuple):
+    """What a run is made of."""
+
+    module: StyleModule
+    data: PhotographData
+    painting: Tensor  # (1, 3, H, W) in [0, 1]
+    trainer: pl.Trainer
+    last_checkpoint: LastCheckpoint
+    resume_from: Path | None
+
+
+def style_image(image: str) -> Path:
+    """Return the path of a painting: one the package carries by its bare name, or any file.
+
+    Raises:
+        ValueError: An empty name.
+    """
+    if not image:
+        raise ValueError("style.image is empty: it names the painting")
+    shipped = asset("styles") / image
+    return shipped if "/" not in image and is_file(shipped) else user_path(image)
+
+
+def describe(
+    config: dict[str, Any], photographs: int, precision: str, processes: int
+) -> dict[str, Any]:
+    """Return plain data that says what a model is and how it was made; no path of a machine."""
+    style, data, loss = dict(config["style"]), dict(config["data"]), dict(config["loss"])
+    known = json.loads(asset("styles/credits.json").read_text(encoding="utf-8"))
+    style["credit"] = style["credit"] or known.get(style["image"])
+    style["sha256"] = sha256(style_image(style["image"]).read_bytes()).hexdigest()
+    style["image"] = Path(style["image"]).name
+    data["root"] = Path(data["root"]).name
+    del data["num_workers"]  # makes no difference
+    loss["vgg_weights"] = Path(loss["vgg_weights"]).name
+    description = {
+        "package_version": __version__,
+        "licence": config["licence"],
+        "seed": config["seed"],
+        "network": config["network"],
+        "init_from": config["init_from"] and Path(config["init_from"]).name,
+        "style": style,
+        "loss": loss,
+        "optimizer": config["optimizer"],
+        "data": data | {"photographs": photographs},
+        "trainer": config["trainer"] | {"precision": precision, "processes": processes},
+    }
+    return printable_values(description)  # type: ignore[no-any-return]
+
+
+def checkpoint_to_resume(
+    ckpt_path: str | None, folder: Path, description: dict[str, Any]
+) -> Path | None:
+    """Return the checkpoint that ``ckpt_path`` means in this run's folder, checked to fit.
+
+    The number of steps may differ: the schedule is stretched from there on.
+
+    Raises:
+        ValueError: There is none, it is damaged, or it belongs to another configuration; or a new
+            training would replace the one in the folder.
+    """
+    if ckpt_path is None:
+        if is_file(folder / LAST):
+            raise ValueError(
+                f"{shell_path(folder)} holds a training already, which a new one would replace: go "
+                "on with it by ckpt_path=last, or give another folder as hydra.run.dir=..."
+            )
+        return None
+    path = folder / LAST if ckpt_path == "last" else user_path(ckpt_path)
+    if not is_file(path):
+        # Of the processes but the first, which would be refused here, none has looked before.
+        begun = Processes.rank > 0 or any(
+            is_folder(folder / name) for name in (CONFIGURATION, LOGS)
+        )
+        if ckpt_path == "last" and begun:
+            log.info(
+                "no checkpoint in %s yet: this run starts from its beginning", shell_path(folder)
+            )
+            return None
+        hint = "; give the run's folder as hydra.run.dir=..." if ckpt_path == "last" else ""
+        raise ValueError(f"ckpt_path: there is no checkpoint {path}{hint}")
+    if path.suffix != ".ckpt":
+        raise ValueError(
+            f"ckpt_path goes on from a .ckpt, found {path}; to start from a style model's network "
+            f"give init_from={path}"
+        )
+    found = load_style_model(path).description
+    for section, earlier in EARLIER.items():
+        if isinstance(found.get(section), dict):
+            found = found | {section: earlier | found[section]}
+    for section in RESUMED_SECTIONS:
+        before, now = found.get(section), description[section]
+        if before != now:
+            what = difference(before, now)
+            raise ValueError(
+                f"{path} was trained with another {section} ({what}); resume with the options of "
+                f"the first run, or start a new one with init_from={path}"
+            )
+    done, steps = found.get("steps", 0), description["trainer"]["max_steps"]
+    if done >= steps:
+        log.info("%s has done %d steps, of %d: nothing is left to train", path, done, steps)
+    before = found.get("trainer", {})
+    for name in RESUMED_TRAINER:
+        if before.get(name) != description["trainer"][name]:
+            what = f"trainer.{name} was {before.get(name)}, now {description['trainer'][name]}"
+            log.warning("%s: this run goes on, but not exactly as an unbroken one would", what)
+    return path
+
+
+def difference(before: object, now: object) -> str:
+    """Say in which values two sections differ."""
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return f"{before}, now {now}"
+    keys = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    return ", ".join(f"{key}: {before.get(key)}, now {now.get(key)}" for key in keys)
+
+
+def checked_model(name_or_path: str | Path, network: object) -> StyleModel:
+    """Load a style model, checked to hold the network that the configuration describes.
+
+    Raises:
+        ValueError: There is none, it is damaged, or it holds another network.
+    """
+    model = load_style_model(name_or_path)
+    found = model.description["network"]
+    if found != network:
+        raise ValueError(
+            f"{name_or_path} holds another network ({difference(found, network)}): choose it by "
+            "network=... or network.channels=..."
+        )
+    return model
+
+
+def steps_of(path: Path) -> int | None:
+    """Return after how many steps a model or a checkpoint was written, if it says so."""
+    try:
+        found = load_style_model(path).description.get("steps")
+    except ModelFileError:
+        return None
+    return found if isinstance(found, int) else None
+
+
+def check_sweep(trainer: pl.Trainer) -> None:
+    """Check that a sweep does not have to start processes.
+
+    Raises:
+        ValueError: It has to: Lightning would start them with the command line of the whole sweep.
+    """
+    launcher = trainer.strategy.launcher
+    if (
+        is_sweep()
+        and isinstance(launcher, _SubprocessScriptLauncher)
+        and not launcher.cluster_environment.creates_processes_externally
+    ):
+        raise ValueError(
+            "a sweep (-m) cannot start trainings of several processes by itself: start it with "
+            "torchrun or SLURM, or train one after the other"
+        )
+
+
+def prepare(config: dict[str, Any], folder: Path) -> Training:
+    """Build network, loss, data, module and trainer from the configuration's sections.
+
+    Raises:
+        ValueError: The configuration can't be used.
+        OSError: ``folder`` can't be written.
+    """
+    style, options, seed = config["style"], dict(config["trainer"]), config["seed"]
+    if not is_style_name(style["name"]):
+        raise ValueError(
+            f"style.name names files: letters, digits and ._+- only, found {style['name']!r}"
+        )
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, found {seed}")
+    pl.seed_everything(seed, workers=True, verbose=False)
+    keep_freed_memory()
+    check_accelerator(options["accelerator"])
+    precision = resolve_precision(options.pop("precision"), options["accelerator"])
+    if is_compiled := options.pop("compile"):
+        check_compiler(precision, options["accelerator"])
+    memory_format = resolve_memory_format(options.pop("memory_format"), options["accelerator"])
+    painting = read_style(style_image(style["image"]), style["size"])
+    network = build_network(config["network"])
+    if config["init_from"] is not None:
+        model = checked_model(config["init_from"], config["network"])
+        network.load_state_dict(model.network.state_dict())
+    network.to(memory_format=memory_format)
+    data = PhotographData(**config["data"], seed=seed)
+    for size in data.sizes:
+        count = crops_per_step(data.batch_size, data.image_size, size)
+        check_crops(count, size, options["accelerator"])
+    loss = PerceptualLoss(painting, **config["loss"], dtype=vgg_dtype(precision))
+    data.setup()
+    assert data.train_set is not None
+    if is_compiled:
+        network.compile(dynamic=False)  # sizes are few; PyTorch 2.15 fails to compile for any size
+    preview = Preview(
+        data.val_images[:PREVIEW_PHOTOGRAPHS], painting, options.pop("preview_every_n_steps")
+    )
+    last = LastCheckpoint(folder / LAST, config["checkpoint"]["every_n_steps"])
+    trainer = build_trainer(style["name"], preview, last, precision=precision, **options)
+    check_sweep(trainer)
+    processes = trainer.num_devices * trainer.num_nodes
+    description = describe(config, len(data.train_set), precision, processes)
+    resume_from = checkpoint_to_resume(config["ckpt_path"], folder, description)
+    done = None if resume_from is None else steps_of(resume_from)
+    exported = folder / f"{style['name']}.safetensors"
+    log_from(trainer, folder, done, ended=is_file(exported) and steps_of(exported) == done)
+    module = StyleModule(network, loss, **config["optimizer"], description=description)
+    return Training(module, data, painting, trainer, last, resume_from)
+
+
+@torch.no_grad()
+def check_result(trainer: pl.Trainer, module: StyleModule, data: PhotographData) -> None:
+    """Check that the trained network makes pictures.
+
+    Raises:
+        NonFiniteLossError: They have values that are not finite numbers.
+    """
+    picture = module(data.val_images[:1].to(module.device))
+    if not (picture.isfinite().all() and trainer.callback_metrics["val/loss"].isfinite()):
+        raise NonFiniteLossError(
+            f"after step {trainer.global_step} the network's pictures are not finite numbers: try "
+            "a lower optimizer.learning_rate"
+        )
+
+
+def fit(training: Training, folder: Path) -> Path | None:
+    """Train, validate and export; return the style model's path, none if interrupted.
+
+    Raises:
+        OSError: The disk is full, or ``folder`` can't be written.
+        DataError: Not one photograph can be decoded.
+        NonFiniteLossError: The training went wrong.
+        ModelFileError: A weight is too large for a style model.
+    """
+    module, data, painting, trainer, last, resume_from = training
+    trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
+    if last.interrupted:
+        return None
+    last_validated = trainer.global_step % trainer.val_check_interval == 0
+    # A finished run that is resumed has no step left, and so no validation of its own.
+    if not last_validated or "val/loss" not in trainer.callback_metrics:
+        trainer.validate(module, datamodule=data, verbose=False)
+    check_result(trainer, module, data)
+    result = folder / f"{module.description['style']['name']}.safetensors"
+    if trainer.is_global_zero:
+        palette = measure_palette(module.trained, data.val_images, painting)
+        more = {"steps": trainer.global_step, "palette": palette.header()}
+        save_style_model(result, module.trained, module.description | more)
+        if data.skipped:
+            log.warning("files skipped because they cannot be decoded: %d", len(data.skipped))
+        finals = {tag: float(trainer.callback_metrics[f"val/{tag}"]) for tag in FINAL_METRICS}
+        log.info(
+            "%d held-back photographs: style error %.3f, content error %.3f",
+            len(data.val_images),
+            finals["style_error"],
+            finals["content_error"],
+        )
+        if isinstance(trainer.logger, TensorBoardLogger):  # the table that compares runs
+            tagged = {f"val/{tag}": value for tag, value in finals.items()}
+            trainer.logger.log_hyperparams(dict(module.hparams), tagged, trainer.global_step)
+            trainer.logger.finalize("success")
+        log.info("style model: %s", shell_path(result))
+        log.info("stylise:     python -m fast_style.stylize %s PHOTO.jpg", shell_path(result))
+        log.info("look back:   tensorboard --logdir %s", shell_path(folder))
+    return result

@@ -1,0 +1,159 @@
+"""A run's folder and the configuration in it: nothing is written before the run is accepted.
+
+What Hydra itself would write, it writes before our code runs, over what an earlier run has left.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fast_style.system.files import write_atomically
+from fast_style.system.messages import reason
+from fast_style.training.log_handlers import begin_log
+from fast_style.training.processes import Processes
+
+log = logging.getLogger(__name__)
+
+CONFIGURATION = ".hydra"  # Hydra's own name for the folder of its files, in a run's
+NAME, MADE = "run_folder", "made"  # of the callback in configs/train.yaml, and what it notes there
+
+
+def make_folder(path: Path, others: bool) -> Path | None:
+    """Make a folder that there was not, and return it.
+
+    Args:
+        path: Its parent is there.
+        others: If it is there already, make ``path-2`` or the next that is free; else return none.
+
+    Raises:
+        OSError: It can't be made.
+    """
+    number, free = 1, path
+    while True:
+        try:
+            free.mkdir()
+        except FileExistsError:
+            if not others:
+                return None
+            number += 1
+            free = path.with_name(f"{path.name}-{number}")
+        else:
+            return free
+
+
+class RunFolder(Callback):
+    """Makes a run's folder, so that it is this run's alone, and keeps Hydra from writing there.
+
+    Named in configs/train.yaml as a callback of Hydra's. Which folders there were not is noted in
+    the run's own configuration: nothing of it is left for another run of this process.
+    """
+
+    def on_run_start(self, config: DictConfig, **options: Any) -> None:
+        """Make the folder, if there is none."""
+        if Processes.rank > 0:  # the first has made it
+            return
+        OmegaConf.update(config, "hydra.output_subdir", None)
+        try:
+            run = Path(config.hydra.run.dir).resolve()
+            missing = [one for one in run.parents if not one.exists()]
+            run.parent.mkdir(parents=True, exist_ok=True)
+            named = any(one.startswith("hydra.run.dir=") for one in config.hydra.overrides.hydra)
+            made = make_folder(run, others=not named)
+        except (OmegaConfBaseException, OSError):  # said when the run begins
+            return
+        if made is None:
+            return
+        if made != run:  # another training began within the same second
+            OmegaConf.update(config, "hydra.run.dir", str(made))
+        folders = [str(one) for one in (made, *missing)]
+        OmegaConf.update(config, f"hydra.callbacks.{NAME}.{MADE}", folders, force_add=True)
+
+    def on_multirun_start(self, config: DictConfig, **options: Any) -> None:
+        """Keep Hydra from writing into the folders of a sweep's runs, too."""
+        overrides = config.hydra.overrides.hydra
+        config.hydra.overrides.hydra = [one for one in overrides if "output_subdir=" not in one]
+
+
+def leave_refused(folder: Path) -> None:
+    """Remove the empty folders that were made for a run that is refused.
+
+    Args:
+        folder: The run's. Of a sweep, whose launcher makes it, it goes if it is empty.
+    """
+    hydra = HydraConfig.get()
+    made = [str(folder)] if hydra.mode == RunMode.MULTIRUN else hydra.callbacks[NAME].get(MADE, [])
+    for one in made:
+        with suppress(OSError):
+            Path(one).rmdir()  # if it is empty
+
+
+class Configuration(pl.Callback):
+    """Writes what Hydra composed: the configuration, the command line, and Hydra's own part.
+
+    An earlier run's, in the same folder, stays until this one has done its first step.
+
+    Args:
+        config: Of the run, without Hydra's part.
+        folder: Of the run.
+    """
+
+    def __init__(self, config: DictConfig, folder: Path) -> None:
+        hydra = HydraConfig.get()
+        parts = {
+            "config.yaml": config,
+            "hydra.yaml": OmegaConf.create({"hydra": hydra}),
+            "overrides.yaml": hydra.overrides.task,
+        }
+        self.texts = {name: OmegaConf.to_yaml(part) for name, part in parts.items()}
+        self.folder = folder / CONFIGURATION
+        self.is_written = False
+
+    def accept(self) -> None:
+        """The run is accepted: write the files, if there are none, and let its log begin.
+
+        Raises:
+            OSError: The disk is full, or the folder can't be written.
+        """
+        if not any((self.folder / name).exists() for name in self.texts):
+            self._write()
+        begin_log()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Replace an earlier run's files after the first step."""
+        if self.is_written:
+            return
+        try:
+            self._write()
+        except OSError as error:
+            self.is_written = True  # there is one that fits: of the run that goes on
+            log.warning("%s keeps the earlier run's: %s", self.folder, reason(error))
+
+    def _write(self) -> None:
+        """Write all files or none."""
+        try:
+            with ExitStack() as stack:
+                for name, text in self.texts.items():
+                    temporary = stack.enter_context(write_atomically(self.folder / name))
+                    temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError:
+            with suppress(OSError):
+                self.folder.rmdir()  # if it is empty
+            raise
+        self.is_written = True

@@ -1,0 +1,195 @@
+"""The contact sheet at the end of a sweep (Hydra's --multirun): every result on the same pictures.
+
+Named in configs/train.yaml as a callback of Hydra's. Each run leaves a note in the sweep's folder,
+whichever process it is in: so it works with every launcher, wherever ``hydra.sweep.subdir`` puts
+the runs, and takes none of an earlier sweep for one of this.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from torch import Tensor
+
+from fast_style.images.picture import PictureError, long_side_size, resize
+from fast_style.images.reading import read_picture
+from fast_style.images.writing import write_picture
+from fast_style.models.style_file import ModelFileError
+from fast_style.painting.sheet import sheet
+from fast_style.painting.style import load
+from fast_style.system.files import write_atomically
+from fast_style.system.resources import asset
+from fast_style.training.log_handlers import printable
+
+log = logging.getLogger(__name__)
+
+SHEET = "contact_sheet.jpg"
+NOTES = ".runs"  # in the sweep's folder, as long as it is under way
+PHOTOGRAPHS = ("castle_neuschwanstein.jpg", "two_dogs.jpg", "temple_by_night.jpg", "sunset.jpg")
+TILE = 320  # px, longer side
+QUALITY = 90
+
+
+def is_sweep() -> bool:
+    """Whether this run is one of several of Hydra's ``--multirun``."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+class SweepRun(NamedTuple):
+    """What a run of a sweep notes of itself."""
+
+    folder: Path
+    changes: list[str]  # the values that it was given
+    model: Path | None  # its style model; none before it is there
+
+
+class ContactSheet(Callback):
+    """Writes ``contact_sheet.jpg`` into the sweep's folder when its runs have ended."""
+
+    current: ClassVar[ContactSheet | None] = None  # of the command that is under way
+
+    def __init__(self) -> None:
+        ContactSheet.current = self
+        self.folder: Path | None = None  # of a sweep that is under way
+        self.unfinished: list[Path] = []  # runs that have ended without a style model
+
+    def on_multirun_start(self, config: DictConfig, **options: Any) -> None:
+        """Remember the folder, for a sweep that is interrupted."""
+        self.folder = Path(config.hydra.sweep.dir).resolve()
+        remove_notes(self.folder)  # of a sweep that was killed
+
+    def on_job_start(self, config: DictConfig, **options: Any) -> None:
+        """Note a run, in the process that it is in."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            write_note(config, None)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **options: Any) -> None:
+        """Note its style model."""
+        done = job_return.status == JobStatus.COMPLETED and job_return.return_value == 0
+        if done and config.hydra.mode == RunMode.MULTIRUN:
+            folder = Path(config.hydra.runtime.output_dir)
+            write_note(config, folder / f"{config.style.name}.safetensors")
+
+    def on_multirun_end(self, config: DictConfig, **options: Any) -> None:
+        """All runs have ended."""
+        self.finish()
+
+    @classmethod
+    def forget(cls) -> None:
+        """Another command begins in this process."""
+        cls.current = None
+
+    @classmethod
+    def end_early(cls) -> None:
+        """Show what is done of a sweep that is interrupted, if it is one."""
+        if cls.current is not None:
+            cls.current.finish()
+
+    @classmethod
+    def failed(cls) -> list[Path]:
+        """Return the runs of the sweep that have left no style model, wherever they ran."""
+        return [] if cls.current is None else cls.current.unfinished
+
+    def finish(self) -> None:
+        """Stylise the photographs with every model; a run without one is left out and named."""
+        folder, self.folder = self.folder, None
+        if folder is None:
+            return
+        runs = noted(folder)
+        remove_notes(folder)
+        for run in runs:
+            if run.model is None:
+                self.unfinished.append(run.folder)
+                log.warning("no style model in %s: %s", run.folder, " ".join(run.changes))
+        done = results(runs)
+        if not done:
+            log.warning("no contact sheet: no run in %s has left a style model", folder)
+            return
+        try:
+            write_picture(folder / SHEET, contact_sheet(done), quality=QUALITY)
+        except (OSError, PictureError) as error:
+            log.warning("no contact sheet: %s", error)
+        else:
+            log.info("contact sheet of %d: %s", len(done), folder / SHEET)
+
+
+def write_note(config: DictConfig, model: Path | None) -> None:
+    """Leave a note of a run in its sweep's folder, for the process that started the sweep.
+
+    Args:
+        config: The run's, with Hydra's part.
+        model: Its style model, if it is there.
+    """
+    folder, number = Path(config.hydra.sweep.dir).resolve(), int(config.hydra.job.num)
+    note = {
+        "folder": str(config.hydra.runtime.output_dir),
+        "changes": list(config.hydra.overrides.task),
+        "model": model and str(model),
+    }
+    try:
+        with write_atomically(folder / NOTES / f"{number}.json") as temporary:
+            temporary.write_text(json.dumps(note), encoding="ascii")
+    except OSError as error:
+        log.warning("run %d will not be on the contact sheet: %s", number, error)
+
+
+def noted(folder: Path) -> list[SweepRun]:
+    """Return the runs of the sweep in ``folder``, in their order."""
+    notes = sorted((folder / NOTES).glob("*.json"), key=lambda path: int(path.stem))
+    runs = []
+    for path in notes:
+        note = json.loads(path.read_text(encoding="ascii"))
+        model = note["model"] and Path(note["model"])
+        runs.append(SweepRun(Path(note["folder"]), note["changes"], model))
+    return runs
+
+
+def remove_notes(folder: Path) -> None:
+    """Remove what the runs of a sweep have noted."""
+    for path in (folder / NOTES).glob("*.json"):
+        with suppress(OSError):
+            path.unlink()
+    with suppress(OSError):
+        (folder / NOTES).rmdir()
+
+
+def results(runs: list[SweepRun]) -> list[tuple[str, Path]]:
+    """Return what each run changed that not all did, as text, and its style model."""
+    done = [run for run in runs if run.model is not None]
+    shared = set.intersection(*(set(run.changes) for run in done)) if len(done) > 1 else set()
+    found = []
+    for run in done:
+        changes = [change for change in run.changes if change not in shared]
+        assert run.model is not None
+        found.append((printable("\n".join(changes)) or run.folder.name, run.model))
+    return found
+
+
+def contact_sheet(runs: list[tuple[str, Path]]) -> Tensor:
+    """Return a row of photographs, and below it one for each run, ``(1, 3, H, W)`` in [0, 1]."""
+    photographs = []
+    for name in PHOTOGRAPHS:
+        picture = read_picture(asset("photos") / "val" / name).rgb
+        photographs.append(resize(picture, *long_side_size(picture, TILE)))
+    rows: list[list[Tensor | None]] = [[*photographs]]
+    labels = ["photographs"]
+    for label, model in runs:
+        try:
+            style = load(model)
+        except ModelFileError as error:
+            log.warning("left out: %s", error)
+            continue
+        with torch.no_grad():
+            rows.append([style(photograph) for photograph in photographs])
+        labels.append(label)
+    return sheet(rows, row_labels=labels)

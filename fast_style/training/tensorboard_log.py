@@ -1,0 +1,202 @@
+"""The scalars and pictures of a training, as TensorBoard reads them; a full disk ends no training.
+
+A file that can't be written is named once, and nothing more is written for TensorBoard.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from io import BufferedWriter
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric.loggers.logger import rank_zero_experiment
+from pytorch_lightning.core.saving import save_hparams_to_yaml
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard import FileWriter, SummaryWriter
+
+from fast_style.system.files import write_atomically
+from fast_style.system.messages import reason
+from fast_style.training.log_handlers import printable
+
+log = logging.getLogger(__name__)
+
+
+class _Files:
+    """What is written into one folder, until something can't be."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.failed = False
+
+    @contextmanager
+    def attempt(self, path: Path) -> Iterator[None]:
+        """Do the body; a system's error is logged, and ends all writing."""
+        try:
+            yield
+        except OSError as error:
+            self.failed = True
+            log.warning(
+                "cannot write %s: %s; the training goes on without TensorBoard's files",
+                path,
+                reason(error),
+            )
+
+
+class _EventFile:
+    """A file of events, each written at once by whom it comes from.
+
+    TensorBoard's own class writes in a thread, which prints what goes wrong and stops.
+    """
+
+    def __init__(self, files: _Files) -> None:
+        self.files = files
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
+        self.path = _free(files.folder / name)
+        self.file: BufferedWriter | None = None
+
+    def get_logdir(self) -> str:
+        """Return the folder."""
+        return str(self.files.folder)
+
+    def add_event(self, event: Event) -> None:
+        """Write an event; the first opens the file."""
+        if self.files.failed:
+            return
+        with self.files.attempt(self.path):
+            if self.file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.file = self.path.open("ab")
+                if not self.file.tell():
+                    self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+            self._write(event)
+        if self.files.failed:
+            self._let_go()
+
+    def flush(self) -> None:
+        """All is written already."""
+
+    def close(self) -> None:
+        """Close the file; a further event opens it again."""
+        with self.files.attempt(self.path):
+            if self.file is not None:
+                self.file.close()
+        self.file = None
+
+    def _write(self, event: Event) -> None:
+        assert self.file is not None
+        RecordWriter(self.file).write(event.SerializeToString())
+        self.file.flush()
+
+    def _let_go(self) -> None:
+        if self.file is not None:
+            with suppress(OSError):  # it tries once more to write what it holds
+                self.file.close()
+        self.file = None
+
+
+class _Events(FileWriter):
+    """PyTorch's writer of summaries, into such a file."""
+
+    def __init__(self, files: _Files) -> None:
+        self.event_writer = _EventFile(files)
+
+
+class _Summaries(SummaryWriter):
+    """PyTorch's writer of scalars and pictures, into one such file."""
+
+    def __init__(self, files: _Files, purge_step: int) -> None:
+        self.events = _Events(files)
+        super().__init__(str(files.folder))
+        start = SessionLog(status=SessionLog.START)
+        self.events.add_event(Event(session_log=start), step=purge_step)
+
+    def _get_file_writer(self) -> _Events:
+        self.file_writer: Any = self.events
+        self.all_writers: Any = {str(self.log_dir): self.events}
+        return self.events
+
+
+def _free(path: Path) -> Path:
+    """Return ``path``, or with a number the next that there is not yet."""
+    number, free = 0, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}.{number}")
+    return free
+
+
+class StepLogger(TensorBoardLogger):
+    """TensorBoard by the number of steps done, as checkpoints and pictures count.
+
+    Lightning's own number is one less while it trains, and its ``epoch`` means nothing here: a
+    training is one stretch of steps. Where it is stopped, Lightning would write scalars once more:
+    those of the last step that computed them; and at the end with the hyperparameters.
+
+    Args:
+        folder: Where the files go; it is made when the first is written.
+        purge_step: From which on TensorBoard is to forget what an earlier run has written there.
+    """
+
+    steps_done: Callable[[], int]
+    every_n_steps: int
+    first_step = 0  # of which this run writes
+
+    def __init__(self, folder: Path, purge_step: int = 0) -> None:
+        super().__init__(folder.parent, name=folder.name, version="", default_hp_metric=False)
+        self.purge_step = purge_step
+        self._files = _Files(folder)
+        self._written: dict[str, int] = {}  # the last step of each scalar
+
+    @property
+    def log_dir(self) -> str:
+        """The folder, without Lightning's reading of ``$`` and ``~``."""
+        return str(self._files.folder)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> SummaryWriter:
+        """What writes; it raises no OSError."""
+        if self._experiment is None:
+            self._experiment = _Summaries(self._files, self.purge_step)
+        return self._experiment
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Write scalars."""
+        steps = self.steps_done()
+        if steps < self.first_step:
+            return
+        stale = () if steps % self.every_n_steps == 0 else ("train/", "perf/")
+        scalars = {
+            name: value
+            for name, value in metrics.items()
+            if name != "epoch" and not name.startswith(stale) and self._written.get(name) != steps
+        }
+        self._written.update(dict.fromkeys(scalars, steps))
+        super().log_metrics(scalars, steps)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write the settings into a file of their own, once."""
+        path = Path(self.log_dir, self.NAME_HPARAMS_FILE)
+        if self._files.failed or path.exists():
+            return
+        with self._files.attempt(path), write_atomically(path) as temporary:
+            save_hparams_to_yaml(temporary, self.hparams)
+
+    @staticmethod
+    def _sanitize_params(params: dict[str, Any]) -> dict[str, Any]:
+        """Return settings whose texts TensorBoard can hold: Unicode, which not every name is."""
+        clean = TensorBoardLogger._sanitize_params(params)
+        return {
+            name: printable(value) if isinstance(value, str) else value
+            for name, value in clean.items()
+        }

@@ -1,0 +1,332 @@
+"""From the config's trainer section to a Lightning Trainer: devices, checkpoints, logs."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_utilities.core.rank_zero import rank_zero_only
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from torch.nn.parallel import DistributedDataParallel
+
+from fast_style.system.files import write_atomically
+from fast_style.training.callbacks import Preview, Progress, Throughput, Waiting
+from fast_style.training.signals import STOPPING
+from fast_style.training.tensorboard_log import StepLogger
+
+LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
+STRATEGIES = ("auto", "ddp")
+MOST_STEPS = 10**9  # a century of training; of far more PyTorch can't count the photographs
+CHECK_EVERY_N_STEPS = 10  # where a check has to wait for a GPU or for other processes
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint files, renamed into place when they are whole."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint, whole or not at all.
+
+        Raises:
+            OSError: The disk is full, or the folder can't be written.
+        """
+        buffer = io.BytesIO()  # PyTorch's own writer hides what the system says of a full disk
+        torch.save(checkpoint, buffer)
+        with write_atomically(Path(path)) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss became infinite or no number; the message says since when, and what to do."""
+
+
+class LastCheckpoint(Callback):
+    """Keeps the state of the training in one file; on a signal saves it and stops.
+
+    A state whose loss or weights are not finite numbers is never saved: it ends the training.
+
+    Args:
+        path: Of the file.
+        every_n_steps: How often it is written; also after the last step.
+
+    Raises:
+        ValueError: ``every_n_steps`` is below 1.
+    """
+
+    def __init__(self, path: Path, every_n_steps: int) -> None:
+        if every_n_steps < 1:
+            raise ValueError(f"checkpoint.every_n_steps must be at least 1, found {every_n_steps}")
+        self.path = path
+        self.every_n_steps = every_n_steps
+        self.interrupted = False  # the same in all processes
+        self.signalled = False  # in this one
+        self._bad_since = torch.empty(0)  # the first step of a non-finite loss, 0 for none
+        self._saved_step = 0
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over the signals; Python lets only its main thread do so."""
+        self._bad_since = torch.zeros((), dtype=torch.long, device=pl_module.device)
+        self._saved_step = trainer.global_step
+        if threading.current_thread() is threading.main_thread():
+            for number in STOPPING:
+                self._handlers[number] = signal.signal(number, self._stop)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save, if it is time; stop, if a signal came during the step.
+
+        Raises:
+            NonFiniteLossError: The loss, or a weight, is not a finite number.
+            OSError: The disk is full, or the folder can't be written.
+        """
+        step = trainer.global_step
+        is_bad = ~torch.isfinite(outputs["loss"].detach()) & (self._bad_since == 0)
+        self._bad_since = torch.where(is_bad, step, self._bad_since)
+        due = step % self.every_n_steps == 0 or step == trainer.max_steps
+        # To read a value from a GPU, or to ask other processes, holds up the step.
+        waits = trainer.world_size > 1 or self._bad_since.device.type != "cpu"
+        if waits and not due and step % CHECK_EVERY_N_STEPS:
+            return
+        self._agree(trainer)
+        self._check(trainer, pl_module, weights=due or self.interrupted)
+        if due or self.interrupted:
+            trainer.save_checkpoint(self.path)
+            self._saved_step = step
+        if self.interrupted:
+            trainer.should_stop = True
+            trainer.limit_val_batches = 0  # a machine that is taken away does not wait for it
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the signals back; one may have come during the last validation."""
+        self._restore()
+        self._agree(trainer)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the signals back."""
+        self._restore()
+
+    def _agree(self, trainer: pl.Trainer) -> None:
+        """Stop all processes together, though the signal may have reached one of them only."""
+        self.interrupted = trainer.strategy.reduce_boolean_decision(self.signalled, all=False)
+
+    def _check(self, trainer: pl.Trainer, pl_module: pl.LightningModule, weights: bool) -> None:
+        since = int(self._bad_since)
+        if weights and not since:
+            finite = torch.stack([p.isfinite().all() for p in pl_module.parameters()])
+            since = 0 if bool(finite.all()) else trainer.global_step
+        if trainer.strategy.reduce_boolean_decision(bool(since), all=False):
+            kept = f"; {self.path} keeps step {self._saved_step}" if self._saved_step else ""
+            raise NonFiniteLossError(
+                f"the loss is not a finite number at step {since or trainer.global_step}: try a "
+                f"lower optimizer.learning_rate{kept}"
+            )
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.signalled = True
+        self._restore()  # a second Ctrl-C stops at once
+
+    def _restore(self) -> None:
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
+
+
+def _ddp(accelerator: str) -> DDPStrategy:
+    """Return Lightning's strategy; what is frozen is the same everywhere and not sent around."""
+    known = inspect.signature(DistributedDataParallel).parameters
+    sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {sync: False}
+    return DDPStrategy(
+        process_group_backend="gloo" if accelerator == "cpu" else None,
+        gradient_as_bucket_view=True,
+        **options,
+    )
+
+
+def _environments() -> list[SLURMEnvironment]:
+    """Return SLURM's, if Lightning would choose it, without its requeueing.
+
+    That would write a state into the working folder, from which any later training there begins.
+    """
+    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
+        return []
+    return [SLURMEnvironment(auto_requeue=False)]
+
+
+def bare_trainer(
+    accelerator: str, devices: int | str | list[int], num_nodes: int, strategy: str, **more: Any
+) -> pl.Trainer:
+    """Return a Trainer that knows its hardware and its place among processes; it writes nothing.
+
+    Args:
+        accelerator: As Lightning's.
+        devices: As Lightning's.
+        num_nodes: Machines.
+        strategy: One of ``STRATEGIES``; of several devices both are the same.
+        more: Options of Lightning's.
+
+    Raises:
+        ValueError: Lightning has no such hardware, or can't use what the launcher says.
+    """
+    if strategy not in STRATEGIES:
+        raise ValueError(f"trainer.strategy is {' or '.join(STRATEGIES)}, found {strategy!r}")
+    hardware: dict[str, Any] = {
+        "accelerator": accelerator,
+        "devices": devices,
+        "num_nodes": num_nodes,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_model_summary": False,
+    }
+
+    def build(strategy: str | DDPStrategy, **more: Any) -> pl.Trainer:
+        plugins: list[Any] = [AtomicCheckpointIO(), *_environments()]
+        return pl.Trainer(strategy=strategy, plugins=plugins, **hardware, **more)
+
+    try:
+        chosen: str | DDPStrategy = strategy
+        if strategy == "ddp" or not isinstance(
+            build("auto", enable_progress_bar=False).strategy, SingleDeviceStrategy
+        ):
+            chosen = _ddp(accelerator)
+        trainer = build(chosen, **more)
+    # SLURM's variables do not fit each other; a package for the accelerator is missing.
+    except (RuntimeError, ImportError) as error:
+        raise ValueError(str(error)) from error
+    except KeyError as error:
+        raise ValueError(f"the launcher of this process has not set {error}") from error
+    rank_zero_only.rank = trainer.global_rank  # type: ignore[attr-defined]  # else the environment's
+    return trainer
+
+
+def check_launcher(trainer: pl.Trainer) -> None:
+    """Check that as many processes were started as the training has devices.
+
+    Raises:
+        ValueError: There are more, or fewer; or MASTER_PORT is no number.
+    """
+    launcher = trainer.strategy.launcher
+    if isinstance(launcher, _SubprocessScriptLauncher):
+        devices, nodes = launcher.num_processes, launcher.num_nodes
+        launcher.cluster_environment.validate_settings(devices, nodes)
+        if "MASTER_PORT" in os.environ:  # is it a number?
+            launcher.cluster_environment.main_port  # noqa: B018
+    elif TorchElasticEnvironment.detect():
+        TorchElasticEnvironment().validate_settings(trainer.num_devices, trainer.num_nodes)
+    if trainer.global_rank >= trainer.world_size:
+        raise ValueError(
+            f"this process would be number {trainer.global_rank} of {trainer.world_size}, counted "
+            "from 0: give trainer.num_nodes=..., or unset NODE_RANK"
+        )
+
+
+def build_trainer(
+    title: str,
+    preview: Preview,
+    last_checkpoint: LastCheckpoint,
+    *,
+    accelerator: str,
+    devices: int | str | list[int],
+    num_nodes: int,
+    strategy: str,
+    precision: str,
+    max_steps: int,
+    validate_every_n_steps: int,
+    log_every_n_steps: int,
+) -> pl.Trainer:
+    """Return a Trainer with all that a training needs but its log (``log_from``).
+
+    Args:
+        title: What is trained, for the progress bar.
+        preview: Shows pictures.
+        last_checkpoint: Saves the training's state.
+        accelerator: As Lightning's.
+        devices: As Lightning's.
+        num_nodes: Machines.
+        strategy: One of ``STRATEGIES``.
+        precision: A Lightning precision (``resolve_precision`` gives it).
+        max_steps: Length of the training.
+        validate_every_n_steps: How often to validate.
+        log_every_n_steps: How often to write scalars.
+
+    Raises:
+        ValueError: A count outside 1 to ``MOST_STEPS``; or as ``bare_trainer``, ``check_launcher``.
+    """
+    counts = {
+        "max_steps": max_steps,
+        "num_nodes": num_nodes,
+        "validate_every_n_steps": validate_every_n_steps,
+        "log_every_n_steps": log_every_n_steps,
+        "preview_every_n_steps": preview.every_n_steps,
+    }
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"trainer.{name} must be at least 1, found {count}")
+        if count > MOST_STEPS:
+            raise ValueError(f"trainer.{name} must be at most {MOST_STEPS}, found {count}")
+    throughput = Throughput()
+    callbacks = [
+        throughput,
+        Progress(title, throughput, line_every_n_steps=log_every_n_steps),
+        preview,
+        last_checkpoint,
+        Waiting(throughput),
+    ]
+    trainer = bare_trainer(
+        accelerator,
+        devices,
+        num_nodes,
+        strategy,
+        precision=precision,
+        max_steps=max_steps,
+        val_check_interval=validate_every_n_steps,
+        check_val_every_n_epoch=None,
+        log_every_n_steps=log_every_n_steps,
+        num_sanity_val_steps=0,
+        callbacks=callbacks,  # of which LastCheckpoint keeps the state
+        # A file: in a folder Lightning looks for a state that SLURM's requeueing has left.
+        default_root_dir=last_checkpoint.path,
+        use_distributed_sampler=False,  # StepSampler shares out the photographs
+    )
+    check_launcher(trainer)
+    return trainer
+
+
+def log_from(trainer: pl.Trainer, folder: Path, done: int | None, ended: bool) -> None:
+    """Have a trainer write into ``folder/tensorboard``.
+
+    Args:
+        trainer: As ``build_trainer`` makes it.
+        folder: Of the run.
+        done: The steps behind this run, none if it begins. TensorBoard forgets what a killed run
+            has written of later ones, so that each stands once.
+        ended: Whether an earlier run came to its end there, and has written all of that step.
+    """
+    first = 0 if done is None else done + 1
+    logger = StepLogger(folder / LOGS, purge_step=first)
+    logger.steps_done = lambda: trainer.global_step
+    logger.every_n_steps = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    logger.first_step = first if ended else 0
+    trainer.logger = logger
