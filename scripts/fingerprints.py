@@ -1,6 +1,7 @@
 """Fingerprints of results, to compare before and after a change that should change none.
 
-    python scripts/fingerprints.py > before.txt; ...; python scripts/fingerprints.py | diff before.txt -
+    python scripts/fingerprints.py > before.txt
+    python scripts/fingerprints.py | diff before.txt -
 
 All released styles on three photographs, a training of 20 steps, an optimisation of 10 evaluations:
 on the CPU, in float32, with one thread. They hold for one machine and one version of PyTorch.
