@@ -37,7 +37,8 @@ from fast_style.cli.loss_options import load_preset
 from fast_style.images.reading import read_crop, read_style
 from fast_style.models.layers import DoublingConv, ReflectionPad, ThinConv
 from fast_style.models.losses import PerceptualLoss, total_variation
-from fast_style.models.network import TransformerNetwork, build_network
+from fast_style.models.network import StyleNetwork, build_network
+from fast_style.models.networks.johnson import Johnson
 from fast_style.models.vgg import BLOCKS
 from fast_style.system.hardware import (
     check_compiler,
@@ -70,9 +71,10 @@ class Upsampled(nn.Module):
         return F.conv2d(F.pad(doubled, (1, 1, 1, 1), mode="reflect"), self.weight, self.bias)
 
 
-def classical_network(network: TransformerNetwork) -> TransformerNetwork:
+def classical_network(network: StyleNetwork) -> StyleNetwork:
     """Return a copy made of PyTorch's own layers: it doubles before it convolves."""
     copy = deepcopy(network)
+    assert isinstance(copy, Johnson)
     thin = copy.output[1]
     assert isinstance(thin, ThinConv)
     plain = nn.Conv2d(thin.in_channels, thin.out_channels, thin.kernel_size[0])
@@ -211,12 +213,12 @@ def optimizer_defaults() -> dict[str, Any]:
 class Step(NamedTuple):
     """One side: its network, how it gets from photographs to the loss, its optimiser."""
 
-    network: TransformerNetwork
+    network: StyleNetwork
     forward: Callable[[Tensor], Tensor]
     optimizer: Optimizer
 
 
-def classical_step(network: TransformerNetwork, loss: PerceptualLoss) -> Step:
+def classical_step(network: StyleNetwork, loss: PerceptualLoss) -> Step:
     """Return the classical side."""
     network = classical_network(network)
     return Step(
@@ -227,7 +229,7 @@ def classical_step(network: TransformerNetwork, loss: PerceptualLoss) -> Step:
 
 
 def our_step(
-    network: TransformerNetwork, loss: PerceptualLoss, precision: str, options: argparse.Namespace
+    network: StyleNetwork, loss: PerceptualLoss, precision: str, options: argparse.Namespace
 ) -> Step:
     """Return our side, as the options and else the training's configuration have it."""
     device = loss.vgg.factor.device.type

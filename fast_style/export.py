@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fast_style.cli.command import end
 from fast_style.cli.parser import Parser, path_argument, show, usable_streams
-from fast_style.models.network import MARGIN, TransformerNetwork
+from fast_style.models.network import MARGIN, StyleNetwork
 from fast_style.models.onnx_graph import INPUT, portable_graph
 from fast_style.models.palette import CELL, cell_means, enlarged, with_margin
 from fast_style.models.style_file import ModelFileError, StyleModel, load_style_model
@@ -50,7 +50,7 @@ class Portable(nn.Module):
     """
 
     def __init__(
-        self, network: TransformerNetwork, value_range: int, shift: nn.Conv2d | None = None
+        self, network: StyleNetwork, value_range: int, shift: nn.Conv2d | None = None
     ) -> None:
         super().__init__()
         self.network = network

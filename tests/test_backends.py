@@ -197,4 +197,4 @@ def test_a_style_says_its_backend(tiny_model: Path) -> None:
 
 def test_a_layer_that_has_no_graph_is_named() -> None:
     with pytest.raises(ValueError, match="no ONNX graph for a layer of type Tanh"):
-        _Graph()._layer(nn.Tanh(), "x", "image", "")
+        _Graph()._layer(nn.Tanh(), "x", "image")

@@ -22,7 +22,7 @@ from torch import nn
 from fast_style import train
 from fast_style.images.reading import read_style
 from fast_style.models.losses import PerceptualLoss
-from fast_style.models.network import TransformerNetwork, build_network
+from fast_style.models.network import build_network, network_class
 from fast_style.system.resources import asset, config_folder
 from fast_style.training.config import CONFIG_NAME, ConfigError, check_file, override, plain
 from fast_style.training.data import PhotographData
@@ -185,7 +185,7 @@ def test_the_sections_bind_to_their_constructors(option: str) -> None:
     assert set(values["data"]) == parameters(PhotographData, "seed")
     module = parameters(StyleModule, "network", "loss", "description")
     assert set(values["optimizer"]) == module
-    assert set(values["network"]) == parameters(TransformerNetwork)
+    assert set(values["network"]) == {"name", *parameters(network_class(values["network"]["name"]))}
     trainer = parameters(build_trainer, "title", "preview", "last_checkpoint")
     assert trainer.isdisjoint(POPPED)
     assert set(values["trainer"]) == trainer | POPPED

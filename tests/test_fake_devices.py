@@ -26,7 +26,7 @@ from fast_style.images.color import match_color
 from fast_style.images.picture import Picture
 from fast_style.models import products, vgg
 from fast_style.models.losses import PerceptualLoss
-from fast_style.models.network import DESIGNS, build_network
+from fast_style.models.network import build_network, network_names
 from fast_style.models.palette import Palette, measure_palette
 from fast_style.models.style_file import StyleModel
 from fast_style.optimizing import measurements
@@ -90,7 +90,7 @@ CONTROLS: list[dict[str, Any]] = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("design", list(DESIGNS))
+@pytest.mark.parametrize("design", network_names())
 @pytest.mark.parametrize(("precision", "tile"), [("float32", "off"), ("bfloat16", 24)])
 def test_all_controls(device: str, design: str, precision: str, tile: str | int) -> None:
     painter, expected = (a_style(place, design, precision) for place in (device, "cpu"))

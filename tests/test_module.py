@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fast_style.models.losses import LossTerms
-from fast_style.models.network import TransformerNetwork
+from fast_style.models.network import build_network
 from fast_style.training.module import (
     OBJECTIVES,
     START_SHARE,
@@ -125,7 +125,7 @@ def test_an_empty_page_has_no_gradient(objective: str, alone: None) -> None:
         return of_photographs(stylized.square().mean((1, 2, 3)))
 
     torch.manual_seed(0)
-    network = TransformerNetwork("slim", (4, 8, 16), residual_blocks=5)
+    network = build_network({"name": "slim", "channels": [4, 8, 16], "residual_blocks": 5})
     judge: Any = loss
     module = StyleModule(network, judge, "adam", objective, "one_cycle", 1e-3, 0.1, {})
     photograph = torch.rand(1, 3, 32, 32)

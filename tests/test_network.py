@@ -11,10 +11,10 @@ from conftest import TINY_NETWORK
 from torch import Tensor, nn
 
 from fast_style.models.layers import DoublingConv, ReflectionPad, ThinConv
-from fast_style.models.network import DESIGNS, TransformerNetwork, build_network
+from fast_style.models.network import build_network, network_names
 
 
-@pytest.fixture(scope="module", params=list(DESIGNS))
+@pytest.fixture(scope="module", params=network_names())
 def network(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
     return build_network(TINY_NETWORK | {"name": request.param})
@@ -250,4 +250,4 @@ def test_not_a_description() -> None:
 
 def test_bare_constructor_checks_too() -> None:
     with pytest.raises(ValueError, match="three widths"):
-        TransformerNetwork("johnson", (1, 2, 0), 5)
+        build_network({"name": "johnson", "channels": [1, 2, 0], "residual_blocks": 5})

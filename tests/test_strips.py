@@ -11,15 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fast_style.models.network import DESIGNS, TransformerNetwork
-from fast_style.painting.strips import Scratch, Statistics, StripPainter, strips
+from fast_style.models.network import StyleNetwork, build_network, network_names
+from fast_style.painting.strips import Scratch, Statistics, StripPainter
 
 
-@pytest.fixture(scope="module", params=list(DESIGNS))
-def network(request: pytest.FixtureRequest) -> TransformerNetwork:
+@pytest.fixture(scope="module", params=network_names())
+def network(request: pytest.FixtureRequest) -> StyleNetwork:
     """Return a network whose output depends on its input as much as a trained one's."""
     torch.manual_seed(0)
-    network = TransformerNetwork(request.param, (8, 8, 16), residual_blocks=2).eval()
+    network = build_network(
+        {"name": request.param, "channels": [8, 8, 16], "residual_blocks": 2}
+    ).eval()
     nn.init.normal_(network.output[1].get_parameter("weight"), std=0.05)
     return network
 
@@ -31,7 +33,7 @@ def picture(height: int, width: int) -> Tensor:
     return noise * torch.linspace(0.1, 1, height).view(1, 1, -1, 1)
 
 
-def in_strips(network: TransformerNetwork, image: Tensor, strip: int, on_disk: bool) -> Tensor:
+def in_strips(network: StyleNetwork, image: Tensor, strip: int, on_disk: bool) -> Tensor:
     height, width = image.shape[-2:]
     result = torch.full_like(image, float("nan"))
     asked: list[int] = []
@@ -51,7 +53,7 @@ def in_strips(network: TransformerNetwork, image: Tensor, strip: int, on_disk: b
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (131, 66), (200, 35)])
 @pytest.mark.parametrize(("strip", "on_disk"), [(1, False), (20, True), (64, False), (999, True)])
 def test_strips_and_whole_agree(
-    network: TransformerNetwork, size: tuple[int, int], strip: int, on_disk: bool
+    network: StyleNetwork, size: tuple[int, int], strip: int, on_disk: bool
 ) -> None:
     image = picture(*size)
     with torch.no_grad():
@@ -63,7 +65,7 @@ def test_strips_and_whole_agree(
     assert float(whole.std()) > 0.02
 
 
-def test_there_is_no_seam(network: TransformerNetwork) -> None:
+def test_there_is_no_seam(network: StyleNetwork) -> None:
     """The difference along the borders of strips is that of everywhere."""
     image = picture(160, 64)
     with torch.no_grad():
@@ -75,7 +77,7 @@ def test_there_is_no_seam(network: TransformerNetwork) -> None:
     assert difference[borders].mean() < 2 * difference[~borders].mean() + 1e-4
 
 
-def test_pieces_by_themselves_would_show(network: TransformerNetwork) -> None:
+def test_pieces_by_themselves_would_show(network: StyleNetwork) -> None:
     """What the strips are for: normalised alone, the halves of a picture differ from the whole."""
     image = picture(160, 64)
     with torch.no_grad():
@@ -106,17 +108,8 @@ def test_scratch_keeps_rows(tmp_path: Path) -> None:
         scratch.close()
 
 
-def test_strips_cover_the_picture_once() -> None:
-    found = list(strips(10, 4, 2))
-    assert [strip.inner for strip in found] == [(0, 4), (4, 8), (8, 10)]
-    assert [strip.outer for strip in found] == [(0, 6), (2, 10), (6, 10)]
-    x = torch.arange(10.0).view(1, 1, 10, 1)
-    cut = [strip.cut(x[..., strip.outer[0] : strip.outer[1], :]) for strip in found]
-    assert torch.equal(torch.cat(cut, dim=-2), x)
-
-
 def test_the_temporary_file_is_given_back(
-    network: TransformerNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: StyleNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
@@ -135,10 +128,10 @@ def test_memory_does_not_grow_with_the_height() -> None:
     """Peak memory of half and of four megapixels in strips, rows made up on the way."""
     code = """
 import resource, sys, torch
-from fast_style.models.network import TransformerNetwork
+from fast_style.models.network import build_network
 from fast_style.painting.strips import StripPainter
 height = int(sys.argv[1])
-network = TransformerNetwork("johnson", (4, 4, 8), 1).eval()
+network = build_network({"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}).eval()
 painter = StripPainter(network, height, 1000, 64, on_disk=True)
 rows = lambda first, end: torch.rand(1, 3, end - first, 1000)
 painter.paint(rows, lambda top, piece: None)
@@ -151,7 +144,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     assert kilobytes[1] < kilobytes[0] + 20_000
 
 
-def test_progress_comes_to_the_whole(network: TransformerNetwork) -> None:
+def test_progress_comes_to_the_whole(network: StyleNetwork) -> None:
     image = picture(70, 40)
     shares: list[float] = []
     painter = StripPainter(network, 70, 40, strip=16)

@@ -23,7 +23,7 @@ import fast_style
 from fast_style import stylize
 from fast_style.images.picture import Picture, as_bytes, to_pil
 from fast_style.images.reading import from_pil
-from fast_style.models.network import MARGIN
+from fast_style.models.network import MARGIN, StyleNetwork
 from fast_style.models.style_file import ModelFileError, StyleModel, load_style_model
 from fast_style.painting.strips import StripPainter
 from fast_style.painting.style import Style, load, reflected
@@ -37,12 +37,26 @@ def style(tiny_model: Path) -> Style:
     return load(tiny_model, "cpu", precision="float32")
 
 
+class PerPixel(StyleNetwork):
+    multiple = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 1)
+
+    def body(self, x: Tensor) -> Tensor:
+        return self.convolution(x)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.body(image)
+
+
 def per_pixel(scale: float, shift: float) -> Style:
     """Return a style that gives scale * x + shift: what it does can be told exactly."""
-    network = nn.Conv2d(3, 3, 1)
+    network = PerPixel()
     with torch.no_grad():
-        network.weight.copy_(scale * torch.eye(3).view(3, 3, 1, 1))
-        network.bias.fill_(shift)
+        network.convolution.weight.copy_(scale * torch.eye(3).view(3, 3, 1, 1))
+        network.convolution.bias.fill_(shift)
     model = StyleModel(network.requires_grad_(False), {"style": {"name": "plain"}})
     return Style(model, "cpu", precision="float32", backend="torch")
 
@@ -426,7 +440,7 @@ def test_a_picture_too_large_for_the_memory_is_done_in_strips(
     paint = StripPainter.paint
 
     def spy(self: StripPainter, *arguments: Any) -> None:
-        used.append(self.rows)
+        used.append(self.strip // 4)
         paint(self, *arguments)
 
     monkeypatch.setattr(StripPainter, "paint", spy)
@@ -594,14 +608,15 @@ def test_the_packages_own_names(tiny_model: Path) -> None:
 # Memory that is too small, copies, forks, other defaults
 
 
-class Hungry(nn.Module):
+class Hungry(StyleNetwork):
     """A network for which there is no memory, the first ``times`` that it paints."""
 
-    def __init__(self, network: nn.Module, times: int, error: Exception) -> None:
+    def __init__(self, network: StyleNetwork, times: int, error: Exception) -> None:
         super().__init__()
         self.network, self.times, self.error = network, times, error
-        self.encoder, self.residual = network.encoder, network.residual
-        self.decoder, self.output = network.decoder, network.output
+
+    def body(self, x: Tensor) -> Tensor:
+        return self.network.body(x)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.times:
@@ -631,7 +646,7 @@ def test_out_of_memory_is_done_in_strips(
     paint = StripPainter.paint
 
     def spy(painter: StripPainter, *arguments: Any) -> None:
-        asked.append(painter.rows)
+        asked.append(painter.strip // 4)
         if len(asked) == 1:  # and even a strip is too large
             arguments[2](0.25)
             raise error

@@ -84,13 +84,20 @@ class DoublingConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, outputs, 2 H, 2 W)`` for ``(N, inputs, H, W)``."""
-        weight, bias = self.folded()
         # The doubled picture's reflection at its border is the pixel itself, once more. (Not by
         # padding in mode "replicate": torch.compile has a wrong layout for its backward pass.)
         x = torch.cat((x[..., :1, :], x, x[..., -1:, :]), dim=-2)
         x = torch.cat((x[..., :1], x, x[..., -1:]), dim=-1)
-        y = F.pixel_shuffle(F.conv2d(x, weight, bias), 2)
-        return y[..., 1:-1, 1:-1]
+        return self.doubled(x)[..., 1:-1, 1:-1]
+
+    def doubled(self, x: Tensor) -> Tensor:
+        """Return ``(N, outputs, 2 H + 2, 2 W + 2)`` for a picture with a border of a pixel.
+
+        Args:
+            x: ``(N, inputs, H + 2, W + 2)``. Of the result the outermost pixels are too much.
+        """
+        weight, bias = self.folded()
+        return F.pixel_shuffle(F.conv2d(x, weight, bias), 2)
 
     def folded(self) -> tuple[Tensor, Tensor | None]:
         """Return the four convolutions as one, ``(4 outputs, inputs, 2, 2)``, and its bias.

@@ -1,23 +1,19 @@
-"""A network as an ONNX graph, written node by node: any batch, height and width.
+"""A network as an ONNX graph, from its operations: any batch, height and width.
 
-Owns the translation alone; export.py keeps such graphs in files, backends.py runs them.
+Owns the translation alone; ``export`` keeps such graphs, ``painting/backends.py`` runs them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from fast_style.models.layers import DoublingConv, ThinConv
-from fast_style.models.network import (
-    MEAN,
-    SPREAD,
-    ConvNorm,
-    Residual,
-    TransformerNetwork,
-)
+from fast_style.models.network import MEAN, SPREAD, StyleNetwork
+from fast_style.models.operations import Operation, operations
 from fast_style.models.palette import CELL
 
 if TYPE_CHECKING:
@@ -29,7 +25,7 @@ INPUT, OUTPUT = "image", "stylized"
 
 
 def portable_graph(
-    network: TransformerNetwork,
+    network: StyleNetwork,
     value_range: int,
     shift: nn.Conv2d | None = None,
     margin: int = 0,
@@ -42,10 +38,11 @@ def portable_graph(
         network: On the CPU.
         value_range: What white is in the pictures: 1 or 255.
         shift: Of the model's palette, if it is part of the graph.
-        margin: px of its reflection around the picture, painted and cut off; a multiple of 4.
+        margin: px of its reflection around the picture, painted and cut off.
 
     Raises:
         ImportError: onnx is not installed.
+        UnsupportedNetworkError: The network has layers that are not known.
     """
     graph = _Graph()
     mean = torch.tensor(MEAN).view(1, 3, 1, 1)
@@ -55,10 +52,11 @@ def portable_graph(
     if margin:
         around = graph.constant(torch.tensor([0, 0, margin, margin] * 2))
         x = graph.node("Pad", x, around, mode="reflect")
-    # Reflected to multiples of 4 below and to the right, and cut to the old size at the end.
-    x = graph.encoder(network, graph.filled(x, size, 4, "reflect"))
-    x = graph.trunk(network, x)
-    x = graph.cut(x, margin, size)
+    # Reflected to whole multiples below and to the right, and cut to the old size at the end.
+    steps = operations(network)
+    names = {0: graph.filled(x, size, network.multiple, "reflect")}
+    graph.steps(steps, range(1, len(steps)), names)
+    x = graph.cut(names[len(steps) - 1], margin, size)
     x = graph.node("Add", x, graph.constant(mean / SPREAD))
     x = graph.node("Mul", x, graph.constant(torch.tensor(value_range * SPREAD)))
     low, high = (graph.constant(torch.tensor(float(value))) for value in (0, value_range))
@@ -66,29 +64,38 @@ def portable_graph(
         x = graph.node("Clip", x, low, high)
         x = graph.node("Add", x, graph.shifts(x, size, shift, value_range))
     graph.node("Clip", x, low, high, output=OUTPUT)
-    return graph.model(3, 3)
+    return graph.model({INPUT: 3}, {OUTPUT: 3})
 
 
-def encoder_graph(network: TransformerNetwork) -> onnx.ModelProto:
-    """Return the encoder: from a normalised picture ``(N, 3, H, W)``, H and W multiples of 4.
+def body_graphs(network: StyleNetwork) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Return a network's body in two parts: what stays in float32 (``Exact``), and what follows.
 
-    Raises:
-        ImportError: onnx is not installed.
-    """
-    graph = _Graph()
-    graph.encoder(network, INPUT, output=OUTPUT)
-    return graph.model(3, _encoded(network))
-
-
-def trunk_graph(network: TransformerNetwork) -> onnx.ModelProto:
-    """Return what follows the encoder, to the last convolution's output, ``(N, 3, H, W)``.
+    The first takes a normalised picture ``(N, 3, H, W)``, H and W multiples of the network's. What
+    it gives, one or more results, is what the second takes, in the same order; that gives the
+    body's result ``(N, 3, H, W)``.
 
     Raises:
         ImportError: onnx is not installed.
+        UnsupportedNetworkError: The network has layers that are not known.
     """
-    graph = _Graph()
-    graph.trunk(network, INPUT, output=OUTPUT)
-    return graph.model(_encoded(network), 3)
+    steps = operations(network)
+    exact = [place for place, one in enumerate(steps) if one.exact]
+    rest = [place for place in range(1, len(steps)) if not steps[place].exact]
+    crossing = sorted(
+        {source for place in rest for source in steps[place].inputs if source not in rest}
+    )
+    first, second = _Graph(), _Graph()
+    names = {0: INPUT}
+    first.steps(steps, exact, names)
+    outputs = {}
+    for place in crossing:  # by a name of its own: a graph may not give out its input
+        outputs[f"{OUTPUT}_{place}"] = steps[place].channels
+        first.node("Identity", names[place], output=f"{OUTPUT}_{place}")
+    names = {place: f"{INPUT}_{place}" for place in crossing}
+    inputs = {names[place]: steps[place].channels for place in crossing}
+    second.steps(steps, rest, names)
+    second.node("Identity", names[len(steps) - 1], output=OUTPUT)
+    return first.model({INPUT: 3}, outputs), second.model(inputs, {OUTPUT: 3})
 
 
 class _Graph:
@@ -110,33 +117,50 @@ class _Graph:
         """Add a constant; return its name."""
         from onnx import numpy_helper
 
-        name = name or f"constant_{len(self.constants)}"
         if value.is_floating_point():  # whatever the program's default is
             value = value.float()
+
+        name = name or f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(value.detach().cpu().numpy(), name))
         return name
 
-    def model(self, inputs: int, outputs: int) -> onnx.ModelProto:
-        """Return the graph from ``INPUT`` to ``OUTPUT``, of so many channels, as a model."""
+    def model(self, inputs: dict[str, int], outputs: dict[str, int]) -> onnx.ModelProto:
+        """Return the graph as a model, from pictures of so many channels to others."""
         from onnx import TensorProto, checker, helper
 
-        free = ("batch", "height", "width")
-
-        def picture(name: str, channels: int) -> Any:
-            shape: list[str | int | None] = [free[0], channels, *free[1:]]
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        def pictures(channels: dict[str, int]) -> list[Any]:
+            return [
+                helper.make_tensor_value_info(
+                    name, TensorProto.FLOAT, ["batch", count, f"{name}_height", f"{name}_width"]
+                )
+                for name, count in channels.items()
+            ]
 
         graph = helper.make_graph(
-            self.nodes,
-            "fast_style",
-            [picture(INPUT, inputs)],
-            [picture(OUTPUT, outputs)],
-            self.constants,
+            self.nodes, "fast_style", pictures(inputs), pictures(outputs), self.constants
         )
         opset = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION)
         checker.check_model(model)
         return model
+
+    def steps(self, network: list[Operation], places: Sequence[int], names: dict[int, str]) -> None:
+        """Add some of a network's operations.
+
+        Args:
+            network: All of them.
+            places: Which to add.
+            names: Of results by place, of those that the first ones need; the others are added.
+        """
+        for place in places:
+            one = network[place]
+            given = [names[source] for source in one.inputs]
+            if one.layer is not None:
+                names[place] = self._layer(one.layer, one.name, given[0])
+            elif one.is_concatenation:
+                names[place] = self.node("Concat", *given, axis=1)
+            else:
+                names[place] = self.node("Sum", *given)
 
     def filled(self, x: str, size: str, multiple: int, mode: str) -> str:
         """Add a padding below and to the right, of a picture of ``size``, to multiples."""
@@ -163,66 +187,36 @@ class _Graph:
         x = self.node("Resize", x, "", scales, mode="linear")
         return self.cut(x, CELL, size)
 
-    def encoder(self, network: TransformerNetwork, x: str, output: str = "") -> str:
-        """Add a network's encoder to the result ``x``, by the name ``output`` if that matters."""
-        last = len(network.encoder) - 1
-        for number, layer in enumerate(network.encoder):
-            x = self._sequence(layer, f"encoder.{number}", x, output if number == last else "")
-        return x
-
-    def trunk(self, network: TransformerNetwork, x: str, output: str = "") -> str:
-        """Add what follows the encoder, likewise."""
-        for number, block in enumerate(network.residual):
-            assert isinstance(block, Residual)
-            y = x
-            for inner, layer in enumerate(block.convolutions):
-                y = self._sequence(layer, f"residual.{number}.convolutions.{inner}", y)
-            x = self.node("Add", x, y)
-        for number, layer in enumerate(network.decoder):
-            x = self._sequence(layer, f"decoder.{number}", x)
-        return self._sequence(network.output, "output", x, output)
-
-    def _sequence(self, layers: nn.Module, name: str, x: str, output: str = "") -> str:
-        assert isinstance(layers, nn.Sequential)
-        for number, layer in enumerate(layers):
-            last = output if number == len(layers) - 1 else ""
-            x = self._layer(layer, f"{name}.{number}", x, last)
-        return x
-
-    def _layer(self, layer: nn.Module, name: str, x: str, output: str) -> str:
+    def _layer(self, layer: nn.Module, name: str, x: str) -> str:
         match layer:
             case nn.ReflectionPad2d():
                 left, right, above, below = layer.padding
-                if not any(layer.padding):  # before a convolution of 1 x 1
-                    return x
                 pads = torch.tensor([0, 0, above, left, 0, 0, below, right])
-                return self.node("Pad", x, self.constant(pads), mode="reflect", output=output)
+                return self.node("Pad", x, self.constant(pads), mode="reflect")
             case DoublingConv():
-                return self._doubling(layer, name, x, output)
+                return self._doubling(layer, name, x)
             case ThinConv():
-                return self._thin(layer, name, x, output)
+                return self._thin(layer, name, x)
             case nn.Conv2d():
-                return self._convolution(layer.weight, layer.bias, name, x, output, layer.stride)
+                return self._convolution(layer.weight, layer.bias, name, x, layer.stride)
             case nn.InstanceNorm2d():
                 scale = self.constant(layer.weight, f"{name}.weight")
                 shift = self.constant(layer.bias, f"{name}.bias")
-                return self.node(
-                    "InstanceNormalization", x, scale, shift, epsilon=layer.eps, output=output
-                )
+                return self.node("InstanceNormalization", x, scale, shift, epsilon=layer.eps)
             case nn.ReLU():
-                return self.node("Relu", x, output=output)
+                return self.node("Relu", x)
         raise ValueError(f"no ONNX graph for a layer of type {type(layer).__name__}")
 
-    def _doubling(self, layer: DoublingConv, name: str, x: str, output: str) -> str:
+    def _doubling(self, layer: DoublingConv, name: str, x: str) -> str:
         weight, bias = layer.folded()
         pads = self.constant(torch.tensor([0, 0, 1, 1, 0, 0, 1, 1]))
         x = self.node("Pad", x, pads, mode="edge")
         x = self._convolution(weight, bias, name, x)
         x = self.node("DepthToSpace", x, blocksize=2, mode="CRD")
         one, end, axes = (self.constant(torch.tensor(v)) for v in ([1, 1], [-1, -1], [2, 3]))
-        return self.node("Slice", x, one, end, axes, output=output)
+        return self.node("Slice", x, one, end, axes)
 
-    def _thin(self, layer: ThinConv, name: str, x: str, output: str) -> str:
+    def _thin(self, layer: ThinConv, name: str, x: str) -> str:
         """Add the rows, and their sum as a second convolution, of zeros and ones.
 
         2.5 times as fast as one in OpenVINO and in onnxruntime (on a core, 520 x 520 px).
@@ -231,7 +225,7 @@ class _Graph:
         x = self._convolution(layer.by_rows(), None, f"{name}.rows", x)
         # (rows * outputs, row, output) to (output, rows * outputs, row, 1)
         sums = torch.eye(rows * outputs).view(-1, rows, outputs).permute(2, 0, 1)[..., None]
-        return self._convolution(sums.contiguous(), layer.bias, name, x, output)
+        return self._convolution(sums.contiguous(), layer.bias, name, x)
 
     def _convolution(
         self,
@@ -239,18 +233,10 @@ class _Graph:
         bias: Tensor | None,
         name: str,
         x: str,
-        output: str = "",
         stride: tuple[int, ...] = (1, 1),
     ) -> str:
         inputs = [x, self.constant(weight, f"{name}.weight")]
         if bias is not None:
             inputs.append(self.constant(bias, f"{name}.bias"))
         kernel = list(weight.shape[2:])
-        return self.node("Conv", *inputs, kernel_shape=kernel, strides=list(stride), output=output)
-
-
-def _encoded(network: TransformerNetwork) -> int:
-    """Return how many channels the encoder gives."""
-    last = network.encoder[-1]
-    assert isinstance(last, ConvNorm)
-    return last.outputs
+        return self.node("Conv", *inputs, kernel_shape=kernel, strides=list(stride))

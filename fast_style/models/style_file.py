@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fast_style.models.network import MEAN, SPREAD, TransformerNetwork, build_network
+from fast_style.models.network import MEAN, SPREAD, StyleNetwork, build_network
 from fast_style.models.palette import Palette, palette_from_header
 from fast_style.models.weight_files import (
     WeightFileError,
@@ -52,7 +52,7 @@ class ModelFileError(ValueError):
 class StyleModel(NamedTuple):
     """A network, ready to stylise, and the plain data that describes it."""
 
-    network: TransformerNetwork
+    network: StyleNetwork
     description: dict[str, Any]
 
     @property
@@ -147,7 +147,7 @@ def load_style_model(name_or_path: str | Path) -> StyleModel:
     return StyleModel(network.eval().requires_grad_(False), description)
 
 
-def _described(network: object) -> TransformerNetwork:
+def _described(network: object) -> StyleNetwork:
     """Return the network that a file describes; it has shapes, but no weights and no memory yet."""
     try:
         with torch.device("meta"):

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fast_style.models.network import TransformerNetwork, denormalized, normalized
-from fast_style.models.onnx_graph import INPUT, encoder_graph, portable_graph, trunk_graph
+from fast_style.models.network import StyleNetwork, denormalized, normalized
+from fast_style.models.onnx_graph import INPUT, body_graphs, portable_graph
 from fast_style.system.hardware import exact_float32
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def resolve_backend(
 
 
 def build_runner(
-    name: str, network: TransformerNetwork, device: torch.device, dtype: torch.dtype
+    name: str, network: StyleNetwork, device: torch.device, dtype: torch.dtype
 ) -> Runner:
     """Return a network as a function, safe to call from several threads.
 
@@ -131,7 +131,7 @@ def _missing(name: str) -> list[str]:
     return [package for package in NEEDS.get(name, ()) if find_spec(package) is None]
 
 
-def _torch(network: TransformerNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
+def _torch(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
     @torch.no_grad()
     def run(image: Tensor) -> Tensor:
         is_exact = dtype == torch.float32
@@ -145,7 +145,7 @@ def _torch(network: TransformerNetwork, device: torch.device, dtype: torch.dtype
     return run
 
 
-def _onnxruntime(network: TransformerNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
+def _onnxruntime(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)  # errors only
@@ -175,7 +175,7 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
-def _openvino(network: TransformerNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
+def _openvino(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
     core = openvino_core()
     reduced = "bf16" if dtype == torch.bfloat16 else "f32"
     parts = [
@@ -184,17 +184,19 @@ def _openvino(network: TransformerNetwork, device: torch.device, dtype: torch.dt
             "CPU",
             {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"},
         )
-        for graph, precision in ((encoder_graph(network), "f32"), (trunk_graph(network), reduced))
+        for graph, precision in zip(body_graphs(network), ("f32", reduced), strict=True)
     ]
     one_at_a_time = threading.Lock()  # each uses all cores, and its own memory
 
     def run(image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
-        x = F.pad(normalized(image), (0, -width % 4, 0, -height % 4), mode="reflect")
-        values: npt.NDArray[np.float32] = x.numpy()
+        missing = (0, -width % network.multiple, 0, -height % network.multiple)
+        x = F.pad(normalized(image), missing, mode="reflect")
+        values: list[npt.NDArray[np.float32]] = [x.numpy()]
         with one_at_a_time:
             for part in parts:
-                values = part(values, share_inputs=True, share_outputs=False)[0]
-        return denormalized(torch.from_numpy(values)[..., :height, :width])
+                found = part(values, share_inputs=True, share_outputs=False)
+                values = [found[place] for place in range(len(found))]
+        return denormalized(torch.from_numpy(values[0])[..., :height, :width])
 
     return run

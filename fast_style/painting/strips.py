@@ -2,15 +2,16 @@
 
 Instance normalisation looks at the whole picture, so pieces that are normalised by themselves show
 seams. Here every layer's statistics are those of the whole picture: the network is run layer by
-layer over strips of rows. What stands at quarter resolution between two layers is kept in float16,
-in memory or in a temporary file; the few layers at full and half resolution, whose results would
-be far larger, are computed again where they are needed, which makes a quarter more work in all.
+layer over strips of rows. Results at a quarter of the resolution and below are kept in float16, in
+memory or in a temporary file. Those above would be far larger: they are computed again where they
+are needed, which makes a quarter more work in all. Any network works whose ``operations`` are
+known.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import IO, NamedTuple
 
@@ -18,20 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fast_style.models.network import (
-    ConvNorm,
-    Residual,
-    TransformerNetwork,
-    UpsampleConv,
-    denormalized,
-    normalized,
-)
+from fast_style.models.layers import DoublingConv, ReflectionPad, without_autocast
+from fast_style.models.network import StyleNetwork, denormalized, normalized
+from fast_style.models.operations import Operation, operations
 from fast_style.system.hardware import double, exact_float32, free_memory
 from fast_style.system.progress import Progress
 
-QUARTER = 4  # px of the picture to a pixel at quarter resolution
-ENCODER_HALO = 2  # rows at quarter resolution: 8 px, the encoder looks 7 px far
-DECODER_HALO = 4  # the decoder and the output look 11 px far, at most 13
+KEPT_FROM = 4  # px of the picture to a pixel of what is kept between layers
 SCRATCH_SHARE = 0.25  # of the free memory, that intermediate results may take;
 SCRATCH_MOST = 2**29  # bytes, at the most; what is larger goes to a temporary file
 TINY = 1e-30  # keeps the deviation of a flat channel above zero
@@ -44,9 +38,8 @@ class Statistics:
     def __init__(self) -> None:
         self.count = 0
         self.mean = torch.zeros((), dtype=torch.float64)  # (1, C, 1, 1)
-        self.squares = torch.zeros(
-            (), dtype=torch.float64
-        )  # sum of squared distances from the mean
+        # The sum of squared distances from the mean.
+        self.squares = torch.zeros((), dtype=torch.float64)
 
     def add(self, x: Tensor) -> None:
         """Take in a strip, ``(1, C, h, w)`` (Chan, Golub & LeVeque 1979)."""
@@ -71,7 +64,7 @@ class Statistics:
 
 
 class Scratch:
-    """Rows of activations at quarter resolution, float16.
+    """Rows of a layer's result, float16.
 
     Args:
         channels: Of a row.
@@ -116,25 +109,50 @@ class Scratch:
         """Give the room back."""
         if self._file is not None:
             self._file.close()
+        self._memory = np.empty((0, 0), np.float16)
 
 
-class Strip(NamedTuple):
-    """Rows to make, ``inner``, and the rows around them that it takes, ``outer``."""
+class Pass(NamedTuple):
+    """One way over the picture, strip by strip, to make the rows of one operation."""
 
-    inner: Rows
-    outer: Rows
-
-    def cut(self, x: Tensor, scale: int = 1) -> Tensor:
-        """Return the inner rows of what was made from the outer ones, at ``scale`` times them."""
-        first = (self.inner[0] - self.outer[0]) * scale
-        return x[..., first : first + (self.inner[1] - self.inner[0]) * scale, :]
+    target: int
+    steps: list[int]  # the operations to do, in order; the last is the target
+    sources: list[int]  # kept operations, or the picture, from which they begin
+    is_measured: bool  # a normalisation comes next
+    is_kept: bool
 
 
-def strips(height: int, rows: int, halo: int) -> Iterator[Strip]:
-    """Yield the strips of a picture of ``height`` rows, each of at most ``rows``."""
-    for first in range(0, height, rows):
-        end = min(first + rows, height)
-        yield Strip((first, end), (max(0, first - halo), min(height, end + halo)))
+def passes(network: list[Operation]) -> list[Pass]:
+    """Return the ways over the picture that a network takes, in order."""
+    measured = {one.inputs[0] for one in network if isinstance(one.layer, nn.InstanceNorm2d)}
+    readers = [0] * len(network)
+    for one in network:
+        for place in one.inputs:
+            readers[place] += 1
+    last = len(network) - 1
+
+    def is_kept(place: int) -> bool:
+        one = network[place]
+        if one.down < KEPT_FROM or place == 0:
+            return False
+        return place in measured or (one.layer is None and readers[place] > 1)
+
+    kept = {place for place in range(len(network)) if is_kept(place)}
+    result = []
+    for target in sorted({*measured, *kept, last}):
+        steps, sources = set[int](), set[int]()
+        left = [target]
+        while left:
+            place = left.pop()
+            if place == 0 or (place in kept and place != target):
+                sources.add(place)
+            elif place not in steps:
+                steps.add(place)
+                left += network[place].inputs
+        result.append(
+            Pass(target, sorted(steps), sorted(sources), target in measured, target in kept)
+        )
+    return result
 
 
 class StripPainter:
@@ -149,11 +167,14 @@ class StripPainter:
         dtype: bfloat16 or float16 to autocast to, or float32.
         on_disk: Keep intermediate results in a temporary file, not in memory; none to decide by
             the memory that is free.
+
+    Raises:
+        UnsupportedNetworkError: The network has layers that are not known.
     """
 
     def __init__(
         self,
-        network: TransformerNetwork,
+        network: StyleNetwork,
         height: int,
         width: int,
         strip: int,
@@ -161,13 +182,14 @@ class StripPainter:
         dtype: torch.dtype = torch.float32,
         on_disk: bool | None = None,
     ) -> None:
-        self.network = network
+        self.operations = operations(network)
         self.height, self.width = height, width
-        self.quarter_height, self.quarter_width = -(-height // QUARTER), -(-width // QUARTER)
-        self.rows = max(1, strip // QUARTER)
+        self.multiple = network.multiple
+        self.strip = strip
         self.on_disk = on_disk
         self.device = torch.device(device)
         self.dtype = dtype
+        self.sizes = self._sizes(height + -height % self.multiple, width + -width % self.multiple)
 
     @torch.no_grad()
     def paint(
@@ -183,163 +205,185 @@ class StripPainter:
                 float in [0, 1].
             put: Is given the first row of each strip and the strip, ``(1, 3, h, W)``, clamped to
                 [0, 1], float32.
-            progress: Is told after each strip of each layer.
+            progress: Is told after each strip of each pass.
         """
-        network = self.network
-        channels = max(
-            module.out_channels
-            for part in (network.encoder[2], network.residual)
-            for module in part.modules()
-            if isinstance(module, nn.Conv2d)
-        )
-        on_disk = self.on_disk
-        if on_disk is None:
-            needed = 2 * 2 * channels * self.quarter_height * self.quarter_width  # two of float16
-            free = free_memory(torch.device("cpu"))
-            on_disk = needed > min(SCRATCH_SHARE * free, SCRATCH_MOST)
-        sizes = (channels, self.quarter_height, self.quarter_width, on_disk)
         self._rows = rows
-        parts = (network.encoder, network.residual, network.decoder)  # and the output
-        passes = 1 + sum(isinstance(m, nn.InstanceNorm2d) for p in parts for m in p.modules())
-        self._share = 1 / (passes * -(-self.quarter_height // self.rows))
-        self._progress = progress
-        self._trunk = Scratch(*sizes)  # what the residuals are added to
-        self._branch = Scratch(*sizes)  # the last convolution, not normalised
+        self._known: dict[int, Statistics] = {}  # by the operation that was measured
+        self._scratch: dict[int, Scratch] = {}  # by the operation whose rows it holds
+        ways = passes(self.operations)
+        on_disk = self._is_on_disk(ways)
         try:
-            with exact_float32(self.device):
-                self._encode()  # see TransformerNetwork.padded
-            is_exact = self.dtype == torch.float32
-            with (
-                torch.autocast(self.device.type, self.dtype, enabled=not is_exact),
-                exact_float32(self.device) if is_exact else nullcontext(),
-            ):
-                for block in network.residual:
-                    assert isinstance(block, Residual)
-                    self._run_block(block)
-                self._decode(put)
+            for number, way in enumerate(ways):
+                needed = {source for later in ways[number + 1 :] for source in later.sources}
+                if way.is_kept:
+                    self._scratch[way.target] = self._room(way, needed, on_disk)
+                self._run(way, put, len(ways), progress)
+                for place in self._scratch.keys() - needed:
+                    scratch = self._scratch.pop(place)
+                    if scratch not in self._scratch.values():
+                        scratch.close()
         finally:
-            self._trunk.close()
-            self._branch.close()
+            for scratch in self._scratch.values():
+                scratch.close()
 
-    def _strips(self, halo: int) -> Iterator[Strip]:
-        for strip in strips(self.quarter_height, self.rows, halo):
-            yield strip
-            if self._progress is not None:
-                self._progress(self._share)
-
-    def _encode(self) -> None:
-        """Leave the encoder's last convolution in the branch."""
-        layers = [layer for layer in self.network.encoder if isinstance(layer, ConvNorm)]
-        known: list[Statistics] = []
-        for depth, layer in enumerate(layers):
-            found = Statistics()
-            for strip in self._strips(ENCODER_HALO):
-                x = normalized(self._picture(strip.outer))
-                for before, statistics in zip(layers[:depth], known, strict=True):
-                    x = _finish(before, _convolve(before, x), statistics)
-                x = strip.cut(_convolve(layer, x), QUARTER // 2 ** min(depth, 2))
+    def _run(
+        self,
+        way: Pass,
+        put: Callable[[int, Tensor], None],
+        count: int,
+        progress: Progress | None,
+    ) -> None:
+        """Go over the picture once."""
+        one = self.operations[way.target]
+        height = self.sizes[way.target][0]
+        found = Statistics()
+        each = max(1, self.strip // one.down)
+        for first in range(0, height, each):
+            x = self._rows_of(way, (first, min(first + each, height)))
+            if way.is_measured:
                 found.add(x)
-                if depth == 2:
-                    self._write(self._branch, strip.inner[0], x)
-            known.append(found)
-        last, statistics = layers[-1], known[-1]
-        # What the branch stands for until a block has added its own to the trunk.
-        self._pending: Callable[[Rows], Tensor] = lambda rows: _finish(
-            last, self._read(self._branch, rows, last.outputs), statistics
-        )
+            if way.is_kept:
+                self._scratch[way.target].write(first, x)
+            if not way.is_measured and not way.is_kept and first < self.height:
+                y = denormalized(x.float())[..., : self.height - first, : self.width]
+                put(first, y.clamp(0, 1))
+            if progress is not None:
+                progress(1 / (count * -(-height // each)))
+        if way.is_measured:
+            self._known[way.target] = found
 
-    def _run_block(self, block: Residual) -> None:
-        """Bring the trunk up to date, and leave the block's last convolution in the branch."""
-        source = self._pending
-        layers = [layer for layer in block.convolutions if isinstance(layer, ConvNorm)]
-        trunk = layers[-1].outputs
-        for number, layer in enumerate(layers):
-            found = Statistics()
-            held: list[Callable[[], None]] = []  # of the strip before: its rows are still needed
-            for strip in self._strips(_halo(layer)):
-                x = source(strip.outer)
-                y = strip.cut(_convolve(layer, x))
-                found.add(y)
-                for write in held:
-                    write()
-                held = [_later(self._write, self._branch, strip.inner[0], y)]
-                if number == 0:
-                    held.append(_later(self._write, self._trunk, strip.inner[0], strip.cut(x)))
-            for write in held:
-                write()
-            source = _later_rows(self._finished, layer, found)
-        last, statistics = layers[-1], found
+    def _room(self, way: Pass, needed: set[int], on_disk: bool) -> Scratch:
+        """Return where a pass keeps its rows: in the place of those that it is the last to read."""
+        one = self.operations[way.target]
+        moves = (nn.Conv2d, ReflectionPad)  # need rows around those that they make
+        if not any(isinstance(self.operations[place].layer, moves) for place in way.steps):
+            for source in way.sources:
+                if (
+                    source
+                    and source not in needed
+                    and self.operations[source].channels == one.channels
+                ):
+                    return self._scratch[source]
+        return Scratch(one.channels, *self.sizes[way.target], on_disk)
 
-        def pending(rows: Rows) -> Tensor:
-            branch = _finish(last, self._read(self._branch, rows, trunk), statistics)
-            return self._read(self._trunk, rows, trunk) + branch
+    def _rows_of(self, way: Pass, wanted: Rows) -> Tensor:
+        """Return rows of a pass's target, ``(1, C, rows, W)``."""
+        ranges = {way.target: wanted}
+        for place in reversed(way.steps):
+            for source in self.operations[place].inputs:
+                needed = self._needed(place, ranges[place])
+                first, end = ranges.get(source, needed)
+                ranges[source] = min(first, needed[0]), max(end, needed[1])
+        values = {source: self._source(source, ranges[source]) for source in way.sources}
+        for place in way.steps:
+            one = self.operations[place]
+            rows = ranges[place]
+            given = []
+            for source in one.inputs:
+                first, end = self._needed(place, rows)
+                start = ranges[source][0]
+                given.append(values[source][..., first - start : end - start, :])
+            mixed = self.dtype != torch.float32 and not one.exact
+            with (
+                torch.autocast(self.device.type, self.dtype, enabled=mixed),
+                nullcontext() if mixed else exact_float32(self.device),
+            ):
+                values[place] = self._done(place, given, rows)
+        return values[way.target]
 
-        self._pending = pending
+    def _needed(self, place: int, rows: Rows) -> Rows:
+        """Return the rows of an operation's input that it takes to make some of its own."""
+        one = self.operations[place]
+        first, end = rows
+        if isinstance(one.layer, ReflectionPad):
+            height = self.sizes[one.inputs[0]][0]
+            at = _reflected(rows, one.layer.padding[0], height)
+            return int(at.min()), int(at.max()) + 1
+        if isinstance(one.layer, DoublingConv):
+            height = self.sizes[one.inputs[0]][0]
+            return max(0, (first + 1) // 2 - 1), min(height, end // 2 + 1)
+        if isinstance(one.layer, nn.Conv2d):
+            stride, kernel = one.layer.stride[0], one.layer.kernel_size[0]
+            return first * stride, (end - 1) * stride + kernel
+        return rows
 
-    def _decode(self, put: Callable[[int, Tensor], None]) -> None:
-        """Give out the result."""
-        layers = [layer for layer in self.network.decoder if isinstance(layer, UpsampleConv)]
-        known: list[Statistics] = []
-        for depth in range(len(layers) + 1):
-            found = Statistics()
-            for strip in self._strips(DECODER_HALO):
-                x = self._pending(strip.outer)
-                for layer, statistics in zip(layers[:depth], known, strict=True):
-                    doubling, norm, relu = layer
-                    assert isinstance(norm, nn.InstanceNorm2d)
-                    x = relu(statistics.normalize(doubling(x), norm))
-                if depth < len(layers):
-                    found.add(strip.cut(layers[depth][0](x), 2 ** (depth + 1)))
-                    continue
-                y = strip.cut(self.network.output(x), QUARTER)
-                y = denormalized(y.float())[..., : self.width]
-                top = strip.inner[0] * QUARTER
-                put(top, y[..., : self.height - top, :].clamp(0, 1))
-            known.append(found)
+    def _done(self, place: int, given: list[Tensor], rows: Rows) -> Tensor:
+        """Return rows of an operation, from those of its inputs that ``_needed`` says."""
+        one = self.operations[place]
+        x = given[0]
+        result: Tensor
+        match one.layer:
+            case None:
+                return torch.cat(given, 1) if one.is_concatenation else sum(given[1:], x)
+            case ReflectionPad():
+                width = one.layer.padding[0]
+                at = _reflected(rows, width, self.sizes[one.inputs[0]][0])
+                with without_autocast(x):
+                    x = x.index_select(-2, (at - at.min()).to(x.device))
+                    return nn.functional.pad(x, (width, width, 0, 0), mode="reflect")
+            case DoublingConv():
+                return self._doubled(one, x, rows)
+            case nn.InstanceNorm2d():
+                return self._known[one.inputs[0]].normalize(x, one.layer)
+            case _:
+                result = one.layer(x)
+                return result
 
-    def _finished(self, layer: ConvNorm, statistics: Statistics, rows: Rows) -> Tensor:
-        return _finish(layer, self._read(self._branch, rows, layer.outputs), statistics)
+    def _doubled(self, one: Operation, x: Tensor, rows: Rows) -> Tensor:
+        """Return rows of a doubling convolution."""
+        assert isinstance(one.layer, DoublingConv)
+        first, end = rows
+        height = self.sizes[one.inputs[0]][0]
+        # Window i, over rows i - 1 and i, makes the doubled rows 2 i - 1 and 2 i.
+        windows = (first + 1) // 2, end // 2
+        at = torch.arange(windows[0] - 1, windows[1] + 1).clamp(0, height - 1)
+        x = x.index_select(-2, (at - at.min()).to(x.device))
+        x = torch.cat((x[..., :1], x, x[..., -1:]), dim=-1)
+        start = first - (2 * windows[0] - 1)
+        return one.layer.doubled(x)[..., start : start + end - first, 1:-1]
 
-    def _picture(self, rows: Rows) -> Tensor:
-        """Return rows of the picture, given at quarter resolution, reflected to whole quarters."""
-        first, end = rows[0] * QUARTER, rows[1] * QUARTER
-        x = self._rows(first, min(end, self.height)).to(self.device)
-        missing = (-self.width % QUARTER, max(0, end - self.height))
-        return nn.functional.pad(x, (0, missing[0], 0, missing[1]), mode="reflect")
+    def _source(self, place: int, rows: Rows) -> Tensor:
+        if place:
+            return self._scratch[place].read(rows).to(self.device)
+        at = _reflected(rows, 0, self.height)  # below the picture, its reflection
+        x = self._rows(int(at.min()), int(at.max()) + 1)
+        x = x.index_select(-2, (at - at.min()).to(x.device)).to(self.device)
+        missing = -self.width % self.multiple
+        return normalized(nn.functional.pad(x, (0, missing, 0, 0), mode="reflect"))
 
-    def _read(self, scratch: Scratch, rows: Rows, channels: int) -> Tensor:
-        return scratch.read(rows)[:, :channels].to(self.device)
+    def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Return height and width of each operation's result."""
+        sizes = [(height, width)]
+        for one in self.operations[1:]:
+            sides = sizes[one.inputs[0]]
+            if isinstance(one.layer, ReflectionPad):
+                around = 2 * one.layer.padding[0]
+                sides = sides[0] + around, sides[1] + around
+            elif isinstance(one.layer, DoublingConv):
+                sides = 2 * sides[0], 2 * sides[1]
+            elif isinstance(one.layer, nn.Conv2d):
+                kernel, stride = one.layer.kernel_size[0], one.layer.stride[0]
+                sides = (sides[0] - kernel) // stride + 1, (sides[1] - kernel) // stride + 1
+            sizes.append(sides)
+        return sizes
 
-    def _write(self, scratch: Scratch, first: int, x: Tensor) -> None:
-        missing = scratch.channels - x.shape[1]
-        scratch.write(first, nn.functional.pad(x, (0, 0, 0, 0, 0, missing)))
-
-
-def _convolve(layer: ConvNorm, x: Tensor) -> Tensor:
-    padding, convolution = layer[0], layer[1]
-    result: Tensor = convolution(padding(x))
-    return result
-
-
-def _finish(layer: ConvNorm, x: Tensor, statistics: Statistics) -> Tensor:
-    """Return what the layer makes of its convolution's result."""
-    norm = layer[2]
-    assert isinstance(norm, nn.InstanceNorm2d)
-    x = statistics.normalize(x, norm)
-    for module in list(layer)[3:]:  # the ReLU, if it has one
-        x = module(x)
-    return x
-
-
-def _halo(layer: ConvNorm) -> int:
-    convolution = layer[1]
-    assert isinstance(convolution, nn.Conv2d)
-    return convolution.kernel_size[0] // 2
-
-
-def _later(write: Callable[..., None], *arguments: object) -> Callable[[], None]:
-    return lambda: write(*arguments)
+    def _is_on_disk(self, ways: list[Pass]) -> bool:
+        """Whether what is kept at one time is too much for the memory."""
+        if self.on_disk is not None:
+            return self.on_disk
+        most = 0
+        for number, way in enumerate(ways):
+            later = {source for one in ways[number:] for source in one.sources}
+            made = {one.target for one in ways[:number] if one.is_kept}
+            held = (made & later) | ({way.target} if way.is_kept else set())
+            needed = sum(
+                2 * self.operations[k].channels * self.sizes[k][0] * self.sizes[k][1] for k in held
+            )
+            most = max(most, needed)
+        return most > min(SCRATCH_SHARE * free_memory(torch.device("cpu")), SCRATCH_MOST)
 
 
-def _later_rows(read: Callable[..., Tensor], *arguments: object) -> Callable[[Rows], Tensor]:
-    return lambda rows: read(*arguments, rows)
+def _reflected(rows: Rows, padding: int, height: int) -> Tensor:
+    """Return which rows of ``height`` stand in some rows of them padded by reflection."""
+    at = (torch.arange(*rows) - padding).abs()
+    return torch.where(at < height, at, 2 * (height - 1) - at)

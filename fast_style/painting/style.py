@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import threading
 import weakref
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fast_style.images.checks import check_image, check_range, check_size
 from fast_style.images.picture import (
@@ -27,6 +28,7 @@ from fast_style.images.picture import (
 )
 from fast_style.images.reading import from_pil
 from fast_style.models.network import MARGIN, SMALLEST_SIDE
+from fast_style.models.operations import operations
 from fast_style.models.style_file import StyleModel, load_style_model
 from fast_style.painting.backends import (
     Runner,
@@ -38,7 +40,7 @@ from fast_style.painting.backends import (
 )
 from fast_style.painting.controls import Controls, apply
 from fast_style.painting.options import GRAIN, PALETTE
-from fast_style.painting.strips import QUARTER, StripPainter
+from fast_style.painting.strips import KEPT_FROM, StripPainter
 from fast_style.system.hardware import (
     free_memory,
     give_memory_back,
@@ -96,8 +98,6 @@ class Style:
         self.dtype = getattr(torch, precision)
         self.backend = resolve_backend(backend, self.device, self.dtype)
         self.network = copy.deepcopy(model.network).to(self.device).eval()
-        widths = [m.out_channels for m in self.network.modules() if isinstance(m, nn.Conv2d)]
-        self._pixel_bytes = WHOLE_BYTES * widths[0]
         self.name = model.name
         self.description = model.description
         self.palette = model.palette
@@ -234,7 +234,7 @@ class Style:
         strips = [strip]
         if tile == "auto":
             first = strip or self._rows_of_strip(width)
-            strips = list(dict.fromkeys([strip, first, max(QUARTER, first // SMALLER)]))
+            strips = list(dict.fromkeys([strip, first, max(KEPT_FROM, first // SMALLER)]))
         told = Told(progress)
         while strips:
             try:
@@ -300,6 +300,12 @@ class Style:
         if openvino_is_lost and self.backend == "openvino":
             self.backend = "torch"
 
+    @functools.cached_property
+    def _pixel_bytes(self) -> int:
+        """How much memory a pixel of a picture that is painted at once takes, bytes."""
+        widest = max(one.channels / one.down**2 for one in operations(self.network))
+        return round(WHOLE_BYTES * widest)
+
     def _strip(self, height: int, width: int, tile: str | int) -> int | None:
         """Return the rows of a strip, none for the whole picture."""
         if tile == "off":
@@ -314,7 +320,7 @@ class Style:
         return tile
 
     def _rows_of_strip(self, width: int) -> int:
-        return max(QUARTER, STRIP_BYTES // (self._pixel_bytes * width))
+        return max(KEPT_FROM, STRIP_BYTES // (self._pixel_bytes * width))
 
     def __repr__(self) -> str:
         """Name the style, the device and the backend."""
