@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
 from fast_style.cli.parser import quiet, say, usable_streams
@@ -24,6 +23,7 @@ from fast_style.cli.stylize_options import (
     parse,
 )
 from fast_style.system.resources import shipped_styles
+from fast_style.system.signals import interrupted_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,24 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parse(sys.argv[1:] if argv is None else argv)
     except ValueError as error:
         return _fail(error, 2)
-    previous = signal.getsignal(signal.SIGTERM)
     try:
-        signal.signal(signal.SIGTERM, _interrupt)
-    except ValueError:  # not in the main thread: the signals stay as they are
-        previous = None
-    try:
-        code = _run(options, closed)
-        sys.stdout.flush()
-        return code
+        with interrupted_by(signal.SIGTERM):
+            code = _run(options, closed)
+            sys.stdout.flush()
+            return code
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except OSError as error:  # of standard output: all others are said where they arise
         quiet(sys.stdout)
         # Whoever reads it, as `head`, may have seen enough.
         return 1 if isinstance(error, BrokenPipeError) else _fail(error)
-    finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
 
 
 class Request(NamedTuple):
@@ -363,10 +356,6 @@ def _credit(path: Path) -> str:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(json.loads(file.read(size))["__metadata__"]["fast_style"])
     return str(header["style"].get("credit") or "")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _show(line: str) -> None:

@@ -32,6 +32,7 @@ from fast_style.models.style_file import ModelFileError
 from fast_style.system.files import shell_join, short_path
 from fast_style.system.hardware import is_out_of_memory
 from fast_style.system.resources import config_folder
+from fast_style.system.signals import STOPPING, interrupted_by
 from fast_style.training.config import (
     CONFIG_NAME,
     ConfigError,
@@ -45,7 +46,6 @@ from fast_style.training.photographs import DataError
 from fast_style.training.processes import Processes
 from fast_style.training.run import fit, prepare
 from fast_style.training.run_folder import Configuration, leave_refused
-from fast_style.training.signals import interrupted_by_all
 from fast_style.training.sweep import ContactSheet, is_sweep
 from fast_style.training.trainer import NonFiniteLossError
 
@@ -207,7 +207,7 @@ def main() -> int:
         return codes[-1]
 
     try:
-        with interrupted_by_all(), checked_files():
+        with interrupted_by(*STOPPING), checked_files():
             job()
     except KeyboardInterrupt:  # a sweep; or before the first step, or for the second time
         with suppress(KeyboardInterrupt):

@@ -25,8 +25,8 @@ from fast_style.images.picture import Picture, as_bytes, to_pil
 from fast_style.images.reading import from_pil
 from fast_style.models.network import MARGIN, StyleNetwork
 from fast_style.models.style_file import ModelFileError, StyleModel, load_style_model
-from fast_style.painting.strips import StripPainter
-from fast_style.painting.style import Style, load, reflected
+from fast_style.painting.strips import StripPainter, reflected
+from fast_style.painting.style import Style, load
 from fast_style.system.resources import asset
 
 HEIGHT, WIDTH = 33, 47
@@ -332,7 +332,7 @@ def test_it_is_what_the_network_gives(style: Style, tiny_model: Path) -> None:
 def test_a_margin_is_reflected(side: int, margin: int) -> None:
     row = torch.rand(1, 1, side)
     expected = F.pad(row, (margin, margin), mode="reflect")
-    assert torch.equal(row[..., reflected(side, margin)], expected)
+    assert torch.equal(row[..., reflected((0, side + 2 * margin), margin, side)], expected)
 
 
 @pytest.mark.parametrize("tile", ["off", 4, 12, 64])

@@ -20,9 +20,10 @@ from torch import Tensor
 
 import fast_style.films.sound
 from fast_style.films import video
-from fast_style.films.frames import HDR_TRANSFERS, upright
+from fast_style.films.frames import upright
 from fast_style.films.video import paint_video
 from fast_style.images.picture import Picture, PictureError
+from fast_style.images.profiles import HDR_TRANSFERS
 from fast_style.painting.style import Style
 from fast_style.stylize import main
 

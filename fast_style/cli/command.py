@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
@@ -17,6 +16,7 @@ from fast_style.images.writing import check_not_input, check_writable
 from fast_style.optimizing.descent import ALGORITHMS
 from fast_style.system.files import check_free
 from fast_style.system.hardware import is_out_of_memory
+from fast_style.system.signals import interrupted_by
 
 
 def end(program: str, job: Callable[[], int]) -> int:
@@ -25,13 +25,9 @@ def end(program: str, job: Callable[[], int]) -> int:
     Ctrl-C and SIGTERM alike reach the job as ``KeyboardInterrupt``; if it lets that through the
     code is 130. In another thread than the main one, which alone may do so, SIGTERM is left alone.
     """
-    previous = signal.getsignal(signal.SIGTERM)
     try:
-        signal.signal(signal.SIGTERM, _interrupt)
-    except ValueError:  # not in the main thread
-        previous = None
-    try:
-        return job()
+        with interrupted_by(signal.SIGTERM):
+            return job()
     except KeyboardInterrupt:
         say(program, "interrupted")
         return 130
@@ -43,9 +39,6 @@ def end(program: str, job: Callable[[], int]) -> int:
             raise
         say(program, f"out of memory; try a smaller --size ({error})")
         return 2
-    finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
 
 
 class Bar:
@@ -118,7 +111,3 @@ def check_output(path: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
     check_writable(path)
     check_not_input(path, inputs)
     check_free(path, overwrite)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -15,7 +15,6 @@ from fast_style.images.picture import as_bytes, as_float, resize
 
 # Numbers of ITU-T H.273, which containers and codecs share.
 BT709, UNSPECIFIED, BT601 = 1, 2, 5
-HDR_TRANSFERS = (16, 18)  # PQ and HLG
 HD_HEIGHT = 720  # px, from which on a video that does not say so has the colours of BT.709
 LIMITED_RANGE = 1
 # Of libswscale: without these flags pictures came out a level darker.

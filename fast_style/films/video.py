@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from fast_style.films.film import Film, check_film_memory, file_url, film_errors, opened
 from fast_style.films.frames import (
     BT709,
-    HDR_TRANSFERS,
     LIMITED_RANGE,
     Progressive,
     encodable,
@@ -22,6 +21,7 @@ from fast_style.films.frames import (
 from fast_style.films.sound import Sounds
 from fast_style.films.tags import TAG_ERRORS, chapters, film_tags, need_full_keys, stream_tags
 from fast_style.images.picture import Picture, PictureError
+from fast_style.images.profiles import HDR_TRANSFERS
 from fast_style.system.files import write_atomically
 from fast_style.system.progress import Progress
 

@@ -297,7 +297,7 @@ class StripPainter:
         first, end = rows
         if isinstance(one.layer, ReflectionPad):
             height = self.sizes[one.inputs[0]][0]
-            at = _reflected(rows, one.layer.padding[0], height)
+            at = reflected(rows, one.layer.padding[0], height)
             return int(at.min()), int(at.max()) + 1
         if isinstance(one.layer, DoublingConv):
             height = self.sizes[one.inputs[0]][0]
@@ -317,7 +317,7 @@ class StripPainter:
                 return torch.cat(given, 1) if one.is_concatenation else sum(given[1:], x)
             case ReflectionPad():
                 width = one.layer.padding[0]
-                at = _reflected(rows, width, self.sizes[one.inputs[0]][0])
+                at = reflected(rows, width, self.sizes[one.inputs[0]][0])
                 with without_autocast(x):
                     x = x.index_select(-2, (at - at.min()).to(x.device))
                     return nn.functional.pad(x, (width, width, 0, 0), mode="reflect")
@@ -345,7 +345,7 @@ class StripPainter:
     def _source(self, place: int, rows: Rows) -> Tensor:
         if place:
             return self._scratch[place].read(rows).to(self.device)
-        at = _reflected(rows, 0, self.height)  # below the picture, its reflection
+        at = reflected(rows, 0, self.height)  # below the picture, its reflection
         x = self._rows(int(at.min()), int(at.max()) + 1)
         x = x.index_select(-2, (at - at.min()).to(x.device)).to(self.device)
         missing = -self.width % self.multiple
@@ -383,7 +383,13 @@ class StripPainter:
         return most > min(SCRATCH_SHARE * free_memory(torch.device("cpu")), SCRATCH_MOST)
 
 
-def _reflected(rows: Rows, padding: int, height: int) -> Tensor:
-    """Return which rows of ``height`` stand in some rows of them padded by reflection."""
+def reflected(rows: Rows, padding: int, height: int) -> Tensor:
+    """Return which of ``height`` rows stand in some rows of them with reflections around.
+
+    Args:
+        rows: Counted with those of the reflection.
+        padding: Rows of the reflection at each end, less than ``height``.
+        height: Rows that there are. Columns are counted likewise.
+    """
     at = (torch.arange(*rows) - padding).abs()
     return torch.where(at < height, at, 2 * (height - 1) - at)

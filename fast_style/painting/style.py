@@ -40,7 +40,7 @@ from fast_style.painting.backends import (
 )
 from fast_style.painting.controls import Controls, apply
 from fast_style.painting.options import GRAIN, PALETTE
-from fast_style.painting.strips import KEPT_FROM, StripPainter
+from fast_style.painting.strips import KEPT_FROM, StripPainter, reflected
 from fast_style.system.hardware import (
     free_memory,
     give_memory_back,
@@ -256,7 +256,9 @@ class Style:
         """Stylise one picture in strips of so many rows, or at once."""
         sides = levels.shape[-2:]
         height, width = (side + 2 * margin for side in sides)
-        row_at, column_at = (reflected(side, margin).to(levels.device) for side in sides)
+        row_at, column_at = (
+            reflected((0, side + 2 * margin), margin, side).to(levels.device) for side in sides
+        )
 
         def rows(first: int, end: int) -> Tensor:
             some = levels.index_select(-2, row_at[first:end]).index_select(-1, column_at)
@@ -369,17 +371,6 @@ def _after_fork() -> None:
     openvino_is_lost = begin_in_fork()
     for style in list(_styles):
         style._start_anew(openvino_is_lost)
-
-
-def reflected(side: int, margin: int) -> Tensor:
-    """Return which of ``side`` pixels lie in a row of them with a margin at both ends, reflected.
-
-    Args:
-        side: More than ``margin``.
-        margin: px.
-    """
-    at = torch.arange(-margin, side + margin).abs()
-    return torch.where(at < side, at, 2 * (side - 1) - at)
 
 
 def load(

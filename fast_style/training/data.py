@@ -19,6 +19,7 @@ from fast_style.images.reading import read_crop
 from fast_style.system.files import identity, user_path
 from fast_style.system.hardware import keep_freed_memory
 from fast_style.system.resources import asset
+from fast_style.system.signals import STOPPING
 from fast_style.training.photographs import (
     DataError,
     Photographs,
@@ -29,7 +30,6 @@ from fast_style.training.photographs import (
     split_folder,
     way_out,
 )
-from fast_style.training.signals import STOPPING
 
 log = logging.getLogger(__name__)
 

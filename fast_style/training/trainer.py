@@ -23,8 +23,8 @@ from pytorch_lightning.strategies.launchers.subprocess_script import _Subprocess
 from torch.nn.parallel import DistributedDataParallel
 
 from fast_style.system.files import write_atomically
+from fast_style.system.signals import STOPPING
 from fast_style.training.callbacks import Preview, Progress, Throughput, Waiting
-from fast_style.training.signals import STOPPING
 from fast_style.training.tensorboard_log import StepLogger
 
 LOGS = "tensorboard"  # TensorBoard's files, in a run's folder

@@ -17,12 +17,17 @@ STOPPING = tuple(
 
 
 @contextmanager
-def interrupted_by_all() -> Iterator[None]:
-    """Have each of them raise ``KeyboardInterrupt``, as Ctrl-C does, where Python lets it."""
+def interrupted_by(*numbers: signal.Signals) -> Iterator[None]:
+    """Have signals raise ``KeyboardInterrupt``, as Ctrl-C does, as long as the body lasts.
+
+    Python lets only its main thread do so: in any other the signals stay as they are.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    others = [number for number in STOPPING if number != signal.SIGINT]
+    others = set(numbers) - {
+        signal.SIGINT
+    }  # which does so by itself, unless a shell has it ignored
     before = {number: signal.signal(number, _interrupt) for number in others}
     try:
         yield
