@@ -20,9 +20,9 @@ from fast_style.system.hardware import (
     resolve_precision,
     vgg_dtype,
 )
+from fast_style.system.signals import STOPPING, interrupted_by
 from fast_style.training import callbacks
 from fast_style.training.callbacks import Throughput
-from fast_style.training.signals import STOPPING, interrupted_by_all
 from fast_style.training.trainer import (
     AtomicCheckpointIO,
     LastCheckpoint,
@@ -200,7 +200,7 @@ def test_a_signal_that_comes_while_the_processes_agree_is_heard_at_the_next_step
 @pytest.mark.parametrize("number", STOPPING)
 def test_every_signal_that_ends_a_program_interrupts(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), interrupted_by_all():
+    with pytest.raises(KeyboardInterrupt), interrupted_by(*STOPPING):
         signal.raise_signal(number)
     assert signal.getsignal(number) is before
 

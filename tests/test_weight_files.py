@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 
 from fast_style.models import weight_files
+from fast_style.models.network import build_network
 from fast_style.models.style_file import ModelFileError, load_style_model
 from fast_style.models.vgg import VGGWeightsError, load_weights
 from fast_style.models.weight_files import (
@@ -203,7 +204,7 @@ def test_a_view_of_one_number_is_no_large_tensor(tmp_path: Path, tiny_model: Pat
     state = {f"network.{key}": value for key, value in model.network.state_dict().items()}
     network = model.description["network"] | {"channels": [2048, 2048, 2048]}
     with torch.device("meta"):
-        wide = type(model.network)(**network).state_dict()
+        wide = build_network(network).state_dict()
     one = torch.zeros(1)
     state = {f"network.{key}": one.expand(value.shape) for key, value in wide.items()}
     path = tmp_path / "views.ckpt"
