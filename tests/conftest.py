@@ -15,19 +15,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 import torch
 from PIL import Image
+from support import ROOT, TINY_NETWORK
 
 from fast_style.models.network import build_network
 from fast_style.models.style_file import load_style_model, save_style_model
-
-TINY_NETWORK: dict[str, Any] = {"name": "johnson", "channels": [4, 4, 8], "residual_blocks": 1}
-
 
 # What a shell starts in the background ignores it, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -38,7 +35,7 @@ def load_script() -> Callable[[str], ModuleType]:
     """Return a function from a script's name to its module; scripts/ is no package."""
 
     def load(name: str) -> ModuleType:
-        path = Path(__file__).parents[1] / "scripts" / f"{name}.py"
+        path = ROOT / "scripts" / f"{name}.py"
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None

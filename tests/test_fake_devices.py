@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY_NETWORK
 from pretended import Pretended
+from support import TINY_NETWORK
 
 from fast_style.cli.loss_options import load_preset
 from fast_style.images.color import match_color

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import ENVIRONMENT
 
 from fast_style import evaluate, optimize
 from fast_style.cli.loss_options import load_preset
@@ -96,10 +96,9 @@ def test_a_tensor_on_the_gpu_is_stylised_there() -> None:
 def test_a_training_and_its_resumption(tmp_path: Path, more: list[str]) -> None:
     command = [sys.executable, "-m", "fast_style.train", "trainer=gpu", "data.image_size=64"]
     command += [f"hydra.run.dir={tmp_path}", "trainer.validate_every_n_steps=10", *more]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     for steps, ckpt_path in ((20, "null"), (30, "last")):
         extra = [f"trainer.max_steps={steps}", f"ckpt_path={ckpt_path}"]
-        subprocess.run([*command, *extra], check=True, cwd=tmp_path, env=environment)
+        subprocess.run([*command, *extra], check=True, cwd=tmp_path, env=ENVIRONMENT)
     description = load_style_model(tmp_path / "starry.safetensors").description
     assert description["steps"] == 30
     log = (tmp_path / "train.log").read_text()

@@ -24,6 +24,7 @@ import torch
 from filelock import FileLock
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from PIL import Image
+from support import TINY_TRAINING
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fast_style import stylize, train
@@ -34,27 +35,6 @@ from fast_style.system.resources import asset
 from fast_style.training.callbacks import Preview
 from fast_style.training.module import StyleModule
 from fast_style.training.run import EARLIER
-
-TINY = [
-    "data=folder",
-    "data.val_photographs=2",
-    "data.image_size=32",
-    "data.num_workers=0",
-    "network.channels=[4,4,8]",
-    "network.residual_blocks=1",
-    "style.size=64",
-    "loss.content_layers=[relu2_2]",
-    "loss.content_layer_weights=[1]",
-    "loss.style_layers=[relu1_2,relu2_2]",
-    "loss.style_layer_weights=[1,1]",
-    "trainer.accelerator=cpu",
-    "trainer.max_steps=6",
-    "trainer.validate_every_n_steps=4",
-    "trainer.preview_every_n_steps=4",
-    "checkpoint.every_n_steps=3",
-    "trainer.log_every_n_steps=1",
-    "licence=CC0-1.0",
-]
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +51,7 @@ def quiet_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, folder: Path, photographs: Path, *extra: str) -> int:
-    arguments = [*TINY, f"data.root={photographs}", f"hydra.run.dir={folder}", *extra]
+    arguments = [*TINY_TRAINING, f"data.root={photographs}", f"hydra.run.dir={folder}", *extra]
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
     return train.main()
 
@@ -458,7 +438,7 @@ TWO = ["data.batch_size=2", "trainer.devices=2", "trainer.strategy=ddp"]
 
 def start(folder: Path, photographs: Path, *extra: str, **popen: Any) -> subprocess.Popen[str]:
     """Begin a training in a process of its own, which leads a group of its own."""
-    command = [sys.executable, "-m", "fast_style.train", *TINY, f"data.root={photographs}"]
+    command = [sys.executable, "-m", "fast_style.train", *TINY_TRAINING, f"data.root={photographs}"]
     return subprocess.Popen(
         [*command, f"hydra.run.dir={folder}", *extra],
         stderr=subprocess.PIPE,
@@ -614,7 +594,7 @@ def test_ranks_that_no_launcher_has_given_lose_nothing(photographs: Path, tmp_pa
 def test_torchrun_trains_one_network(photographs: Path, tmp_path: Path) -> None:
     """In a folder named by the time, which only the first process may make."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    options = [*TINY, f"data.root={photographs}", *TWO, "trainer.max_steps=2"]
+    options = [*TINY_TRAINING, f"data.root={photographs}", *TWO, "trainer.max_steps=2"]
     result = subprocess.run(
         [*command, "-m", "fast_style.train", *options],
         capture_output=True,
@@ -744,7 +724,7 @@ def test_trainings_begun_in_one_second_have_folders_of_their_own(
         name = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(now + second))
         (tmp_path / "outputs" / "starry" / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    arguments = [*TINY, f"data.root={photographs}", "trainer.max_steps=1"]
+    arguments = [*TINY_TRAINING, f"data.root={photographs}", "trainer.max_steps=1"]
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
     assert train.main() == 0
     (model,) = tmp_path.rglob("*.safetensors")
@@ -873,8 +853,8 @@ def test_a_style_of_ones_own(
 def test_the_classical_losses_train_too(
     loss: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without = [text for text in TINY if not text.startswith("loss.")]
-    monkeypatch.setattr(sys.modules[__name__], "TINY", without)
+    without = [text for text in TINY_TRAINING if not text.startswith("loss.")]
+    monkeypatch.setattr(sys.modules[__name__], "TINY_TRAINING", without)
     extra = [f"loss={loss}", "trainer.max_steps=2"]
     assert run(monkeypatch, tmp_path / "run", photographs, *extra) == 0
     scalars = events(tmp_path / "run").Tags()["scalars"]
@@ -1149,7 +1129,12 @@ def test_a_full_disk_ends_the_run_with_the_last_state_intact(
     shutil.copytree(finished, folder)
     last = folder / "checkpoints" / "last.ckpt"
     before = last.read_bytes()
-    arguments = [*TINY, f"data.root={photographs}", f"hydra.run.dir={folder}", "ckpt_path=last"]
+    arguments = [
+        *TINY_TRAINING,
+        f"data.root={photographs}",
+        f"hydra.run.dir={folder}",
+        "ckpt_path=last",
+    ]
     code = (
         "import resource, sys; from fast_style import train; "
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) // 2},) * 2); "

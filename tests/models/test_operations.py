@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
 import torch.nn.functional as F
+from support import ROOT
 from torch import Tensor, nn
 
 from fast_style.models.blocks import ConvNorm, Exact, UpsampleConv, basic_block
@@ -140,7 +140,7 @@ def test_what_is_not_known_is_refused(step: object, message: str) -> None:
 
 
 def test_the_example_of_the_documentation() -> None:
-    text = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     example = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert example is not None
     names: dict[str, Any] = dict(globals())

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+from support import ROOT
 
-FOLDER = Path(__file__).parents[1] / "scripts" / "faults"
+FOLDER = ROOT / "scripts" / "faults"
 KINDS = ("pictures", "models", "metadata", *(["films"] if find_spec("av") else []))
 FILES, CONFIGURATIONS = 70, 20  # of each kind; configurations take longer
 

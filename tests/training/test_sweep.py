@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
-from test_train import TINY
+from support import TINY_TRAINING
 
 from fast_style.images.reading import read_picture
 from fast_style.training import sweep
@@ -41,7 +41,7 @@ def job_config(folder: Path, number: int, changes: list[str]) -> DictConfig:
 def tiny_sweep(photographs: Path, folder: Path, *extra: str) -> subprocess.CompletedProcess[str]:
     where = [f"data.root={photographs}", f"hydra.sweep.dir={folder}"]
     return subprocess.run(
-        [sys.executable, "-m", "fast_style.train", "-m", *TINY, *where, *extra],
+        [sys.executable, "-m", "fast_style.train", "-m", *TINY_TRAINING, *where, *extra],
         capture_output=True,
         text=True,
         timeout=200,
@@ -87,7 +87,7 @@ def test_a_run_that_fails_is_named_and_the_others_are_done(
 def test_an_interruption_ends_the_whole_sweep_and_shows_what_is_done(
     photographs: Path, tmp_path: Path
 ) -> None:
-    changes = [*TINY, f"data.root={photographs}", f"hydra.sweep.dir={tmp_path}"]
+    changes = [*TINY_TRAINING, f"data.root={photographs}", f"hydra.sweep.dir={tmp_path}"]
     changes += ["trainer.max_steps=1,2000,3"]
     process = subprocess.Popen(
         [sys.executable, "-m", "fast_style.train", "-m", *changes],

@@ -11,15 +11,16 @@ import subprocess
 import sys
 import time
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_NETWORK
 from PIL import Image
 from safetensors.torch import save_file
+from support import ENVIRONMENT, TINY_NETWORK
 
 import fast_style
 from fast_style.cli import batch
@@ -38,7 +39,6 @@ Capture = pytest.CaptureFixture[str]
 
 on_posix = pytest.mark.skipif(os.name != "posix", reason="Windows allows no such names")
 # For programs run in a new interpreter, in any folder.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(fast_style.__file__).parents[1])}
 
 
 def photograph(path: Path, width: int = 47, height: int = 33, mode: str = "RGB") -> Path:
@@ -756,8 +756,9 @@ def test_the_program_needs_nothing_of_the_training(tmp_path: Path, tiny_model: P
     modules = set(found["modules"])
     assert {"torch", "fast_style.painting.style", "fast_style.models.network"} <= modules
     foreign = {"pytorch_lightning", "lightning", "hydra", "omegaconf", "torchvision", "tensorboard"}
-    ours = {f"fast_style.{name}" for name in ("vgg", "losses", "module", "data", "train")}
-    assert not (foreign | ours) & modules
+    ours = ("models.vgg", "models.losses", "training", "optimizing", "train")
+    assert all(find_spec(f"fast_style.{name}") for name in ours)
+    assert not (foreign | {f"fast_style.{name}" for name in ours}) & modules
 
 
 def test_the_programs_exit_code(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import TINY_NETWORK
+from support import TINY_NETWORK
 from torch import Tensor, nn
 
 from fast_style.models.layers import DoublingConv, ReflectionPad, ThinConv

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY_NETWORK
+from support import TINY_NETWORK
 
 from fast_style import evaluate
 from fast_style.images.reading import read_crop, read_picture, read_style

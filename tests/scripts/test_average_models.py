@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY_NETWORK
+from support import TINY_NETWORK
 
 from fast_style.models.network import build_network
 from fast_style.models.palette import palette_from_header

@@ -9,11 +9,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from support import ENVIRONMENT
 
-import fast_style
 from fast_style.cli.parser import path_argument
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(fast_style.__file__).parents[1])}
 on_posix = pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes them")
 
 

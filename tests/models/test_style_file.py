@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY_NETWORK
 from safetensors.torch import load_file, save_file
+from support import TINY_NETWORK
 from torch import Tensor, nn
 
 from fast_style.models import style_file as checkpoint

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from support import ENVIRONMENT
 
-import fast_style
 from fast_style.system import files
 from fast_style.system.files import (
     TargetExistsError,
@@ -25,7 +25,6 @@ from fast_style.system.files import (
     write_atomically,
 )
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(fast_style.__file__).parents[1])}
 on_posix = pytest.mark.skipif(os.name != "posix", reason="POSIX's")
 
 

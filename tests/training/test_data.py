@@ -20,7 +20,7 @@ from fast_style.system.resources import asset
 from fast_style.training.data import PhotographData
 from fast_style.training.photographs import DataError, find_photographs
 
-COCO = Path(__file__).parents[2] / "shared" / "data" / "coco128"
+COCO = Path(os.environ.get("FAST_STYLE_COCO", "coco"))
 STEP = 12  # between the grey levels that tell the pictures apart
 # Python 3.12 warns when a process with threads, of any library, forks a worker.
 may_fork = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -475,7 +475,7 @@ def test_sound_files_are_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFix
 # Real photographs
 
 
-@pytest.mark.skipif(not COCO.is_dir(), reason="the COCO photographs are not here")
+@pytest.mark.skipif(not COCO.is_dir(), reason="FAST_STYLE_COCO names no folder of COCO photographs")
 def test_photographs_of_coco() -> None:
     data = ready(COCO, split="train2017", val_split="val2017", image_size=64, val_photographs=4)
     everything = find_photographs(COCO / "train2017")

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from conftest import TINY_NETWORK
+from support import TINY_NETWORK
 
 from fast_style.cli.loss_options import load_preset
 from fast_style.images.reading import read_crop, read_style

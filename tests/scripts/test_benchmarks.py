@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
-from conftest import TINY_NETWORK
+from support import ROOT, TINY_NETWORK
 
 from fast_style.cli.loss_options import load_preset
 from fast_style.models.losses import PerceptualLoss
@@ -19,7 +18,7 @@ from fast_style.models.network import build_network
 
 @pytest.fixture
 def train_step(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "train_step.py"
+    path = ROOT / "benchmarks" / "train_step.py"
     spec = importlib.util.spec_from_file_location("train_step", path)
     assert spec is not None
     assert spec.loader is not None
