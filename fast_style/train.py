@@ -25,7 +25,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
-from yaml import YAMLError  # type: ignore[import-untyped]
+from yaml import YAMLError
 
 from fast_style.cli.parser import usable_streams
 from fast_style.models.style_file import ModelFileError
