@@ -48,6 +48,7 @@ from fast_style.training.run import fit, prepare
 from fast_style.training.run_folder import Configuration, leave_refused
 from fast_style.training.sweep import ContactSheet, is_sweep
 from fast_style.training.trainer import NonFiniteLossError
+from fast_style.training.words import readable
 
 log = logging.getLogger(__name__)
 
@@ -207,6 +208,7 @@ def main() -> int:
         return codes[-1]
 
     try:
+        sys.argv[1:] = readable(sys.argv[1:])
         with interrupted_by(*STOPPING), checked_files():
             job()
     except KeyboardInterrupt:  # a sweep; or before the first step, or for the second time
