@@ -40,15 +40,15 @@ from fast_style.models.losses import PerceptualLoss, total_variation
 from fast_style.models.network import StyleNetwork, build_network
 from fast_style.models.networks.johnson import Johnson
 from fast_style.models.vgg import BLOCKS
-from fast_style.system.hardware import (
+from fast_style.system.devices import resolve_device
+from fast_style.system.memory import keep_freed_memory
+from fast_style.system.resources import asset, config_folder
+from fast_style.training.hardware import (
     check_compiler,
-    keep_freed_memory,
-    resolve_device,
     resolve_memory_format,
     resolve_precision,
     vgg_dtype,
 )
-from fast_style.system.resources import asset, config_folder
 from fast_style.training.module import OPTIMIZERS, StyleModule
 from fast_style.training.photographs import centre_box, find_photographs
 

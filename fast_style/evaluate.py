@@ -26,8 +26,10 @@ from fast_style.optimizing.measurements import (
 from fast_style.optimizing.report import MARKS, STARTS, plot, summarize, write_json
 from fast_style.optimizing.start import check_size_fits, start_picture
 from fast_style.painting.style import Style, load
-from fast_style.system.files import check_free, is_file, is_folder, user_path
-from fast_style.system.hardware import keep_freed_memory, resolve_device
+from fast_style.system.atomic import check_free
+from fast_style.system.devices import resolve_device
+from fast_style.system.memory import keep_freed_memory
+from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import asset
 from fast_style.training.photographs import centre_box, find_photographs
 

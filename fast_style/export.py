@@ -27,8 +27,8 @@ from fast_style.models.style_file import ModelFileError, StyleModel, load_style_
 from fast_style.painting.backends import openvino_core
 from fast_style.painting.controls import Controls
 from fast_style.painting.options import PALETTE
+from fast_style.system.atomic import write_together
 from fast_style.system.messages import one_line
-from fast_style.system.together import write_together
 
 PROGRAM = "export"
 # By the ending of the file's name.

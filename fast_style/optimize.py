@@ -36,12 +36,8 @@ from fast_style.optimizing.start import (
     start_picture,
 )
 from fast_style.painting.options import PRESERVE_COLOR
-from fast_style.system.hardware import (
-    TooLittleMemoryError,
-    is_out_of_memory,
-    keep_freed_memory,
-    resolve_device,
-)
+from fast_style.system.devices import resolve_device
+from fast_style.system.memory import TooLittleMemoryError, is_out_of_memory, keep_freed_memory
 
 PROGRAM = "optimize"
 

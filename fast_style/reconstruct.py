@@ -31,7 +31,8 @@ from fast_style.models.vgg import canonical_layer, smallest_side
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
 from fast_style.optimizing.start import check_size_fits, start_picture
 from fast_style.painting.sheet import sheet
-from fast_style.system.hardware import keep_freed_memory, resolve_device
+from fast_style.system.devices import resolve_device
+from fast_style.system.memory import keep_freed_memory
 
 PROGRAM = "reconstruct"
 KINDS = ("content", "style")

@@ -29,9 +29,9 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from fast_style.cli.parser import usable_streams
 from fast_style.models.style_file import ModelFileError
-from fast_style.system.files import shell_join, short_path
-from fast_style.system.hardware import is_out_of_memory
+from fast_style.system.memory import is_out_of_memory
 from fast_style.system.resources import config_folder
+from fast_style.system.shell import shell_join, short_path
 from fast_style.system.signals import STOPPING, interrupted_by
 from fast_style.training.config import (
     CONFIG_NAME,

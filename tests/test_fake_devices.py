@@ -39,7 +39,7 @@ from fast_style.painting.steadiness import Movement, Steady, flicker
 from fast_style.painting.style import Style
 from fast_style.painting.work import Work
 from fast_style.reconstruct import reconstruction_loss
-from fast_style.system import hardware
+from fast_style.system import memory
 from fast_style.training.module import OPTIMIZERS, StyleModule, take_into_mean
 
 MATRIX = [[1.2, 0.1, 0.0], [0.1, 1.3, -0.1], [0.0, -0.1, 1.5]]
@@ -50,7 +50,7 @@ WEIGHTS = cache(vgg.load_weights)
 @pytest.fixture(params=["cuda", "mps"])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Pretend that there is this device."""
-    for module in (style, hardware):
+    for module in (style, memory):
         monkeypatch.setattr(module, "free_memory", lambda device: 10**12)
     monkeypatch.setattr(measurements, "_wait", lambda result: None)
     autocast, is_enabled = torch.autocast, torch.is_autocast_enabled

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from fast_style.cli.parser import say
 from fast_style.images.writing import check_not_input, check_writable
 from fast_style.optimizing.descent import ALGORITHMS
-from fast_style.system.files import check_free
-from fast_style.system.hardware import is_out_of_memory
+from fast_style.system.atomic import check_free
+from fast_style.system.memory import is_out_of_memory
 from fast_style.system.signals import interrupted_by
 
 

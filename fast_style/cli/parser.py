@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from fast_style import __version__
-from fast_style.system.files import user_path
 from fast_style.system.messages import did_you_mean
+from fast_style.system.paths import user_path
 
 UNKNOWN = "unrecognized arguments: "
 

@@ -37,7 +37,7 @@ from fast_style.images.profiles import (
 )
 from fast_style.images.rows import Stored, stored_png, stored_tiff
 from fast_style.images.transparency import fill_transparent
-from fast_style.system.hardware import check_memory
+from fast_style.system.memory import check_memory
 
 READABLE = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fast_style.models.layers import DoublingConv, ReflectionPad, without_autocast
-from fast_style.system.hardware import exact_float32
+from fast_style.system.precision import exact_float32
 
 
 class ConvNorm(nn.Sequential):

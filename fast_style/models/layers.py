@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from fast_style.system.hardware import exact_float32
+from fast_style.system.precision import exact_float32
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[Any]:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from fast_style.models.products import self_product, squared_distance, sum_of_squares
 from fast_style.models.vgg import VGG16Features, canonical_layer
-from fast_style.system.hardware import check_memory, exact_float32
+from fast_style.system.memory import check_memory
+from fast_style.system.precision import exact_float32
 
 Normalization = Literal["relative", "mean"]
 NORMALIZATIONS: tuple[Normalization, ...] = ("relative", "mean")

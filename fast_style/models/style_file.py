@@ -26,8 +26,9 @@ from fast_style.models.weight_files import (
     load_safetensors,
     load_torch,
 )
-from fast_style.system.files import is_file, is_folder, user_path, write_atomically
+from fast_style.system.atomic import write_atomically
 from fast_style.system.messages import MOST_LETTERS, did_you_mean, one_line
+from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import shipped_styles
 
 FORMAT_VERSION = 1

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fast_style.images.checks import check_image
 from fast_style.models.weight_files import WeightFileError, load_safetensors, load_torch
-from fast_style.system.files import is_file, user_path
+from fast_style.system.paths import is_file, user_path
 from fast_style.system.resources import asset
 
 # (convolutions, channels) of the five blocks; a 2 x 2 maximum pooling stands between blocks.

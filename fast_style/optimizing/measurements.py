@@ -15,7 +15,7 @@ from fast_style.models.losses import PerceptualLoss
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
 from fast_style.optimizing.report import MARKS
 from fast_style.painting.style import Style
-from fast_style.system.hardware import exact_float32
+from fast_style.system.precision import exact_float32
 
 TIMED_RUNS = 3
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fast_style.system.files import write_atomically
+from fast_style.system.atomic import write_atomically
 
 STARTS = {"noise": "tab:blue", "content": "tab:orange"}  # of the optimiser, and their colours
 MARKS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # evaluations that the table shows

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fast_style.images.picture import resize
-from fast_style.system.hardware import check_memory, free_memory
+from fast_style.system.memory import check_memory, free_memory
 
 INITS = ("content", "noise", "style")
 NOISE_MEAN, NOISE_STD = 0.5, 0.1

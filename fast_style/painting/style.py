@@ -41,13 +41,8 @@ from fast_style.painting.backends import (
 from fast_style.painting.controls import Controls, apply
 from fast_style.painting.options import GRAIN, PALETTE
 from fast_style.painting.strips import KEPT_FROM, StripPainter, reflected
-from fast_style.system.hardware import (
-    free_memory,
-    give_memory_back,
-    has_bfloat16,
-    is_out_of_memory,
-    resolve_device,
-)
+from fast_style.system.devices import has_bfloat16, resolve_device
+from fast_style.system.memory import free_memory, give_memory_back, is_out_of_memory
 from fast_style.system.progress import Progress
 
 AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fast_style.images.picture import PictureError, as_float
 from fast_style.images.reading import read_crop
-from fast_style.system.files import identity, user_path
-from fast_style.system.hardware import keep_freed_memory
+from fast_style.system.memory import keep_freed_memory
+from fast_style.system.paths import identity, user_path
 from fast_style.system.resources import asset
 from fast_style.system.signals import STOPPING
 from fast_style.training.photographs import (

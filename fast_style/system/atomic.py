@@ -1,4 +1,4 @@
-"""Paths as people type them, and files written so that a reader never sees half of one."""
+"""Files written whole or not at all: a reader never sees half of one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import os
 import platform
 import re
 import secrets
-import shlex
+import shutil
+import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # a drive, C://, is one letter
+from fast_style.system.paths import is_folder
+
 # A file that is being written: the machine, the process on it, and a number by chance.
 PART_PREFIX = ".part-"
 PART = re.compile(
@@ -31,93 +33,6 @@ _SWEPT: set[Path] = set()  # folders that this process has cleared of what other
 
 class TargetExistsError(FileExistsError):
     """A file that is there already, and may not be replaced."""
-
-
-def user_path(path: str | Path) -> Path:
-    """Return a path a person typed, ``~`` expanded where it names a home.
-
-    Raises:
-        ValueError: An address, as ``s3://bucket/x``: the system would take it for a folder ``s3:``.
-    """
-    if isinstance(path, str) and ADDRESS.match(path):
-        raise ValueError(f"{path} is an address: expected a file or folder of this machine")
-    return Path(os.path.expanduser(path))  # noqa: PTH111, pathlib's raises for an unknown user
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is a file; a name that no file can have, or that is out of reach, is none."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is a folder; as ``is_file`` for impossible names."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
-
-
-def identity(path: Path) -> object:
-    """Return what two names of one file have in common, through links and any spelling."""
-    try:
-        found = os.stat(path)  # noqa: PTH116
-    except (OSError, ValueError):
-        return os.path.realpath(path)
-    return found.st_dev, found.st_ino
-
-
-def walk_folders(
-    folder: Path,
-    skip: Collection[Path] = (),
-    on_error: Callable[[OSError], object] = lambda error: None,
-) -> Iterator[tuple[Path, list[str]]]:
-    """Yield a folder and those below it, each with the names of its files, by name.
-
-    Links to folders are followed, after all that lies there without them; each real folder comes
-    once, so links may go round. Hidden folders and files are left out.
-
-    Args:
-        folder: Where to begin; it may be hidden.
-        skip: Folders below it that are not entered.
-        on_error: Is told of a folder that can't be read.
-    """
-    seen = {identity(one) for one in skip} - {identity(folder)}
-    linked: list[Path] = []
-    todo = [folder]
-    while todo or linked:
-        here = todo.pop() if todo else linked.pop(0)
-        if identity(here) in seen:
-            continue
-        seen.add(identity(here))
-        try:
-            with os.scandir(here) as listing:
-                entries = sorted(listing, key=lambda one: one.name)
-        except OSError as error:
-            on_error(error)
-            continue
-        files: list[str] = []
-        below: list[Path] = []
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if not _leads_to_folder(entry):
-                files.append(entry.name)
-            elif entry.is_symlink():
-                linked.append(here / entry.name)
-            else:
-                below.append(here / entry.name)
-        todo += reversed(below)
-        yield here, files
-
-
-def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
 
 
 def check_free(path: Path, overwrite: bool) -> None:
@@ -251,33 +166,77 @@ def _machine() -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
 
 
-def short_path(path: Path) -> str:
-    """Return a path from here on, if it lies below."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+def write_together(drafts: Sequence[Path], folder: Path, overwrite: bool) -> None:
+    """Copy files into a folder, each whole, all or none.
 
+    Whatever stood there stays as it was if one of them can't be written. If the program is killed
+    in the midst of it, the last file is missing, so that nobody takes another's for its own, and a
+    folder beside it, ``<name>.old-...``, has the files that were replaced.
 
-def shell_path(path: Path) -> str:
-    """Return a path as a person would type it here, in a shell."""
-    text = short_path(path)
-    return shell_join([os.path.join(".", text) if text.startswith("-") else text])  # noqa: PTH118
+    Args:
+        drafts: Finished files of different names; the last is the one that others are found by.
+        folder: Where they go, by the same names.
+        overwrite: Whether what stands there is replaced.
 
-
-def shell_join(words: Iterable[str]) -> str:
-    """Return words as a person would type them in a shell: a POSIX one; cmd or PowerShell."""
-    if platform.system() != "Windows":
-        return shlex.join(words)
-    return " ".join(_windows_word(word) for word in words)
-
-
-def _windows_word(word: str) -> str:
-    """Return a word as cmd and PowerShell both take it, in double quotes if it needs them.
-
-    Unlike ``subprocess.list2cmdline``, which knows neither: in PowerShell a comma parts words, in
-    cmd ``&`` does. Only what stands for variables, ``%`` in cmd and ``$`` in PowerShell, has no
-    form for both.
+    Raises:
+        FileExistsError: Something stands there, and ``overwrite`` is false.
+        OSError: A file can't be written.
     """
-    if re.fullmatch(r"[\w.:=+/\\-]+", word):
-        return word
-    quoted = re.sub(r'(\\*)"', r'\1\1\\"', word)  # as programs take quotes and ends apart
-    return '"' + re.sub(r"(\\+)$", r"\1\1", quoted) + '"'
+    targets = [folder / draft.name for draft in drafts]
+    with ExitStack() as stack:
+        old = stack.enter_context(_Old([Path(os.path.realpath(target)) for target in targets]))
+        # What is entered first is left, and so renamed, last.
+        for draft, target in zip(reversed(drafts), reversed(targets), strict=True):
+            shutil.copyfile(draft, stack.enter_context(write_atomically(target)))
+        for target in targets:
+            if not overwrite and os.path.lexists(target):
+                raise FileExistsError(f"{target} exists; --overwrite replaces it")
+        if len(targets) > 1:
+            old.put_aside()
+
+
+class _Old:
+    """The files that are about to be replaced: put aside, and put back if that fails.
+
+    Args:
+        targets: The last is the one that the others are found by.
+    """
+
+    def __init__(self, targets: list[Path]) -> None:
+        self.targets = targets
+        self.kept: dict[Path, Path] | None = None  # from what stood there to where it is kept
+        self.folder: Path | None = None
+
+    def __enter__(self) -> _Old:
+        return self
+
+    def put_aside(self) -> None:
+        """Keep them in a folder beside the last, and take that one away."""
+        last = self.targets[-1]
+        kept: dict[Path, Path] = {}
+        for target in filter(Path.exists, self.targets):
+            if self.folder is None:
+                self.folder = Path(tempfile.mkdtemp(prefix=f"{last.stem}.old-", dir=last.parent))
+            kept[target] = self.folder / target.name
+            try:
+                os.link(target, kept[target])
+            except OSError:  # not on this file system
+                shutil.copy2(target, kept[target])
+        self.kept = kept
+        last.unlink(missing_ok=True)
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        if kind is not None and self.kept is not None:
+            try:
+                for target in self.targets:
+                    if target in self.kept:
+                        self.kept[target].replace(target)
+                    else:
+                        target.unlink(missing_ok=True)
+            except OSError as error:
+                raise OSError(
+                    f"{self.targets[-1]} is not written, and the files that stood there can't be "
+                    f"put back ({error.strerror or error}): they lie in {self.folder}"
+                ) from error
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
