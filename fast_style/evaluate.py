@@ -10,21 +10,23 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fast_style.cli.command import Bar, add_common_options, check_output, end
+from fast_style.cli.command import add_common_options, check_output, end
+from fast_style.cli.console import say, show, usable_streams
 from fast_style.cli.loss_options import load_preset, preset_names
-from fast_style.cli.parser import Parser, path_argument, say, show, usable_streams
+from fast_style.cli.parser import Parser, path_argument
+from fast_style.cli.progress_bar import Bar
 from fast_style.images.picture import PictureError
 from fast_style.images.reading import picture_size, read_crop, read_style
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.network import SMALLEST_SIDE
-from fast_style.optimizing.measurements import (
+from fast_style.optimizing.comparison import (
     equivalent_iterations,
     measure_network,
     measure_optimizer,
     scalars,
 )
-from fast_style.optimizing.report import MARKS, STARTS, plot, summarize, write_json
-from fast_style.optimizing.start import check_size_fits, start_picture
+from fast_style.optimizing.comparison_report import MARKS, STARTS, plot, summarize, write_json
+from fast_style.optimizing.start_picture import check_size_fits, start_picture
 from fast_style.painting.style import Style, load
 from fast_style.system.atomic import check_free
 from fast_style.system.devices import resolve_device

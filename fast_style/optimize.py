@@ -14,22 +14,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fast_style.cli.command import (
-    Bar,
-    add_common_options,
-    add_optimizer_options,
-    check_output,
-    end,
-)
+from fast_style.cli.command import add_common_options, add_optimizer_options, check_output, end
+from fast_style.cli.console import say, show, usable_streams
 from fast_style.cli.loss_options import add_loss_options, loss_arguments
-from fast_style.cli.parser import Parser, path_argument, say, show, usable_streams
+from fast_style.cli.parser import Parser, path_argument
+from fast_style.cli.progress_bar import Bar
 from fast_style.images.color import keep_color, match_color
 from fast_style.images.picture import PictureError, long_side_size, resize
 from fast_style.images.reading import read_clip, read_style
 from fast_style.images.writing import write_picture
 from fast_style.models.losses import PerceptualLoss
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
-from fast_style.optimizing.start import (
+from fast_style.optimizing.start_picture import (
     INITS,
     SMALLEST_SIZE,
     check_size_fits,

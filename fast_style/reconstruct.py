@@ -14,14 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fast_style.cli.command import (
-    Bar,
-    add_common_options,
-    add_optimizer_options,
-    check_output,
-    end,
-)
-from fast_style.cli.parser import Parser, path_argument, show, usable_streams
+from fast_style.cli.command import add_common_options, add_optimizer_options, check_output, end
+from fast_style.cli.console import show, usable_streams
+from fast_style.cli.parser import Parser, path_argument
+from fast_style.cli.progress_bar import Bar
 from fast_style.images.checks import check_image
 from fast_style.images.picture import long_side_size, resize
 from fast_style.images.reading import read_picture
@@ -29,7 +25,7 @@ from fast_style.images.writing import write_picture
 from fast_style.models.losses import NORMALIZATIONS, PerceptualLoss
 from fast_style.models.vgg import canonical_layer, smallest_side
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
-from fast_style.optimizing.start import check_size_fits, start_picture
+from fast_style.optimizing.start_picture import check_size_fits, start_picture
 from fast_style.painting.sheet import sheet
 from fast_style.system.devices import resolve_device
 from fast_style.system.memory import keep_freed_memory

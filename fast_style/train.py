@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from fast_style.cli.parser import usable_streams
+from fast_style.cli.console import usable_streams
 from fast_style.models.style_file import ModelFileError
 from fast_style.system.memory import is_out_of_memory
 from fast_style.system.resources import config_folder

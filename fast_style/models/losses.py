@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.models.products import self_product, squared_distance, sum_of_squares
+from fast_style.models.loss_sums import self_product, squared_distance, sum_of_squares
 from fast_style.models.vgg import VGG16Features, canonical_layer
 from fast_style.system.memory import check_memory
 from fast_style.system.precision import exact_float32

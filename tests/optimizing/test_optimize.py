@@ -19,9 +19,9 @@ from fast_style.images.color import luminance
 from fast_style.images.picture import PictureError
 from fast_style.images.reading import read_picture
 from fast_style.images.writing import write_picture
-from fast_style.optimizing import start as start_of
+from fast_style.optimizing import start_picture as start_of
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
-from fast_style.optimizing.start import start_picture
+from fast_style.optimizing.start_picture import start_picture
 from fast_style.system import memory
 
 FAST = ["--size", "40", "--steps", "4", "--device", "cpu", "--style-layers", "relu1_2", "relu2_2"]

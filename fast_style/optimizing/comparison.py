@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from fast_style.models.losses import PerceptualLoss
+from fast_style.optimizing.comparison_report import MARKS
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
-from fast_style.optimizing.report import MARKS
 from fast_style.painting.style import Style
 from fast_style.system.precision import exact_float32
 
