@@ -10,15 +10,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fast_style.cli.command import add_common_options, check_output, end
-from fast_style.cli.console import say, show, usable_streams
+from fast_style.cli.command import add_common_options, check_output, check_seed, end
+from fast_style.cli.console import INTERRUPTED, say, show, usable_streams
 from fast_style.cli.loss_options import load_preset, preset_names
 from fast_style.cli.parser import Parser, path_argument
 from fast_style.cli.progress_bar import Bar
+from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.images.picture import PictureError
 from fast_style.images.reading import picture_size, read_crop, read_style
 from fast_style.models.losses import PerceptualLoss
-from fast_style.models.network import SMALLEST_SIDE
 from fast_style.optimizing.comparison import (
     equivalent_iterations,
     measure_network,
@@ -36,6 +36,7 @@ from fast_style.system.resources import asset
 from fast_style.training.photographs import centre_box, find_photographs
 
 PROGRAM = "evaluate"
+SQUARE_SIZES = (256, 512, 1024)  # px
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,6 +47,22 @@ def parser() -> argparse.ArgumentParser:
         "evaluations of it the optimiser needs for a result as good.",
     )
     result.add_argument("models", metavar="CKPT", nargs="+", help="style models, or released names")
+    _add_photograph_options(result)
+    _add_optimizer_options(result)
+    result.add_argument(
+        "-o",
+        "--output",
+        metavar="JSON",
+        type=path_argument,
+        default=Path("evaluation.json"),
+        help="all figures; the plot is written beside it (%(default)s)",
+    )
+    _add_yardstick_options(result)
+    add_common_options(result)
+    return result
+
+
+def _add_photograph_options(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--content",
         metavar="DIR",
@@ -64,10 +81,13 @@ def parser() -> argparse.ArgumentParser:
         "--size",
         type=int,
         nargs="+",
-        default=[256, 512, 1024],
+        default=list(SQUARE_SIZES),
         metavar="PX",
-        help="sides of the squares (256 512 1024)",
+        help=f"sides of the squares ({' '.join(map(str, SQUARE_SIZES))})",
     )
+
+
+def _add_optimizer_options(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--evaluations",
         type=int,
@@ -87,14 +107,10 @@ def parser() -> argparse.ArgumentParser:
         default=list(STARTS),
         help="what the optimiser starts from (both; the paper's is noise)",
     )
-    result.add_argument(
-        "-o",
-        "--output",
-        metavar="JSON",
-        type=path_argument,
-        default=Path("evaluation.json"),
-        help="all figures; the plot is written beside it (%(default)s)",
-    )
+    result.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
+
+
+def _add_yardstick_options(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--loss", choices=preset_names(), help="judge by this, not by the models' own loss"
     )
@@ -105,16 +121,13 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--vgg-weights", metavar="WEIGHTS", help="bundled, torchvision or a file (own)"
     )
-    result.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
-    add_common_options(result)
-    return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for wrong use, or 130 if interrupted."""
     usable_streams()
     options = parser().parse_args(argv)
-    return end(PROGRAM, lambda: _run(options))
+    return end(PROGRAM, lambda: _run_evaluate(options))
 
 
 def yardstick(styles: dict[str, Style], options: argparse.Namespace) -> dict[str, Any]:
@@ -161,7 +174,7 @@ def yardstick(styles: dict[str, Style], options: argparse.Namespace) -> dict[str
     return found
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run_evaluate(options: argparse.Namespace) -> int:
     output: Path = options.output
     if output.suffix != ".json":
         raise ValueError(f"-o names the JSON file, NAME.json; found {output}")
@@ -171,6 +184,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ValueError("--photographs and --evaluations must be at least 1")
     if min(options.size) < SMALLEST_SIDE:
         raise ValueError(f"--size must be at least {SMALLEST_SIDE} px, found {min(options.size)}")
+    check_seed(options.seed)
     device = resolve_device(options.device)
     styles = {str(model): load(model, options.device) for model in options.models}
     judge = yardstick(styles, options)
@@ -203,7 +217,7 @@ def _run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         if not records:
             raise
-        code = 130
+        code = INTERRUPTED
         say(PROGRAM, f"interrupted; what was measured until then is in {output}")
     try:
         plot(records, list(styles), output.with_suffix(".png"), options.overwrite)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from fast_style.cli.command import end
 from fast_style.cli.console import show, usable_streams
 from fast_style.cli.parser import Parser, path_argument
+from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.models.network import MARGIN, StyleNetwork
 from fast_style.models.onnx_graph import INPUT, portable_graph
 from fast_style.models.palette import CELL, cell_means, enlarged, with_margin
@@ -33,10 +34,10 @@ from fast_style.system.messages import one_line
 
 PROGRAM = "export"
 # By the ending of the file's name.
-FORMATS = {".onnx": "onnx", ".xml": "openvino", ".pt": "torchscript", ".pt2": "pt2"}
+EXPORT_FORMATS = {".onnx": "onnx", ".xml": "openvino", ".pt": "torchscript", ".pt2": "pt2"}
 CHECKED_SIZES = ((1, 64, 64), (2, 75, 98))  # batch, height, width
 TOLERANCE = 2 / 255  # mean difference of a result, in [0, 1]
-Runner = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+ExportedModel = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 
 class Portable(nn.Module):
@@ -78,10 +79,10 @@ def parser() -> argparse.ArgumentParser:
     result = Parser(
         prog=f"python -m fast_style.{PROGRAM}",
         description="Write a style model for another runtime: RGB (N, 3, H, W), any batch, height "
-        "and width from 32 px. The file is kept if its results agree with PyTorch's.",
+        f"and width from {SMALLEST_SIDE} px. The file is kept if its results agree with PyTorch's.",
     )
     result.add_argument("model", metavar="CKPT", help="a style model, or a released style")
-    endings = ", ".join(f"{ending} ({name})" for ending, name in FORMATS.items())
+    endings = ", ".join(f"{ending} ({name})" for ending, name in EXPORT_FORMATS.items())
     result.add_argument("output", metavar="OUT", type=path_argument, help=f"ends in {endings}")
     result.add_argument(
         "--range",
@@ -108,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for wrong use or a failed check, or 130 if interrupted."""
     usable_streams()
     options = parser().parse_args(argv)
-    return end(PROGRAM, lambda: _run(options))
+    return end(PROGRAM, lambda: _run_export(options))
 
 
 def export(
@@ -123,7 +124,7 @@ def export(
 
     Args:
         model: As ``load_style_model`` returns it.
-        output: Ends in one of ``FORMATS``; OpenVINO writes a ``.bin`` beside it.
+        output: Ends in one of ``EXPORT_FORMATS``; OpenVINO writes a ``.bin`` beside it.
         value_range: What white is in the pictures it takes and gives: 1 or 255.
         half: Keep the weights in float16.
         palette: As ``Controls.palette``, for models that know their painting's.
@@ -136,16 +137,16 @@ def export(
         FileExistsError: There is such a file already, and it may not be replaced.
         OSError: The file can't be written.
     """
-    form = FORMATS.get(output.suffix)
+    form = EXPORT_FORMATS.get(output.suffix)
     if form is None:
-        raise ValueError(f"{output} must end in {', '.join(FORMATS)}")
+        raise ValueError(f"{output} must end in {', '.join(EXPORT_FORMATS)}")
     if half and form in ("torchscript", "pt2"):
         raise ValueError(f"--half is for .onnx and .xml, found {output}")
     Controls(palette=palette).check()
     shift = model.palette.shift(palette) if palette and model.palette is not None else None
     portable = Portable(model.network, value_range, shift).eval()
     metadata = _metadata(model, value_range, palette if shift is not None else 0.0)
-    writers: dict[str, Callable[..., Runner]] = {
+    writers: dict[str, Callable[..., ExportedModel]] = {
         "onnx": _write_onnx,
         "openvino": _write_openvino,
         "torchscript": _write_torchscript,
@@ -172,10 +173,10 @@ def export(
         write_together(drafts, output.parent, overwrite)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run_export(options: argparse.Namespace) -> int:
     output: Path = options.output
     files = [output]
-    if FORMATS.get(output.suffix) == "openvino":
+    if EXPORT_FORMATS.get(output.suffix) == "openvino":
         files.append(output.with_suffix(".bin"))
     for path in files:
         if path.exists() and not options.overwrite:
@@ -190,7 +191,7 @@ def _metadata(model: StyleModel, value_range: int, palette: float) -> dict[str, 
         "name": model.name,
         "range": f"0-{value_range}",
         "palette": f"{palette:g}",
-        "layout": "RGB, (N, 3, H, W), H and W at least 32",
+        "layout": f"RGB, (N, 3, H, W), H and W at least {SMALLEST_SIDE}",
         "licence": str(model.description.get("licence") or "not stated"),
         "fast_style": json.dumps(model.description, sort_keys=True),
     }
@@ -204,7 +205,7 @@ def _example(shape: tuple[int, int, int], value_range: int) -> Tensor:
     return value_range * nn.functional.interpolate(coarse, (height, width), mode="bilinear")
 
 
-def _check(portable: Portable, runner: Runner, value_range: int, name: str) -> None:
+def _check(portable: Portable, runner: ExportedModel, value_range: int, name: str) -> None:
     for shape in CHECKED_SIZES:
         image = _example(shape, value_range)
         with torch.no_grad():
@@ -222,7 +223,9 @@ def _check(portable: Portable, runner: Runner, value_range: int, name: str) -> N
             )
 
 
-def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
+def _write_onnx(
+    portable: Portable, path: Path, metadata: dict[str, str], half: bool
+) -> ExportedModel:
     try:
         import onnx
         import onnxruntime
@@ -244,7 +247,9 @@ def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: 
     return lambda image: session.run(None, {INPUT: image})[0]
 
 
-def _write_openvino(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
+def _write_openvino(
+    portable: Portable, path: Path, metadata: dict[str, str], half: bool
+) -> ExportedModel:
     try:
         import onnx  # noqa: F401, the graph is made with it
         import openvino
@@ -265,7 +270,7 @@ def _write_openvino(portable: Portable, path: Path, metadata: dict[str, str], ha
 
 def _write_torchscript(
     portable: Portable, path: Path, metadata: dict[str, str], half: bool
-) -> Runner:
+) -> ExportedModel:
     example = _example(CHECKED_SIZES[1], portable.value_range)
     traced = torch.jit.trace(  # type: ignore[no-untyped-call]
         portable, example, check_trace=False
@@ -293,7 +298,9 @@ class _Cropped(Portable):
         return image.index_select(3, start + torch.arange(width, device=image.device))
 
 
-def _write_pt2(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
+def _write_pt2(
+    portable: Portable, path: Path, metadata: dict[str, str], half: bool
+) -> ExportedModel:
     from torch.export import Dim, load, save
 
     free = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}

@@ -14,7 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fast_style.cli.command import add_common_options, add_optimizer_options, check_output, end
+from fast_style.cli.command import (
+    add_common_options,
+    add_optimizer_options,
+    check_output,
+    check_seed,
+    end,
+)
 from fast_style.cli.console import show, usable_streams
 from fast_style.cli.parser import Parser, path_argument
 from fast_style.cli.progress_bar import Bar
@@ -31,9 +37,9 @@ from fast_style.system.devices import resolve_device
 from fast_style.system.memory import keep_freed_memory
 
 PROGRAM = "reconstruct"
-KINDS = ("content", "style")
+RECONSTRUCTION_KINDS = ("content", "style")
 # The figure of Gatys et al. 2015: the first convolution of each block.
-LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+DEFAULT_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
 
 class Column(NamedTuple):
@@ -50,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         description="Reconstruct a picture from noise: from its content features at single layers, "
         "or from its style up to each layer.",
     )
-    result.add_argument("kind", choices=KINDS)
+    result.add_argument("kind", choices=RECONSTRUCTION_KINDS)
     result.add_argument("image", metavar="IMAGE", type=path_argument)
     result.add_argument(
         "-o",
@@ -63,9 +69,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--layers",
         nargs="+",
-        default=list(LAYERS),
+        default=list(DEFAULT_LAYERS),
         metavar="LAYER",
-        help=f"relu1_1 to relu5_3, or conv1_1 ... ({' '.join(LAYERS)})",
+        help=f"relu1_1 to relu5_3, or conv1_1 ... ({' '.join(DEFAULT_LAYERS)})",
     )
     result.add_argument(
         "--size", type=int, default=256, metavar="PX", help="longer side (%(default)s)"
@@ -138,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for wrong use, or 130 if interrupted."""
     usable_streams()
     options = parser().parse_args(argv)
-    return end(PROGRAM, lambda: _run(options))
+    return end(PROGRAM, lambda: _run_reconstruct(options))
 
 
 def _single(figure: Path, column: Column) -> Path:
@@ -147,15 +153,14 @@ def _single(figure: Path, column: Column) -> Path:
     return figure.with_name(name)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run_reconstruct(options: argparse.Namespace) -> int:
     figure: Path = options.output
     check_output(figure, options.overwrite, [options.image])
     todo = columns(options.kind, options.layers)
     singles = [_single(figure, column) for column in todo]
     for single in singles:
         check_output(single, options.overwrite, [options.image])
-    if not 0 <= options.seed < 2**63:
-        raise ValueError(f"--seed must be 0 to 2**63 - 1, found {options.seed}")
+    check_seed(options.seed)
     if options.size < 1:
         raise ValueError(f"--size must be at least 1 px, found {options.size}")
     device = resolve_device(options.device)

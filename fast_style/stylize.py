@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fast_style.cli.console import quiet, say, usable_streams
+from fast_style.cli.console import INTERRUPTED, quiet, say, usable_streams
 from fast_style.cli.stylize_options import (
     PROGRAM,
     blend_weights,
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted", INTERRUPTED)
     except OSError as error:  # of standard output: all others are said where they arise
         quiet(sys.stdout)
         # Whoever reads it, as `head`, may have seen enough.

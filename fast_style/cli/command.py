@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fast_style.cli.console import say
+from fast_style.cli.console import INTERRUPTED, say
 from fast_style.images.writing import check_not_input, check_writable
 from fast_style.optimizing.descent import ALGORITHMS
 from fast_style.system.atomic import check_free
@@ -26,7 +26,7 @@ def end(program: str, job: Callable[[], int]) -> int:
             return job()
     except KeyboardInterrupt:
         say(program, "interrupted")
-        return 130
+        return INTERRUPTED
     except (ValueError, OSError) as error:
         say(program, error)
         return 2
@@ -54,6 +54,16 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that every command has."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def check_seed(seed: int) -> None:
+    """Check that PyTorch can begin its random numbers from ``seed``.
+
+    Raises:
+        ValueError: It can't.
+    """
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"--seed must be 0 to 2**63 - 1, found {seed}")
 
 
 def check_output(path: Path, overwrite: bool, inputs: Sequence[Path]) -> None:

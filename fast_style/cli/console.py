@@ -11,6 +11,8 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it
+
 
 def usable_streams() -> set[str]:
     """Give the program standard streams that can be used; return the names of those it had not.

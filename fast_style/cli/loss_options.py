@@ -8,10 +8,10 @@ from typing import Any
 from fast_style.models.losses import NORMALIZATIONS
 from fast_style.system.resources import config_folder
 
-DEFAULT = "crisp"
+DEFAULT_LOSS = "crisp"
 # The keys of a preset that an option of the same name changes.
-NUMBERS = ("content_weight", "total_variation_weight", "grid_weight")
-LAYERS = ("content_layers", "style_layers")
+LOSS_NUMBER_KEYS = ("content_weight", "total_variation_weight", "grid_weight")
+LOSS_LAYER_KEYS = ("content_layers", "style_layers")
 
 
 def preset_names() -> list[str]:
@@ -39,11 +39,11 @@ def add_loss_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("loss")
     names = preset_names()
     group.add_argument(
-        "--loss", choices=names, default=DEFAULT, help="a preset of configs/loss (%(default)s)"
+        "--loss", choices=names, default=DEFAULT_LOSS, help="a preset of configs/loss (%(default)s)"
     )
-    for key in NUMBERS:
+    for key in LOSS_NUMBER_KEYS:
         group.add_argument(_option(key), type=float, metavar="W", help="instead of the preset's")
-    for key in LAYERS:
+    for key in LOSS_LAYER_KEYS:
         group.add_argument(
             _option(key), nargs="*", metavar="LAYER", help="relu1_1 to relu5_3, or conv1_1 ..."
         )
@@ -66,13 +66,13 @@ def loss_arguments(options: argparse.Namespace) -> dict[str, Any]:
         ValueError: There is no such preset.
     """
     arguments = load_preset(options.loss)
-    for key in LAYERS:
+    for key in LOSS_LAYER_KEYS:
         layers, weights = getattr(options, key), getattr(options, _weights_key(key))
         if layers is not None:
             arguments |= {key: layers, _weights_key(key): [1.0] * len(layers)}
         if weights is not None:
             arguments[_weights_key(key)] = weights
-    for key in (*NUMBERS, "normalization", "vgg_weights"):
+    for key in (*LOSS_NUMBER_KEYS, "normalization", "vgg_weights"):
         if (value := getattr(options, key)) is not None:
             arguments[key] = value
     return arguments

@@ -210,18 +210,18 @@ class _SumOfRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor, outputs: int, rows: int) -> Tensor:
         ctx.kernel, ctx.layout = (outputs, rows), (y.shape, y.stride())
-        return _rows(y, outputs, rows).sum(-1)
+        return _shifted_rows(y, outputs, rows).sum(-1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         gradient = gradients[0]
         result = gradient.new_empty_strided(*ctx.layout).zero_()
-        rows = _rows(result, *ctx.kernel)
+        rows = _shifted_rows(result, *ctx.kernel)
         rows.copy_(gradient.unsqueeze(-1).expand(rows.shape))
         return result, None, None
 
 
-def _rows(y: Tensor, outputs: int, rows: int) -> Tensor:
+def _shifted_rows(y: Tensor, outputs: int, rows: int) -> Tensor:
     """Return a view of what to add, ``(N, outputs, H - rows + 1, W, rows)``."""
     n, _, height, width = y.shape
     image, channel, line, pixel = y.stride()

@@ -15,15 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.images.checks import check_image
+from fast_style.images.checks import SMALLEST_SIDE, check_image
 from fast_style.models import networks
 
-SMALLEST_SIDE = 32  # px; below it reflection padding has nothing left to reflect
 # px of its reflection around a picture, painted and cut off: some networks draw a line of a pixel
 # or two where their picture ends.
 MARGIN = 16
-# The networks work on (image - MEAN) / SPREAD: VGG's training mean, and 64 of 255 levels.
-MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
+# The mean colour of the photographs that VGG16 was trained on: RGB, levels of 255.
+VGG_MEAN = (123.68, 116.779, 103.939)
+# The networks compute with (image - MEAN) / SPREAD, where the image is in [0, 1].
+MEAN = tuple(level / 255 for level in VGG_MEAN)
 SPREAD = 64 / 255
 
 

@@ -17,16 +17,16 @@ from fast_style.models.blocks import Exact
 from fast_style.models.layers import DoublingConv, ReflectionPad, ThinConv
 from fast_style.models.network import StyleNetwork
 
-LAYERS = (ReflectionPad, nn.Conv2d, DoublingConv, ThinConv, nn.InstanceNorm2d, nn.ReLU)
+KNOWN_LAYERS = (ReflectionPad, nn.Conv2d, DoublingConv, ThinConv, nn.InstanceNorm2d, nn.ReLU)
 CONCATENATIONS = (torch.cat, torch.concat, torch.concatenate)
-KNOWN = f"{', '.join(layer.__name__ for layer in LAYERS)}, sums (+) and torch.cat(..., dim=1)"
+KNOWN = f"{', '.join(layer.__name__ for layer in KNOWN_LAYERS)}, sums (+) and torch.cat(..., dim=1)"
 
 
 class Operation(NamedTuple):
     """One step of a network's body. The first is the picture itself, the last the result."""
 
     name: str  # of the layer in the network, as ``residual.0.convolutions.1.1``
-    layer: nn.Module | None  # one of ``LAYERS``; none for the picture, a sum or a concatenation
+    layer: nn.Module | None  # of ``KNOWN_LAYERS``; none for the picture, a sum, a concatenation
     inputs: tuple[int, ...]  # places of earlier operations in the list
     channels: int
     down: int  # px of the picture to a pixel of this
@@ -39,7 +39,7 @@ class Operation(NamedTuple):
 
 
 class UnsupportedNetworkError(ValueError):
-    """A body that does something else than ``LAYERS``, sums and concatenations of channels."""
+    """A body that does more than ``KNOWN_LAYERS``, sums and concatenations of channels."""
 
 
 def operations(network: StyleNetwork) -> list[Operation]:
@@ -112,7 +112,7 @@ class _Record:
 
     def twin(self, module: nn.Module, name: str) -> Any:
         """Return a module's twin, whose layers write down what they are given."""
-        if isinstance(module, LAYERS):
+        if isinstance(module, KNOWN_LAYERS):
             _check_layer(name, module)
             return _LayerTwin(self, name, module)
         twin = copy.copy(module)

@@ -37,9 +37,9 @@ CKPT_KEY = "fast_style"  # of the same description in a Lightning checkpoint
 # Of the network's tensors in a Lightning checkpoint: their mean over the steps, where it is kept.
 NETWORK_PREFIXES = ("average.", "network.")
 # Bounds on a description, far beyond ours.
-MOST_VALUES = 10_000
-MOST_DEPTH = 20
-MOST_NUMBER = 2**63
+MOST_HEADER_VALUES = 10_000
+MOST_HEADER_DEPTH = 20
+MOST_HEADER_NUMBER = 2**63
 MOST_NAME = 200  # letters of a style's
 # Of a description, where they are known.
 SECTIONS = ("loss", "optimizer", "data", "trainer")
@@ -138,9 +138,9 @@ def load_style_model(name_or_path: str | Path) -> StyleModel:
     """
     path = find_style_model(name_or_path)
     try:
-        description, state = READERS.get(path.suffix, _read_safetensors)(path)
+        description, state = READERS.get(path.suffix, _read_model_safetensors)(path)
         _check_description(description)
-        network = _described(description.get("network"))
+        network = _network_without_weights(description.get("network"))
         _check_state(network, state)
     except WeightFileError as error:
         raise ModelFileError(f"{path} {error}") from error
@@ -148,7 +148,7 @@ def load_style_model(name_or_path: str | Path) -> StyleModel:
     return StyleModel(network.eval().requires_grad_(False), description)
 
 
-def _described(network: object) -> StyleNetwork:
+def _network_without_weights(network: object) -> StyleNetwork:
     """Return the network that a file describes; it has shapes, but no weights and no memory yet."""
     try:
         with torch.device("meta"):
@@ -201,15 +201,15 @@ def _check_plain(description: object) -> None:
         elif isinstance(value, list | tuple):
             waiting += [(inner, depth + 1) for inner in value]
         elif isinstance(value, int | float):  # a boolean is one, too
-            if not (math.isfinite(value) and abs(value) < MOST_NUMBER):
+            if not (math.isfinite(value) and abs(value) < MOST_HEADER_NUMBER):
                 raise WeightFileError("is damaged: its header has a number without sense")
         elif not isinstance(value, str | None):
             raise WeightFileError("is damaged: its header is not plain data")
-        if count + len(waiting) > MOST_VALUES or depth > MOST_DEPTH:
+        if count + len(waiting) > MOST_HEADER_VALUES or depth > MOST_HEADER_DEPTH:
             raise WeightFileError("is damaged: its header has too many values")
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read_model_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     metadata, state = load_safetensors(path)
     header = metadata.get(HEADER_KEY)
     if header is None:
@@ -249,7 +249,7 @@ def _read_pth(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     network = {"name": "johnson", "channels": [32, 64, 128], "residual_blocks": 5}
     if not state:
         raise WeightFileError("is not a network of pytorch/examples' fast_neural_style")
-    _check_state(_described(network), state)  # before anything is computed with it
+    _check_state(_network_without_weights(network), state)  # before anything is computed with it
     state = {key: value.float() for key, value in state.items()}
     # Theirs takes and gives 0-255; ours (image - MEAN) / SPREAD of [0, 1].
     mean = torch.tensor(MEAN).view(3, 1, 1)
@@ -304,7 +304,7 @@ def _read_ckpt(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 READERS = {
-    ".safetensors": _read_safetensors,
+    ".safetensors": _read_model_safetensors,
     ".ckpt": _read_ckpt,
     ".pth": _read_pth,  # these two: pytorch/examples'
     ".model": _read_pth,

@@ -14,14 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_style.images.checks import check_image
+from fast_style.models.network import VGG_MEAN
 from fast_style.models.weight_files import WeightFileError, load_safetensors, load_torch
 from fast_style.system.paths import is_file, user_path
 from fast_style.system.resources import asset
 
 # (convolutions, channels) of the five blocks; a 2 x 2 maximum pooling stands between blocks.
-BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
-CONVOLUTIONS = tuple(f"conv{b}_{c}" for b, (n, _) in enumerate(BLOCKS, 1) for c in range(1, n + 1))
-LAYERS = tuple(name.replace("conv", "relu") for name in CONVOLUTIONS)
+VGG_BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+CONVOLUTIONS = tuple(
+    f"conv{b}_{c}" for b, (n, _) in enumerate(VGG_BLOCKS, 1) for c in range(1, n + 1)
+)
+VGG_LAYERS = tuple(name.replace("conv", "relu") for name in CONVOLUTIONS)
 
 
 class InputScaling(NamedTuple):
@@ -33,10 +36,10 @@ class InputScaling(NamedTuple):
 
 
 # The published ILSVRC-2014 (Caffe) weights: 0-255 units, mean of the training set subtracted.
-CAFFE_SCALING = InputScaling(255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
+CAFFE_SCALING = InputScaling(255.0, VGG_MEAN, (1.0, 1.0, 1.0))
 # torchvision's own training (VGG16_Weights.IMAGENET1K_V1): [0, 1] units, mean and deviation.
 TORCHVISION_SCALING = InputScaling(1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-SCALINGS = {"caffe": CAFFE_SCALING, "torchvision": TORCHVISION_SCALING}
+INPUT_SCALINGS = {"caffe": CAFFE_SCALING, "torchvision": TORCHVISION_SCALING}
 # conv1_1's first biases in the Caffe weights: what tells a torchvision-layout file of them apart.
 CAFFE_FIRST_BIASES = (0.73429835, 0.093403675, 0.06775674, 0.88628656)
 
@@ -54,8 +57,8 @@ def canonical_layer(name: str) -> str:
         ValueError: There is no such layer in VGG16.
     """
     canonical = str(name).replace("conv", "relu")
-    if canonical not in LAYERS:
-        raise ValueError(f"VGG16 has no layer {name!r}; choose among {', '.join(LAYERS)}")
+    if canonical not in VGG_LAYERS:
+        raise ValueError(f"VGG16 has no layer {name!r}; choose among {', '.join(VGG_LAYERS)}")
     return canonical
 
 
@@ -99,11 +102,11 @@ class VGG16Features(nn.Module):
         chosen = {canonical_layer(layer) for layer in layers}
         if not chosen:
             raise ValueError("VGG16Features needs at least one layer to tap, found none")
-        self.layers = tuple(layer for layer in LAYERS if layer in chosen)
+        self.layers = tuple(layer for layer in VGG_LAYERS if layer in chosen)
         self.weights = weights
         self.dtype = dtype
         state, self.scaling = load_weights(weights)
-        for conv in CONVOLUTIONS[: LAYERS.index(self.layers[-1]) + 1]:
+        for conv in CONVOLUTIONS[: VGG_LAYERS.index(self.layers[-1]) + 1]:
             weight = state[f"{conv}.weight"].to(dtype, memory_format=torch.channels_last)
             self.register_buffer(f"{conv}_weight", weight, persistent=False)
             self.register_buffer(f"{conv}_bias", state[f"{conv}.bias"].to(dtype), persistent=False)
@@ -142,7 +145,7 @@ class VGG16Features(nn.Module):
             on_mps = x.device.type == "mps"
             memory_format = torch.contiguous_format if on_mps else torch.channels_last
             x = x.contiguous(memory_format=memory_format)
-            for conv, layer in zip(CONVOLUTIONS, LAYERS, strict=True):
+            for conv, layer in zip(CONVOLUTIONS, VGG_LAYERS, strict=True):
                 if len(features) == len(set(wanted)):
                     break
                 if layer.endswith("_1") and layer != "relu1_1":
@@ -182,7 +185,7 @@ def load_weights(source: str) -> tuple[dict[str, Tensor], InputScaling]:
             f"no VGG16 weights at {path}; loss.vgg_weights is bundled, torchvision or a file"
         )
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+        return _read_vgg_safetensors(path)
     state = read_torchvision_file(path)
     biases = torch.tensor(CAFFE_FIRST_BIASES, dtype=torch.float32)
     is_caffe = torch.allclose(state["conv1_1.bias"][:4], biases, atol=1e-3)
@@ -202,12 +205,12 @@ def read_torchvision_file(path: Path) -> dict[str, Tensor]:
     return from_torchvision_layout(loaded, str(path))
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], InputScaling]:
+def _read_vgg_safetensors(path: Path) -> tuple[dict[str, Tensor], InputScaling]:
     try:
         metadata, state = load_safetensors(path)
     except WeightFileError as error:
         raise VGGWeightsError(f"cannot read VGG16 weights from {path}: it {error}") from error
-    scaling = SCALINGS.get(metadata.get("input_scaling", ""))
+    scaling = INPUT_SCALINGS.get(metadata.get("input_scaling", ""))
     if scaling is None:
         raise VGGWeightsError(
             f"{path} does not say which input scaling its weights expect; make it with "
@@ -219,7 +222,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], InputScaling]:
 def _expected_shapes() -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     channels = 3
-    for block, (convolutions, width) in enumerate(BLOCKS, 1):
+    for block, (convolutions, width) in enumerate(VGG_BLOCKS, 1):
         for index in range(1, convolutions + 1):
             shapes[f"conv{block}_{index}.weight"] = (width, channels, 3, 3)
             shapes[f"conv{block}_{index}.bias"] = (width,)

@@ -13,10 +13,10 @@ from torch import Tensor
 from fast_style.models.losses import LossTerms
 
 ALGORITHMS = ("lbfgs", "adam")
-HISTORY = 20  # of L-BFGS; each entry keeps two pictures in memory
+LBFGS_HISTORY = 20  # each entry keeps two pictures in memory
 ADAM_LEARNING_RATE = 0.02
 # The start is kept this far from black and white, where the parametrisation is flat.
-MARGIN = 0.02
+START_MARGIN = 0.02
 
 
 class Evaluation(NamedTuple):
@@ -68,7 +68,9 @@ def optimize_pixels(
     if evaluations < 1:
         raise ValueError(f"at least 1 step is needed, found {evaluations}")
     # At mid grey the slope is 1: z and pixels have the same unit there.
-    z = (torch.asin(2 * start.detach().clamp(MARGIN, 1 - MARGIN) - 1) / 2).requires_grad_()
+    z = (
+        torch.asin(2 * start.detach().clamp(START_MARGIN, 1 - START_MARGIN) - 1) / 2
+    ).requires_grad_()
     best: Evaluation | None = None
     number = 0
     started_s = time.perf_counter()
@@ -106,7 +108,7 @@ def optimize_pixels(
                 max_eval=evaluations,
                 tolerance_grad=0,
                 tolerance_change=0,
-                history_size=HISTORY,
+                history_size=LBFGS_HISTORY,
                 line_search_fn="strong_wolfe",
             )
             optimizer.step(evaluate)  # type: ignore[no-untyped-call]

@@ -12,7 +12,6 @@ from fast_style.system.memory import check_memory, free_memory
 
 INITS = ("content", "noise", "style")
 NOISE_MEAN, NOISE_STD = 0.5, 0.1
-SMALLEST_SIZE = 32  # px, longer side
 # Peak memory of an evaluation with the layers of all presets, float32, L-BFGS: measured.
 BYTES_PER_PIXEL = 4500
 

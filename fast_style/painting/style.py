@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fast_style.images.checks import check_image, check_range, check_size
+from fast_style.images.checks import SMALLEST_SIDE, check_image, check_range, check_size
 from fast_style.images.picture import (
     Picture,
     PillowImage,
@@ -27,7 +27,7 @@ from fast_style.images.picture import (
     to_pil,
 )
 from fast_style.images.reading import from_pil
-from fast_style.models.network import MARGIN, SMALLEST_SIDE
+from fast_style.models.network import MARGIN
 from fast_style.models.operations import operations
 from fast_style.models.style_file import StyleModel, load_style_model
 from fast_style.painting.backends import (
