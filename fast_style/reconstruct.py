@@ -22,6 +22,7 @@ from fast_style.cli.command import (
     end,
 )
 from fast_style.cli.console import show, usable_streams
+from fast_style.cli.loss_options import LAYER_HELP
 from fast_style.cli.parser import Parser, path_argument
 from fast_style.cli.progress_bar import Bar
 from fast_style.images.checks import check_image
@@ -38,8 +39,8 @@ from fast_style.system.memory import keep_freed_memory
 
 PROGRAM = "reconstruct"
 RECONSTRUCTION_KINDS = ("content", "style")
-# The figure of Gatys et al. 2015: the first convolution of each block.
-DEFAULT_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+# The figure of Gatys et al. 2015, who call them conv1_1 and so on.
+DEFAULT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
 class Column(NamedTuple):
@@ -64,14 +65,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="FIGURE",
         type=path_argument,
         required=True,
-        help="the labelled figure; each reconstruction is written beside it, FIGURE_a_conv1_1 ...",
+        help="the labelled figure; each reconstruction is written beside it, FIGURE_a_relu1_1 ...",
     )
     result.add_argument(
         "--layers",
         nargs="+",
         default=list(DEFAULT_LAYERS),
         metavar="LAYER",
-        help=f"relu1_1 to relu5_3, or conv1_1 ... ({' '.join(DEFAULT_LAYERS)})",
+        help=f"{LAYER_HELP} ({' '.join(DEFAULT_LAYERS)})",
     )
     result.add_argument(
         "--size", type=int, default=256, metavar="PX", help="longer side (%(default)s)"

@@ -6,12 +6,14 @@ import argparse
 from typing import Any
 
 from fast_style.models.losses import NORMALIZATIONS
+from fast_style.models.vgg import VGG_LAYERS
 from fast_style.system.resources import config_folder
 
 DEFAULT_LOSS = "crisp"
 # The keys of a preset that an option of the same name changes.
 LOSS_NUMBER_KEYS = ("content_weight", "total_variation_weight", "grid_weight")
 LOSS_LAYER_KEYS = ("content_layers", "style_layers")
+LAYER_HELP = f"{VGG_LAYERS[0]} to {VGG_LAYERS[-1]}; conv1_1 means relu1_1, and so on"
 
 
 def preset_names() -> list[str]:
@@ -44,9 +46,7 @@ def add_loss_options(parser: argparse.ArgumentParser) -> None:
     for key in LOSS_NUMBER_KEYS:
         group.add_argument(_option(key), type=float, metavar="W", help="instead of the preset's")
     for key in LOSS_LAYER_KEYS:
-        group.add_argument(
-            _option(key), nargs="*", metavar="LAYER", help="relu1_1 to relu5_3, or conv1_1 ..."
-        )
+        group.add_argument(_option(key), nargs="*", metavar="LAYER", help=LAYER_HELP)
         weights = _weights_key(key)
         group.add_argument(
             _option(weights), nargs="*", type=float, metavar="W", help="one for each layer (1)"

@@ -10,6 +10,15 @@ from tqdm import tqdm
 
 from fast_style.cli.console import say
 
+# What is shown beside the bar, and its key in ``LossTerms.scalars``.
+SHOWN_SCALARS = {
+    "loss": "loss",
+    "content": "content_loss",
+    "style": "style_loss",
+    "total variation": "total_variation_loss",
+    "grid": "grid_loss",
+}
+
 
 class Bar:
     """A progress bar on a terminal, a few lines elsewhere.
@@ -36,10 +45,7 @@ class Bar:
 
     def show(self, number: int, scalars: Mapping[str, float]) -> None:
         """Move to step ``number``, counted from 1, with the loss terms of ``scalars``."""
-        shown = {"loss": "loss", "content": "content_loss", "style": "style_loss"}
-        values = ", ".join(f"{name} {scalars[key]:.4g}" for name, key in shown.items())
-        rest = scalars["loss"] - scalars["content_loss"] - scalars["style_loss"]
-        values += f", smoothness {max(0.0, rest):.2g}"  # variation and grid
+        values = ", ".join(f"{name} {scalars[key]:.4g}" for name, key in SHOWN_SCALARS.items())
         if not self._bar.disable:
             self._bar.set_postfix_str(values, refresh=False)
             self._bar.update(number - self.number)

@@ -34,7 +34,9 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
     """Return the table of one size as text, from the records of its photographs."""
     size, count = records[0]["size"], len(records)
     head = f"{size} x {size} px, {count} photograph{'s' * (count > 1)}"
-    titles = f"{'content':>9}{'style':>9}{'variation':>11}{'grid':>9}{'total':>9}{'seconds':>10}"
+    titles = (
+        f"{'content':>9}{'style':>9}{'total variation':>17}{'grid':>9}{'total':>9}{'seconds':>10}"
+    )
     lines = [f"{head:{LABEL}} {titles}"]
 
     def line(label: str, scalars: Sequence[dict[str, float]], seconds: float | None) -> None:
@@ -42,7 +44,7 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
             statistics.mean(one[name] for one in scalars) for name in SHOWN
         )
         time_s = "" if seconds is None else f"{seconds:10.3g}"
-        values = f"{content:9.4g}{style:9.4g}{variation:11.3g}{grid:9.3g}{total:9.4g}{time_s}"
+        values = f"{content:9.4g}{style:9.4g}{variation:17.3g}{grid:9.3g}{total:9.4g}{time_s}"
         lines.append(f"{label[-LABEL:]:{LABEL}} {values}")
 
     line("the photograph itself", [r["unstylised"] for r in records], None)
