@@ -1,6 +1,6 @@
-"""VGG16's convolutional features, tapped by layer name: frozen, and normalising inside itself.
+"""VGG16's activations at named layers, with frozen weights.
 
-Owns the architecture, the weight files and their input scalings; knows nothing of losses.
+Holds the architecture, the weight files and the scaling of the input; knows nothing of losses.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CAFFE_SCALING = InputScaling(255.0, VGG_MEAN, (1.0, 1.0, 1.0))
 # torchvision's own training (VGG16_Weights.IMAGENET1K_V1): [0, 1] units, mean and deviation.
 TORCHVISION_SCALING = InputScaling(1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 INPUT_SCALINGS = {"caffe": CAFFE_SCALING, "torchvision": TORCHVISION_SCALING}
-# conv1_1's first biases in the Caffe weights: what tells a torchvision-layout file of them apart.
+# conv1_1's first biases in the Caffe weights: by them a file in torchvision's layout is recognised.
 CAFFE_FIRST_BIASES = (0.73429835, 0.093403675, 0.06775674, 0.88628656)
 
 
@@ -63,15 +63,15 @@ def canonical_layer(name: str) -> str:
 
 
 def smallest_side(layers: Iterable[str]) -> int:
-    """Return the smallest height and width, in pixels, of which each layer keeps one position."""
+    """Return the smallest height and width, px, at which each layer still has one position."""
     return max((2 ** (int(layer[4]) - 1) for layer in layers), default=1)
 
 
 class VGG16Features(nn.Module):
     """The activations of VGG16 at chosen layers.
 
-    The weights are buffers outside the state dict: no optimiser sees them, no gradient reaches
-    them, no checkpoint carries them. Nothing here depends on train or eval mode.
+    The weights are buffers that are not saved: they are not trained, get no gradient, and are in
+    no checkpoint. Train and eval mode make no difference.
 
     Args:
         layers: Taps, ``relu1_1`` to ``relu5_3`` (``conv5_1`` means ``relu5_1``). No layer deeper
@@ -79,11 +79,11 @@ class VGG16Features(nn.Module):
         weights: ``bundled`` (the ILSVRC-2014 weights in the package), ``torchvision`` (its
             IMAGENET1K_V1, downloaded once by torchvision) or the path of a ``.safetensors`` file
             made by ``scripts/convert_vgg16.py`` or a torchvision-layout ``.pth`` file.
-        dtype: In which the convolutions run, whatever autocast says.
+        dtype: In which the convolutions run; autocast does not change it.
 
     Raises:
         ValueError: No layer, or one that VGG16 does not have.
-        VGGWeightsError: The weights can't be had from where ``weights`` says.
+        VGGWeightsError: The weights can't be read from what ``weights`` names.
 
     Source: Simonyan & Zisserman 2015, arXiv:1409.1556, configuration D.
     """
@@ -153,8 +153,8 @@ class VGG16Features(nn.Module):
                 weight, bias = getattr(self, f"{conv}_weight"), getattr(self, f"{conv}_bias")
                 weight = weight.contiguous(memory_format=memory_format)
                 if conv == "conv1_1" and self.dtype.itemsize < x.dtype.itemsize:
-                    # In bfloat16 a pixel would be rounded to half levels of 255: in trainings that
-                    # made the loss 2 to 4 % worse. So what it lost goes in beside it.
+                    # bfloat16 rounds a pixel to half a level of 255, which made the loss after
+                    # training 2 to 4 % worse. So the rounding error is given as a second picture.
                     rounded = x.to(self.dtype)
                     x = torch.cat((rounded, (x - rounded).detach().to(self.dtype)), 1)
                     weight = weight.repeat(1, 2, 1, 1)
@@ -231,7 +231,7 @@ def _expected_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def _checked_state(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Return the 13 convolutions in float32, nothing else that ``state`` may hold."""
+    """Return the 13 convolutions in float32; what else ``state`` holds is left out."""
     checked: dict[str, Tensor] = {}
     for key, shape in _expected_shapes().items():
         if key not in state:
