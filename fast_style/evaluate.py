@@ -117,9 +117,11 @@ def _add_yardstick_options(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--style", metavar="IMAGE", type=path_argument, help="the painting, if not packaged"
     )
-    result.add_argument("--style-size", type=int, metavar="PX", help="its shorter side (own)")
     result.add_argument(
-        "--vgg-weights", metavar="WEIGHTS", help="bundled, torchvision or a file (own)"
+        "--style-size", type=int, metavar="PX", help="its shorter side (the models' own)"
+    )
+    result.add_argument(
+        "--vgg-weights", metavar="WEIGHTS", help="bundled, torchvision or a file (the models' own)"
     )
 
 
@@ -131,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def yardstick(styles: dict[str, Style], options: argparse.Namespace) -> dict[str, Any]:
-    """Return what to judge by: the loss's arguments, the painting's path and size.
+    """Return what to judge all models by: the loss's arguments, the painting's path and size.
 
     Raises:
         ValueError: The models do not share it, and no option says which.
@@ -209,7 +211,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
             for index, file in enumerate(files, 1):
                 title = f"{PROGRAM} {size} px, {index}/{len(files)}"
                 records.append(_measure(file, size, styles, loss, title, options))
-                replace = options.overwrite or len(records) > 1  # then it is this run's own
+                replace = options.overwrite or len(records) > 1  # then the file is this run's own
                 write_json(output, judge, options, records, replace)
             own = [record for record in records if record["size"] == size]
             table = summarize(own, list(styles), options.evaluations)
@@ -228,7 +230,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
 
 
 def _readable(files: Sequence[Path], most: int) -> list[Path]:
-    """Return the first photographs that can be read; say which can't."""
+    """Return the first ``most`` photographs that can be read; say which can't."""
     found: list[Path] = []
     for file in files:
         if len(found) == most:

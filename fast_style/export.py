@@ -1,4 +1,4 @@
-"""python -m fast_style.export CKPT OUT.onnx: a style model for other runtimes, checked."""
+"""python -m fast_style.export CKPT OUT.onnx: write a style model for other runtimes."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from fast_style.system.atomic import write_together
 from fast_style.system.messages import one_line
 
 PROGRAM = "export"
-# By the ending of the file's name.
+# The format by the file's ending.
 EXPORT_FORMATS = {".onnx": "onnx", ".xml": "openvino", ".pt": "torchscript", ".pt2": "pt2"}
 CHECKED_SIZES = ((1, 64, 64), (2, 75, 98))  # batch, height, width
-TOLERANCE = 2 / 255  # mean difference of a result, in [0, 1]
+TOLERANCE = 2 / 255  # largest mean difference from PyTorch's result, in [0, 1]
 ExportedModel = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 
 class Portable(nn.Module):
-    """What ``stylize`` makes of a picture, but for the grain, as one module.
+    """All that ``stylize`` does to a picture, except for the grain, as one module.
 
-    The range of its pictures is inside, the margin and the painting's colours, and it is clamped.
+    That is: the range of its pictures, the margin, the network, the palette, and clamping.
 
     Args:
         network: Of a style model.
         value_range: What white is: 1 or 255.
-        shift: Of the model's palette; none leaves the network alone.
+        shift: ``Palette.shift`` of the model; None leaves the network's colours.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Portable(nn.Module):
         self.shift = shift
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the stylised pictures, ``(N, 3, H, W)``, same range as given."""
+        """Return the stylised pictures, ``(N, 3, H, W)``, in the same range."""
         height, width = image.shape[-2:]
         wider = nn.functional.pad(image / self.value_range, (MARGIN,) * 4, mode="reflect")
         stylized = self.cut(self.network.padded(wider), MARGIN, height, width).clamp(0, 1)
@@ -70,7 +70,7 @@ class Portable(nn.Module):
         return stylized * self.value_range
 
     def cut(self, image: Tensor, start: int, height: int, width: int) -> Tensor:
-        """Return so many rows and columns, from ``start`` on."""
+        """Return ``height`` rows and ``width`` columns, from ``start`` on."""
         return image[..., start : start + height, start : start + width]
 
 
@@ -127,8 +127,8 @@ def export(
         output: Ends in one of ``EXPORT_FORMATS``; OpenVINO writes a ``.bin`` beside it.
         value_range: What white is in the pictures it takes and gives: 1 or 255.
         half: Keep the weights in float16.
-        palette: As ``Controls.palette``, for models that know their painting's.
-        overwrite: Replace files that stand there.
+        palette: As ``Controls.palette``, for models that have one.
+        overwrite: Replace files that exist.
 
     Raises:
         ValueError: Another ending, ``half`` where it can't be, ``palette`` out of its range, or a
@@ -152,24 +152,26 @@ def export(
         "torchscript": _write_torchscript,
         "pt2": _write_pt2,
     }
-    # In a folder of its own: some formats are two files, and none is kept before it is checked.
-    # (Windows may not let go of a file that the check has open: it stays among temporary files.)
+    # In a temporary folder: some formats are two files, and none is kept before it is checked.
+    # (Windows can't delete a file that the check still has open: it stays in the folder.)
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore")  # of the exporters, about themselves
+        warnings.simplefilter("ignore")  # the exporters warn about themselves
         draft = Path(folder) / output.name
         try:
             runner = writers[form](portable, draft, metadata, half)
         except (ValueError, OSError):
             raise
-        except Exception as error:  # each runtime and checker has its own
+        except Exception as error:  # each runtime and checker raises its own
             raise ModelFileError(
                 f"{output} is not kept: its own runtime refuses it: {one_line(error)}"
             ) from error
         _check(portable, runner, value_range, str(output))
-        drafts = sorted(Path(folder).iterdir())  # .bin before .xml, by which it is found
+        drafts = sorted(
+            Path(folder).iterdir()
+        )  # .bin before .xml, which is the one that users open
         write_together(drafts, output.parent, overwrite)
 
 
@@ -198,7 +200,7 @@ def _metadata(model: StyleModel, value_range: int, palette: float) -> dict[str, 
 
 
 def _example(shape: tuple[int, int, int], value_range: int) -> Tensor:
-    """Return pictures of smooth noise, as photographs are smooth."""
+    """Return pictures of smooth noise: photographs are smooth too."""
     generator = torch.Generator().manual_seed(0)
     batch, height, width = shape
     coarse = torch.rand(batch, 3, 9, 9, generator=generator)
@@ -239,7 +241,7 @@ def _write_onnx(
     graph = portable_graph(portable.network, portable.value_range, portable.shift, MARGIN)
     if half:
         graph = convert_float_to_float16(graph, keep_io_types=True)
-        OnnxModel.graph_topological_sort(graph.graph)  # its casts stand at the end
+        OnnxModel.graph_topological_sort(graph.graph)  # it puts casts at the end
     onnx.helper.set_model_props(graph, metadata)
     onnx.save(graph, path)
     onnx.checker.check_model(path, full_check=True)
@@ -283,7 +285,7 @@ def _write_torchscript(
 
 
 def _write_without_sources(archive: io.BytesIO, path: Path) -> None:
-    """Write a TorchScript file without what says where on this machine its code came from."""
+    """Write a TorchScript file without the records that name paths of this machine."""
     with zipfile.ZipFile(archive) as read, zipfile.ZipFile(path, "w") as written:
         for record in read.infolist():
             if not record.filename.endswith(".debug_pkl"):
@@ -291,7 +293,7 @@ def _write_without_sources(archive: io.BytesIO, path: Path) -> None:
 
 
 class _Cropped(Portable):
-    """As ``Portable``, cut to size by an index: a slice would be fixed to the example's sizes."""
+    """As ``Portable``, but cuts by index: torch.export would fix a slice to the example's size."""
 
     def cut(self, image: Tensor, start: int, height: int, width: int) -> Tensor:
         image = image.index_select(2, start + torch.arange(height, device=image.device))
@@ -310,7 +312,7 @@ def _write_pt2(
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
             node.meta.pop("stack_trace", None)  # paths of this machine
-    buffer = io.BytesIO()  # on a full disk PyTorch's own writer of files ends the process
+    buffer = io.BytesIO()  # PyTorch's own writer kills the process on a full disk
     save(program, buffer, extra_files=metadata)
     path.write_bytes(buffer.getbuffer())
     loaded = load(path).module()

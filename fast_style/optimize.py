@@ -1,4 +1,4 @@
-"""python -m fast_style.optimize CONTENT STYLE -o OUT: Gatys' method, pixels optimised."""
+"""python -m fast_style.optimize CONTENT STYLE -o OUT: paint by optimising pixels (Gatys et al.)."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _run_optimize(options: argparse.Namespace) -> int:
         check_size_fits(*long_side_size(job.content, size), device)
     keep_freed_memory()
     best: Tensor | None = None
-    done = 0  # evaluations of the scales before
+    done = 0  # evaluations of the earlier scales
     code, message = 0, ""
     bar = Bar(PROGRAM, options.steps * len(job.sizes))
 
@@ -196,7 +196,7 @@ def _run_optimize(options: argparse.Namespace) -> int:
         if options.save_every and number % options.save_every == 0:
             try:
                 _write_result(_numbered(output, number), best, job, options)
-            except PictureError as error:  # the work goes on, for the result
+            except PictureError as error:  # the work goes on for the result
                 code = 1
                 say(PROGRAM, error)
 
@@ -234,7 +234,7 @@ def _optimize_scale(
     report: Callable[[Evaluation], None],
     options: argparse.Namespace,
 ) -> Tensor:
-    """Return the picture at a longer side of ``size`` px, begun from that of the scale before."""
+    """Return the best picture with a longer side of ``size`` px, begun from the last scale's."""
     content = resize(job.content, *long_side_size(job.content, size)).to(device)
     side = max(SMALLEST_SIDE, round(min(content.shape[-2:]) * options.style_scale))
     styles = [read_style(path, side).to(device) for path in job.styles]

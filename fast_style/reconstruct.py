@@ -117,20 +117,13 @@ def reconstruction_loss(
         ValueError: As ``PerceptualLoss``.
     """
     weights = [1.0] * len(layers)
-    content, style = (
-        ((layers, weights), ([], []))
-        if kind == "content"
-        else (
-            ([], []),
-            (layers, weights),
-        )
-    )
+    content, style = (weights, []) if kind == "content" else ([], weights)
     return PerceptualLoss(
         image,
-        content[0],
-        style[0],
-        content[1],
-        style[1],
+        content_layers=layers if content else [],
+        style_layers=layers if style else [],
+        content_layer_weights=content,
+        style_layer_weights=style,
         total_variation_weight=total_variation_weight,
         normalization=normalization,
     )
@@ -149,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _single(figure: Path, column: Column) -> Path:
-    """Return where a reconstruction by itself goes."""
+    """Return the path of a single reconstruction, beside the figure."""
     name = f"{figure.stem}_{column.label[0]}_{column.label.split()[-1]}{figure.suffix}"
     return figure.with_name(name)
 

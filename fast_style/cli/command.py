@@ -18,8 +18,8 @@ from fast_style.system.signals import interrupted_by
 def end(program: str, job: Callable[[], int]) -> int:
     """Run a command's job and return its exit code; an expected error is one line and code 2.
 
-    Ctrl-C and SIGTERM alike reach the job as ``KeyboardInterrupt``; if it lets that through the
-    code is 130. In another thread than the main one, which alone may do so, SIGTERM is left alone.
+    Ctrl-C and SIGTERM reach the job as ``KeyboardInterrupt``; if it does not catch that,
+    the code is ``INTERRUPTED``. Outside the main thread SIGTERM is left as it is.
     """
     try:
         with interrupted_by(signal.SIGTERM):
@@ -38,7 +38,7 @@ def end(program: str, job: Callable[[], int]) -> int:
 
 
 def add_optimizer_options(parser: argparse.ArgumentParser, steps: int) -> None:
-    """Add the options of an optimisation of pixels."""
+    """Add the options of a descent on pixels."""
     parser.add_argument(
         "--steps",
         type=int,
@@ -51,7 +51,7 @@ def add_optimizer_options(parser: argparse.ArgumentParser, steps: int) -> None:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every command has."""
+    """Add the options of the commands that compute and write files."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 

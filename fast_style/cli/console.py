@@ -15,17 +15,18 @@ INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it
 
 
 def usable_streams() -> set[str]:
-    """Give the program standard streams that can be used; return the names of those it had not.
+    """Make sure that all standard streams can be used; return the names of those that were closed.
 
-    A service may have none, and a shell closes them by ``>&-``. Then they lead nowhere, and no
-    file that is opened later gets their numbers, to which libraries write messages. A character
-    that a terminal does not have is written as an escape. To be called before anything is opened.
+    A service may have none, and a shell closes them by ``>&-``. Closed ones are opened to nowhere,
+    so that no file that is opened later gets their numbers: libraries write messages to these. A
+    character that a terminal does not have is written as an escape. Call this before opening
+    anything.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the free number
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the free number
     closed = set()
     for name in ("stdin", "stdout", "stderr"):
         stream = getattr(sys, name)
@@ -34,7 +35,7 @@ def usable_streams() -> set[str]:
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
         elif name != "stdin" and isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file's name may hold any bytes
+            stream.reconfigure(errors="backslashreplace")  # file names may hold any bytes
     return closed
 
 
@@ -48,26 +49,26 @@ def say(program: str, message: object) -> None:
 
 
 def show(program: str, line: object, end: str = "\n") -> bool:
-    """Print to standard output; return whether that went well, and say why not.
+    """Print to standard output; return whether it worked. If not, say so on standard error.
 
-    No error: what was worked for lies in a file.
+    This is not an exception: the result is safe in a file.
     """
     try:
         print(line, end=end, flush=True)
     except (OSError, ValueError) as error:
         quiet(sys.stdout)
-        if not isinstance(error, BrokenPipeError):  # whoever read it, as ``head``, had enough
+        if not isinstance(error, BrokenPipeError):  # the reader, such as ``head``, has ended
             say(program, f"standard output cannot be written: {error}")
         return False
     return True
 
 
 def quiet(stream: TextIO) -> None:
-    """Have a stream that can't be written lead nowhere.
+    """Lead a stream that can't be written to nowhere.
 
-    Else Python writes what it holds at the end, fails, and makes the exit code 120.
+    Otherwise Python writes the rest at the end, fails, and changes the exit code to 120.
     """
-    with suppress(OSError, ValueError):  # it has no number, or is closed
+    with suppress(OSError, ValueError):  # no file number, or closed
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

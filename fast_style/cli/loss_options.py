@@ -1,4 +1,4 @@
-"""The loss presets of configs/loss on a command line: chosen by name, changed by option."""
+"""The loss on a command line: a preset of configs/loss, and options that change it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fast_style.models.vgg import VGG_LAYERS
 from fast_style.system.resources import config_folder
 
 DEFAULT_LOSS = "crisp"
-# The keys of a preset that an option of the same name changes.
+# Keys of a preset with an option of the same name.
 LOSS_NUMBER_KEYS = ("content_weight", "total_variation_weight", "grid_weight")
 LOSS_LAYER_KEYS = ("content_layers", "style_layers")
 LAYER_HELP = f"{VGG_LAYERS[0]} to {VGG_LAYERS[-1]}; conv1_1 means relu1_1, and so on"
@@ -60,7 +60,7 @@ def add_loss_options(parser: argparse.ArgumentParser) -> None:
 def loss_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return ``PerceptualLoss``'s keyword arguments for parsed ``add_loss_options``.
 
-    Layers that are given without weights count alike.
+    Layers given without weights have weight 1 each.
 
     Raises:
         ValueError: There is no such preset.

@@ -17,7 +17,7 @@ UNKNOWN = "unrecognized arguments: "
 
 
 class Parser(argparse.ArgumentParser):
-    """Python's, with ``--version`` and a guess at misspelt options."""
+    """argparse's parser, with ``--version`` and a guess at misspelt options."""
 
     def __init__(self, prog: str, description: str, usage: str | None = None) -> None:
         super().__init__(prog, usage, description)
@@ -35,7 +35,7 @@ def path_argument(text: str) -> Path:
     """Return the path that an argument names, for argparse's ``type``.
 
     Raises:
-        argparse.ArgumentTypeError: An empty name, or as ``user_path``.
+        argparse.ArgumentTypeError: An empty name, or one that ``user_path`` refuses.
     """
     if not text:
         raise argparse.ArgumentTypeError("an empty name, where a path was expected")

@@ -24,7 +24,7 @@ class Bar:
     """A progress bar on a terminal, a few lines elsewhere.
 
     Args:
-        title: What is going on.
+        title: What is being done.
         total: Number of steps.
         lines: How many lines to print where there is no terminal.
     """
@@ -54,5 +54,5 @@ class Bar:
         self.number = number
 
     def close(self) -> None:
-        """Leave the bar on the screen."""
+        """End the bar; it stays on the screen."""
         self._bar.close()

@@ -1,4 +1,4 @@
-"""Optimises a picture's pixels for a loss; knows neither which loss nor whose picture."""
+"""L-BFGS or Adam on the pixels of a picture, for any loss."""
 
 from __future__ import annotations
 

@@ -20,19 +20,19 @@ import psutil
 
 from fast_style.system.paths import is_folder
 
-# A file that is being written: the machine, the process on it, and a number by chance.
+# The name of a file that is being written: machine, process, random number.
 PART_PREFIX = ".part-"
 PART = re.compile(
     re.escape(PART_PREFIX) + r"([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{16}(\..*)?", re.DOTALL
 )
-FORGOTTEN_S = 86400  # after which another machine's is taken for left behind
-# What a file system answers that has no such call: no reason to lose what is written.
+FORGOTTEN_S = 86400  # after which another machine's file counts as left behind
+# Errors by which a file system says that it lacks a call: no reason to fail.
 REFUSED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
-_SWEPT: set[Path] = set()  # folders that this process has cleared of what others left
+_SWEPT: set[Path] = set()  # folders in which this process has removed what others left
 
 
 class TargetExistsError(FileExistsError):
-    """A file that is there already, and may not be replaced."""
+    """A file exists already and may not be replaced."""
 
 
 def check_free(path: Path, overwrite: bool) -> None:
@@ -51,7 +51,7 @@ def check_free(path: Path, overwrite: bool) -> None:
 
 
 def exists(path: Path) -> str:
-    """Return what to say of a file that may not be replaced."""
+    """Return the message for a file that may not be replaced."""
     return f"{path} exists; --overwrite replaces it"
 
 
@@ -59,17 +59,17 @@ def exists(path: Path) -> str:
 def write_atomically(path: Path, replace: bool = True) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to write; rename it to ``path`` if all went well.
 
-    A link stays: what it leads to is replaced. The folder is created if need be. If the body
-    raises, the temporary file is removed and whatever stood at ``path`` is untouched. The suffix
-    is kept, for writers that choose by it. What a process that is gone has left half written in
-    the folder is removed.
+    A link stays: the file it leads to is replaced. The folder is created if need be. If the body
+    raises, the temporary file is removed, and the file at ``path`` stays as it was. The temporary
+    name has the same suffix, for writers that choose the format by it. Half-written files of
+    processes that have ended are removed from the folder.
 
     Args:
         path: Of the file.
-        replace: Whether a file that is there when all is written is replaced.
+        replace: Whether to replace a file that is there when all is written.
 
     Raises:
-        TargetExistsError: There is one, and it is not to be replaced.
+        TargetExistsError: There is one, and it may not be replaced.
         OSError: The folder can't be created or written, or the disk is full; it names ``path``.
     """
     target = Path(os.path.realpath(path))
@@ -78,7 +78,7 @@ def write_atomically(path: Path, replace: bool = True) -> Iterator[Path]:
     name = f"{PART_PREFIX}{_machine()}-{os.getpid()}-{secrets.token_hex(8)}{path.suffix}"
     temporary = target.parent / name
     try:
-        # Of the mode that the system gives new files; ``tempfile`` would make it private.
+        # With the system's usual permissions; ``tempfile`` would make it private.
         os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
         yield temporary
         _flush(temporary)
@@ -92,16 +92,16 @@ def write_atomically(path: Path, replace: bool = True) -> Iterator[Path]:
         raise TargetExistsError(exists(path)) from error
     except OSError as error:
         if error.errno and error.filename in (None, str(temporary), os.fsencode(temporary)):
-            raise OSError(error.errno, error.strerror, str(path)) from error  # of the same kind
+            raise OSError(error.errno, error.strerror, str(path)) from error  # of the same class
         raise
     finally:
-        with suppress(OSError):  # a disk that fails has its own error said
+        with suppress(OSError):  # the first error is the one to tell
             temporary.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
-    """Have a file's content reach the disk, where the file system can be asked to."""
-    with path.open("r+b") as file:  # Windows flushes only what may be written
+    """Flush a file to the disk, if the file system can do that."""
+    with path.open("r+b") as file:  # Windows flushes only files that are open for writing
         try:
             os.fsync(file.fileno())
         except OSError as error:
@@ -119,12 +119,12 @@ def _rename_to_free(temporary: Path, target: Path) -> None:
         temporary.rename(target)
         return
     try:
-        os.link(temporary, target)  # the second name only: the caller removes the first
+        os.link(temporary, target)  # adds the second name; the caller removes the first
         return
     except OSError as error:
         if error.errno not in {*REFUSED, errno.EMLINK, errno.EXDEV}:
             raise
-    # No hard links there: the name is taken first, by an empty file.
+    # No hard links here: an empty file takes the name first.
     try:
         handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError as error:
@@ -140,7 +140,7 @@ def _rename_to_free(temporary: Path, target: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what processes that are gone have left half written in a folder, once a process."""
+    """Remove half-written files of ended processes from a folder, once for each process."""
     if folder in _SWEPT:
         return
     _SWEPT.add(folder)
@@ -158,9 +158,9 @@ def _sweep(folder: Path) -> None:
 
 @functools.cache
 def _machine() -> str:
-    """Return what stands for the processes that are numbered as ours: machine, start, container."""
+    """Return a code for where process numbers are ours: machine, its start, container."""
     parts = [platform.node()]
-    with suppress(OSError):  # Linux's
+    with suppress(OSError):  # on Linux
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
         parts.append(str(os.stat("/proc/self/ns/pid").st_ino))  # noqa: PTH116
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
@@ -169,49 +169,50 @@ def _machine() -> str:
 def write_together(drafts: Sequence[Path], folder: Path, overwrite: bool) -> None:
     """Copy files into a folder, each whole, all or none.
 
-    Whatever stood there stays as it was if one of them can't be written. If the program is killed
-    in the midst of it, the last file is missing, so that nobody takes another's for its own, and a
+    If one of them can't be written, the files that were there stay as they were. If the program is
+    killed meanwhile, the last file is missing, so that nobody combines old and new ones, and a
     folder beside it, ``<name>.old-...``, has the files that were replaced.
 
     Args:
-        drafts: Finished files of different names; the last is the one that others are found by.
-        folder: Where they go, by the same names.
-        overwrite: Whether what stands there is replaced.
+        drafts: Finished files of different names. The last is the one that users open: it leads
+            to the others.
+        folder: Where they go, under the same names.
+        overwrite: Whether to replace files that are there.
 
     Raises:
-        FileExistsError: Something stands there, and ``overwrite`` is false.
+        FileExistsError: A file is there, and ``overwrite`` is false.
         OSError: A file can't be written.
     """
     targets = [folder / draft.name for draft in drafts]
     with ExitStack() as stack:
         old = stack.enter_context(_Old([Path(os.path.realpath(target)) for target in targets]))
-        # What is entered first is left, and so renamed, last.
+        # A stack is left in reverse order: what is entered first is renamed last.
         for draft, target in zip(reversed(drafts), reversed(targets), strict=True):
             shutil.copyfile(draft, stack.enter_context(write_atomically(target)))
         for target in targets:
             if not overwrite and os.path.lexists(target):
-                raise FileExistsError(f"{target} exists; --overwrite replaces it")
+                raise FileExistsError(exists(target))
         if len(targets) > 1:
             old.put_aside()
 
 
 class _Old:
-    """The files that are about to be replaced: put aside, and put back if that fails.
+    """The files that are about to be replaced: kept aside, and put back if that fails.
 
     Args:
-        targets: The last is the one that the others are found by.
+        targets: The last is the one that leads to the others.
     """
 
     def __init__(self, targets: list[Path]) -> None:
         self.targets = targets
-        self.kept: dict[Path, Path] | None = None  # from what stood there to where it is kept
+        self.kept: dict[Path, Path] | None = None  # old file to where it is kept
         self.folder: Path | None = None
 
     def __enter__(self) -> _Old:
         return self
 
     def put_aside(self) -> None:
-        """Keep them in a folder beside the last, and take that one away."""
+        """Keep the files in a folder beside the last, and remove the last."""
         last = self.targets[-1]
         kept: dict[Path, Path] = {}
         for target in filter(Path.exists, self.targets):
@@ -220,7 +221,7 @@ class _Old:
             kept[target] = self.folder / target.name
             try:
                 os.link(target, kept[target])
-            except OSError:  # not on this file system
+            except OSError:  # no hard links on this file system
                 shutil.copy2(target, kept[target])
         self.kept = kept
         last.unlink(missing_ok=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-# What an x86 CPU must have of: by torch.cpu.get_capabilities, and, before PyTorch had that, by
-# functions of its own.
+# An x86 CPU computes in bfloat16 if it has one of these. The first are names that
+# torch.cpu.get_capabilities gives; PyTorch before that function has the others.
 BFLOAT16_CAPABILITIES = ("avx512_bf16", "amx_tile")
 BFLOAT16_PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of a name: ``auto`` (the GPU if there is one), cpu, cuda, cuda:1, mps, ...
+    """Return the device named ``auto`` (the GPU if there is one), cpu, cuda, cuda:1, mps, ...
 
     Raises:
         ValueError: There is no such device here.
@@ -21,7 +21,7 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, ImportError) as error:  # by the kind of device
+    except (RuntimeError, AssertionError, ImportError) as error:  # each kind of device has its own
         raise ValueError(
             f"device {name!r} can't be used here; it is auto, cpu, cuda, cuda:1, mps, ..."
         ) from error
@@ -29,14 +29,14 @@ def resolve_device(name: str) -> torch.device:
 
 
 def available_gpu() -> str | None:
-    """Return the kind of GPU that ``auto`` takes, here and in Lightning; none if there is none."""
+    """Return the kind of GPU that ``auto`` takes, as in Lightning; None without a GPU."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else None
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 by itself."""
+    """Whether a device computes in bfloat16 in hardware."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and cpu_has_bfloat16()

@@ -14,9 +14,9 @@ from fast_style.system.paths import identity, is_file
 class FoundFiles(NamedTuple):
     """What a folder holds."""
 
-    files: list[Path]  # a folder's own by name, then those of the folders in it, by name;
-    # what links lead to comes last
-    remarks: list[str]  # what a person should know was left out, a line each
+    # A folder's own files by name, then those of its folders by name; linked folders come last.
+    files: list[Path]
+    remarks: list[str]  # what was left out, a line each
 
 
 def walk_folders(
@@ -24,15 +24,15 @@ def walk_folders(
     skip: Collection[Path] = (),
     on_error: Callable[[OSError], object] = lambda error: None,
 ) -> Iterator[tuple[Path, list[str]]]:
-    """Yield a folder and those below it, each with the names of its files, by name.
+    """Yield a folder and those below it in order of name, each with the sorted names of its files.
 
-    Links to folders are followed, after all that lies there without them; each real folder comes
-    once, so links may go round. Hidden folders and files are left out.
+    Links to folders are followed, after all real folders. Each real folder comes once, so links
+    may lead in circles. Hidden folders and files are left out.
 
     Args:
         folder: Where to begin; it may be hidden.
         skip: Folders below it that are not entered.
-        on_error: Is told of a folder that can't be read.
+        on_error: Called for a folder that can't be read.
     """
     seen = {identity(one) for one in skip} - {identity(folder)}
     linked: list[Path] = []
@@ -73,12 +73,12 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
 def find_files(folder: Path, suffixes: Collection[str], without: Path | None = None) -> FoundFiles:
     """Find the files with certain endings in a folder and below it.
 
-    As ``walk_folders``: links are followed, and hidden files and folders left out without a word.
+    As ``walk_folders``: links are followed, hidden files and folders left out without a remark.
 
     Args:
         folder: Where to begin; it is read even if it is ``without``.
-        suffixes: Of the files, in lower case; the files' may be in any.
-        without: A folder below that is left out, as for results.
+        suffixes: Endings in lower case; the files' own may be in any case.
+        without: A folder below it to leave out, such as that of the results.
     """
     files: list[Path] = []
     remarks: list[str] = []
@@ -97,7 +97,7 @@ def find_files(folder: Path, suffixes: Collection[str], without: Path | None = N
 
 
 def _remark(path: Path, suffixes: Collection[str]) -> str | None:
-    """Say what is wrong with a name that is no folder's, if a person will miss it."""
+    """Return why a name is left out that a person would expect; None if there is no reason."""
     if is_file(path):
         return None
     if path.is_symlink() and not os.path.exists(path):  # noqa: PTH110, never raises

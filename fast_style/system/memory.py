@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import torch
 
-# Where Linux tells a container's limit and use: cgroup 2, then cgroup 1.
+# Where Linux says a container's limit and use of memory, bytes: cgroup 2, then cgroup 1.
 CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     (
@@ -17,11 +17,11 @@ CGROUPS = (
         "/sys/fs/cgroup/memory/memory.usage_in_bytes",
     ),
 )
-# Of glibc's malloc.h, with what they are before we change them.
+# Parameters of glibc's mallopt and their default values, from its malloc.h.
 M_TRIM_THRESHOLD, TRIM_THRESHOLD = -1, 128 * 1024
 M_MMAP_MAX, MMAP_MAX = -4, 65536
 
-_keeps_freed = False  # what keep_freed_memory has said last
+_keeps_freed = False  # the last call of keep_freed_memory
 
 
 class TooLittleMemoryError(ValueError):
@@ -35,7 +35,7 @@ def free_memory(device: torch.device) -> int:
     """
     if device.type == "cuda":
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + held  # what PyTorch has kept is free too
+        return torch.cuda.mem_get_info(device)[0] + held  # PyTorch's cache is free too
     free = _free_on_the_cpu()
     if device.type == "mps" and hasattr(torch.mps, "recommended_max_memory"):
         lent = torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
@@ -45,7 +45,7 @@ def free_memory(device: torch.device) -> int:
 
 def _free_on_the_cpu() -> int:
     if _keeps_freed and (libc := _glibc()) is not None:
-        libc.malloc_trim(0)  # what has been kept is free too
+        libc.malloc_trim(0)  # memory that was kept is free too
     free = int(psutil.virtual_memory().available)
     for limit, usage in CGROUPS:
         try:
@@ -58,16 +58,16 @@ def _free_on_the_cpu() -> int:
 
 
 def check_memory(what: str, needed: float, device: torch.device, advice: str) -> None:
-    """Check that the memory that is free will do, before a system that lends more kills us.
+    """Check that enough memory is free: a system that lends more than it has would kill us.
 
     Args:
-        what: Needs it.
+        what: The job, as the message names it.
         needed: Bytes.
         device: Whose memory.
-        advice: What to do if it won't.
+        advice: What to do if it is not enough.
 
     Raises:
-        TooLittleMemoryError: It won't.
+        TooLittleMemoryError: Less is free than needed.
     """
     free = free_memory(device)
     if needed > free:
@@ -78,7 +78,7 @@ def check_memory(what: str, needed: float, device: torch.device, advice: str) ->
 
 
 def _reclaimable(statistics: Path) -> int:
-    """Return the bytes of files that a container holds in memory and can give back."""
+    """Return the bytes of cached files, which a container can give back."""
     try:
         lines = [line.split() for line in statistics.read_text().splitlines()]
     except OSError:
@@ -88,21 +88,23 @@ def _reclaimable(statistics: Path) -> int:
 
 
 def keep_freed_memory(keep: bool = True) -> None:
-    """Have this process keep the memory it frees, for its next step, where the C library is glibc.
+    """Have this process keep the memory it frees, for its next step. Only glibc can do that.
 
-    Each step of a training or an optimisation takes blocks as large as the step before has freed.
-    Given back to the system in between, their pages are cleared anew at every step. The price: the
-    process stays as large as it ever was, and somewhat larger than it would have to be.
+    Each step of a training or an optimisation needs blocks of the sizes that the last one freed. If
+    they went back to the system in between, it would clear their pages again at every step. The
+    price: the process never gets smaller, and is somewhat larger than it has to be.
 
     Args:
-        keep: False for how it is by itself, in processes that have inherited it.
+        keep: False restores the default, for a process that has inherited the setting.
 
     Source: mallopt(3).
     """
     global _keeps_freed
     _keeps_freed = keep
     if (libc := _glibc()) is not None:
-        libc.mallopt(M_MMAP_MAX, 0 if keep else MMAP_MAX)  # a mapping of its own ends with a block
+        libc.mallopt(
+            M_MMAP_MAX, 0 if keep else MMAP_MAX
+        )  # large blocks from the heap too, which stays
         libc.mallopt(M_TRIM_THRESHOLD, -1 if keep else TRIM_THRESHOLD)
 
 
@@ -111,7 +113,7 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of PyTorch's means that there was no memory."""
+    """Whether an error, PyTorch's or Python's, means that there was too little memory."""
     text = str(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         "allocate memory" in text or "out of memory" in text
@@ -119,7 +121,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def give_memory_back(device: torch.device) -> None:
-    """Have a GPU's memory that PyTorch keeps for later given back, so that it can be cut anew."""
+    """Empty PyTorch's cache of GPU memory, so that larger blocks fit."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":

@@ -10,10 +10,10 @@ ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # a drive, C://, i
 
 
 def user_path(path: str | Path) -> Path:
-    """Return a path a person typed, ``~`` expanded where it names a home.
+    """Return the path that a person typed, with ``~`` expanded where it names a home.
 
     Raises:
-        ValueError: An address, as ``s3://bucket/x``: the system would take it for a folder ``s3:``.
+        ValueError: An address, such as ``s3://bucket/x``, which would become a folder ``s3:``.
     """
     if isinstance(path, str) and ADDRESS.match(path):
         raise ValueError(f"{path} is an address: expected a file or folder of this machine")
@@ -21,7 +21,7 @@ def user_path(path: str | Path) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file; a name that no file can have, or that is out of reach, is none."""
+    """Whether there is a file; False for impossible names and for files that can't be reached."""
     try:
         return path.is_file()
     except OSError:
@@ -29,7 +29,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder; as ``is_file`` for impossible names."""
+    """Whether there is a folder; False as ``is_file``."""
     try:
         return path.is_dir()
     except OSError:
@@ -37,7 +37,7 @@ def is_folder(path: Path) -> bool:
 
 
 def identity(path: Path) -> object:
-    """Return what two names of one file have in common, through links and any spelling."""
+    """Return a value that is equal for two paths to the same file, links and spelling aside."""
     try:
         found = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):

@@ -17,7 +17,7 @@ def double(x: Tensor) -> Tensor:
 
 
 class _Exact:
-    """How many ask for float32 now, and what it was before the first of them."""
+    """How many contexts are open now, and the settings before the first."""
 
     lock = threading.Lock()
     count = 0
@@ -25,11 +25,11 @@ class _Exact:
 
 
 def exact_float32(device: torch.device) -> AbstractContextManager[None]:
-    """Return a context in which float32 is that on a CUDA GPU, not TF32, which has 11 bits of 24.
+    """Return a context in which a CUDA GPU computes in float32, not in TF32 (11 bits of 24).
 
-    cuDNN's convolutions are in TF32 unless told otherwise. The setting is the whole process's:
-    while one thread wants float32, all have it; then it is what it was. Nothing happens in what
-    torch.compile reads.
+    By default cuDNN's convolutions are in TF32. The setting is the whole process's: while one
+    thread wants float32, all have it, and afterwards it is restored. While torch.compile traces,
+    nothing is set.
     """
     if device.type != "cuda" or torch.compiler.is_compiling():
         return nullcontext()
@@ -55,7 +55,7 @@ def _exact_float32() -> Iterator[None]:
 
 
 def _float32_settings() -> list[tuple[Any, str, object]]:
-    """Return where PyTorch keeps how exact float32 is, under which name, and what is exact."""
+    """Return PyTorch's settings of float32 as (object, attribute, exact value)."""
     owners: list[Any] = [getattr(torch.backends.cudnn, "conv", None), torch.backends.cuda.matmul]
     if all(hasattr(owner, "fp32_precision") for owner in owners):  # PyTorch 2.9 and later
         return [(owner, "fp32_precision", "ieee") for owner in owners]
