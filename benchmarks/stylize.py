@@ -40,7 +40,7 @@ from fast_style.images.writing import write_picture
 from fast_style.models.style_file import load_style_model
 from fast_style.painting.backends import BACKENDS, NEEDS, build_runner
 from fast_style.painting.style import load
-from fast_style.system.hardware import cpu_has_bfloat16
+from fast_style.system.devices import cpu_has_bfloat16
 from fast_style.system.resources import asset
 
 CPU = torch.device("cpu")

@@ -39,16 +39,16 @@ from fast_style.models.layers import DoublingConv, ReflectionPad, ThinConv
 from fast_style.models.losses import PerceptualLoss, total_variation
 from fast_style.models.network import StyleNetwork, build_network
 from fast_style.models.networks.johnson import Johnson
-from fast_style.models.vgg import BLOCKS
-from fast_style.system.hardware import (
+from fast_style.models.vgg import VGG_BLOCKS
+from fast_style.system.devices import resolve_device
+from fast_style.system.memory import keep_freed_memory
+from fast_style.system.resources import asset, config_folder
+from fast_style.training.hardware import (
     check_compiler,
-    keep_freed_memory,
-    resolve_device,
     resolve_memory_format,
     resolve_precision,
     vgg_dtype,
 )
-from fast_style.system.resources import asset, config_folder
 from fast_style.training.module import OPTIMIZERS, StyleModule
 from fast_style.training.photographs import centre_box, find_photographs
 
@@ -111,7 +111,7 @@ def vgg(loss: PerceptualLoss, image: Tensor) -> dict[str, Tensor]:
     """Return VGG16's activations to the deepest layer, in float32, channels first."""
     x = image * loss.vgg.factor + loss.vgg.offset
     features: dict[str, Tensor] = {}
-    for block, (convolutions, _) in enumerate(BLOCKS, 1):
+    for block, (convolutions, _) in enumerate(VGG_BLOCKS, 1):
         x = F.max_pool2d(x, 2) if block > 1 else x
         for index in range(1, convolutions + 1):
             name = f"conv{block}_{index}"
@@ -138,7 +138,7 @@ def step_gmac(network: nn.Module, loss: PerceptualLoss, size: int) -> float:
     """
     forward = {}
     done, channels, side = 0.0, 3, size
-    for block, (convolutions, width) in enumerate(BLOCKS, 1):
+    for block, (convolutions, width) in enumerate(VGG_BLOCKS, 1):
         side = side // 2 if block > 1 else side
         for index in range(1, convolutions + 1):
             done += side * side * width * channels * 9 / 1e9

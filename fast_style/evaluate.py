@@ -10,28 +10,33 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fast_style.cli.command import Bar, add_common_options, check_output, end
+from fast_style.cli.command import add_common_options, check_output, check_seed, end
+from fast_style.cli.console import INTERRUPTED, say, show, usable_streams
 from fast_style.cli.loss_options import load_preset, preset_names
-from fast_style.cli.parser import Parser, path_argument, say, show, usable_streams
+from fast_style.cli.parser import Parser, path_argument
+from fast_style.cli.progress_bar import Bar
+from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.images.picture import PictureError
 from fast_style.images.reading import picture_size, read_crop, read_style
 from fast_style.models.losses import PerceptualLoss
-from fast_style.models.network import SMALLEST_SIDE
-from fast_style.optimizing.measurements import (
+from fast_style.optimizing.comparison import (
     equivalent_iterations,
     measure_network,
     measure_optimizer,
     scalars,
 )
-from fast_style.optimizing.report import MARKS, STARTS, plot, summarize, write_json
-from fast_style.optimizing.start import check_size_fits, start_picture
+from fast_style.optimizing.comparison_report import MARKS, STARTS, plot, summarize, write_json
+from fast_style.optimizing.start_picture import check_size_fits, start_picture
 from fast_style.painting.style import Style, load
-from fast_style.system.files import check_free, is_file, is_folder, user_path
-from fast_style.system.hardware import keep_freed_memory, resolve_device
+from fast_style.system.atomic import check_free
+from fast_style.system.devices import resolve_device
+from fast_style.system.memory import keep_freed_memory
+from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import asset
 from fast_style.training.photographs import centre_box, find_photographs
 
 PROGRAM = "evaluate"
+SQUARE_SIZES = (256, 512, 1024)  # px
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,6 +47,22 @@ def parser() -> argparse.ArgumentParser:
         "evaluations of it the optimiser needs for a result as good.",
     )
     result.add_argument("models", metavar="CKPT", nargs="+", help="style models, or released names")
+    _add_photograph_options(result)
+    _add_optimizer_options(result)
+    result.add_argument(
+        "-o",
+        "--output",
+        metavar="JSON",
+        type=path_argument,
+        default=Path("evaluation.json"),
+        help="all figures; the plot is written beside it (%(default)s)",
+    )
+    _add_yardstick_options(result)
+    add_common_options(result)
+    return result
+
+
+def _add_photograph_options(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--content",
         metavar="DIR",
@@ -60,10 +81,13 @@ def parser() -> argparse.ArgumentParser:
         "--size",
         type=int,
         nargs="+",
-        default=[256, 512, 1024],
+        default=list(SQUARE_SIZES),
         metavar="PX",
-        help="sides of the squares (256 512 1024)",
+        help=f"sides of the squares ({' '.join(map(str, SQUARE_SIZES))})",
     )
+
+
+def _add_optimizer_options(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--evaluations",
         type=int,
@@ -83,38 +107,33 @@ def parser() -> argparse.ArgumentParser:
         default=list(STARTS),
         help="what the optimiser starts from (both; the paper's is noise)",
     )
-    result.add_argument(
-        "-o",
-        "--output",
-        metavar="JSON",
-        type=path_argument,
-        default=Path("evaluation.json"),
-        help="all figures; the plot is written beside it (%(default)s)",
-    )
+    result.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
+
+
+def _add_yardstick_options(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--loss", choices=preset_names(), help="judge by this, not by the models' own loss"
     )
     result.add_argument(
         "--style", metavar="IMAGE", type=path_argument, help="the painting, if not packaged"
     )
-    result.add_argument("--style-size", type=int, metavar="PX", help="its shorter side (own)")
     result.add_argument(
-        "--vgg-weights", metavar="WEIGHTS", help="bundled, torchvision or a file (own)"
+        "--style-size", type=int, metavar="PX", help="its shorter side (the models' own)"
     )
-    result.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
-    add_common_options(result)
-    return result
+    result.add_argument(
+        "--vgg-weights", metavar="WEIGHTS", help="bundled, torchvision or a file (the models' own)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for wrong use, or 130 if interrupted."""
     usable_streams()
     options = parser().parse_args(argv)
-    return end(PROGRAM, lambda: _run(options))
+    return end(PROGRAM, lambda: _run_evaluate(options))
 
 
 def yardstick(styles: dict[str, Style], options: argparse.Namespace) -> dict[str, Any]:
-    """Return what to judge by: the loss's arguments, the painting's path and size.
+    """Return what to judge all models by: the loss's arguments, the painting's path and size.
 
     Raises:
         ValueError: The models do not share it, and no option says which.
@@ -157,7 +176,7 @@ def yardstick(styles: dict[str, Style], options: argparse.Namespace) -> dict[str
     return found
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run_evaluate(options: argparse.Namespace) -> int:
     output: Path = options.output
     if output.suffix != ".json":
         raise ValueError(f"-o names the JSON file, NAME.json; found {output}")
@@ -167,6 +186,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ValueError("--photographs and --evaluations must be at least 1")
     if min(options.size) < SMALLEST_SIDE:
         raise ValueError(f"--size must be at least {SMALLEST_SIDE} px, found {min(options.size)}")
+    check_seed(options.seed)
     device = resolve_device(options.device)
     styles = {str(model): load(model, options.device) for model in options.models}
     judge = yardstick(styles, options)
@@ -191,7 +211,7 @@ def _run(options: argparse.Namespace) -> int:
             for index, file in enumerate(files, 1):
                 title = f"{PROGRAM} {size} px, {index}/{len(files)}"
                 records.append(_measure(file, size, styles, loss, title, options))
-                replace = options.overwrite or len(records) > 1  # then it is this run's own
+                replace = options.overwrite or len(records) > 1  # then the file is this run's own
                 write_json(output, judge, options, records, replace)
             own = [record for record in records if record["size"] == size]
             table = summarize(own, list(styles), options.evaluations)
@@ -199,7 +219,7 @@ def _run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         if not records:
             raise
-        code = 130
+        code = INTERRUPTED
         say(PROGRAM, f"interrupted; what was measured until then is in {output}")
     try:
         plot(records, list(styles), output.with_suffix(".png"), options.overwrite)
@@ -210,7 +230,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _readable(files: Sequence[Path], most: int) -> list[Path]:
-    """Return the first photographs that can be read; say which can't."""
+    """Return the first ``most`` photographs that can be read; say which can't."""
     found: list[Path] = []
     for file in files:
         if len(found) == most:

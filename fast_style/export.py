@@ -1,4 +1,4 @@
-"""python -m fast_style.export CKPT OUT.onnx: a style model for other runtimes, checked."""
+"""python -m fast_style.export CKPT OUT.onnx: write a style model for other runtimes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from fast_style.cli.command import end
-from fast_style.cli.parser import Parser, path_argument, show, usable_streams
+from fast_style.cli.console import show, usable_streams
+from fast_style.cli.parser import Parser, path_argument
+from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.models.network import MARGIN, StyleNetwork
 from fast_style.models.onnx_graph import INPUT, portable_graph
 from fast_style.models.palette import CELL, cell_means, enlarged, with_margin
@@ -27,26 +29,26 @@ from fast_style.models.style_file import ModelFileError, StyleModel, load_style_
 from fast_style.painting.backends import openvino_core
 from fast_style.painting.controls import Controls
 from fast_style.painting.options import PALETTE
+from fast_style.system.atomic import write_together
 from fast_style.system.messages import one_line
-from fast_style.system.together import write_together
 
 PROGRAM = "export"
-# By the ending of the file's name.
-FORMATS = {".onnx": "onnx", ".xml": "openvino", ".pt": "torchscript", ".pt2": "pt2"}
+# The format by the file's ending.
+EXPORT_FORMATS = {".onnx": "onnx", ".xml": "openvino", ".pt": "torchscript", ".pt2": "pt2"}
 CHECKED_SIZES = ((1, 64, 64), (2, 75, 98))  # batch, height, width
-TOLERANCE = 2 / 255  # mean difference of a result, in [0, 1]
-Runner = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+TOLERANCE = 2 / 255  # largest mean difference from PyTorch's result, in [0, 1]
+ExportedModel = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 
 class Portable(nn.Module):
-    """What ``stylize`` makes of a picture, but for the grain, as one module.
+    """All that ``stylize`` does to a picture, except for the grain, as one module.
 
-    The range of its pictures is inside, the margin and the painting's colours, and it is clamped.
+    That is: the range of its pictures, the margin, the network, the palette, and clamping.
 
     Args:
         network: Of a style model.
         value_range: What white is: 1 or 255.
-        shift: Of the model's palette; none leaves the network alone.
+        shift: ``Palette.shift`` of the model; None leaves the network's colours.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Portable(nn.Module):
         self.shift = shift
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the stylised pictures, ``(N, 3, H, W)``, same range as given."""
+        """Return the stylised pictures, ``(N, 3, H, W)``, in the same range."""
         height, width = image.shape[-2:]
         wider = nn.functional.pad(image / self.value_range, (MARGIN,) * 4, mode="reflect")
         stylized = self.cut(self.network.padded(wider), MARGIN, height, width).clamp(0, 1)
@@ -68,7 +70,7 @@ class Portable(nn.Module):
         return stylized * self.value_range
 
     def cut(self, image: Tensor, start: int, height: int, width: int) -> Tensor:
-        """Return so many rows and columns, from ``start`` on."""
+        """Return ``height`` rows and ``width`` columns, from ``start`` on."""
         return image[..., start : start + height, start : start + width]
 
 
@@ -77,10 +79,10 @@ def parser() -> argparse.ArgumentParser:
     result = Parser(
         prog=f"python -m fast_style.{PROGRAM}",
         description="Write a style model for another runtime: RGB (N, 3, H, W), any batch, height "
-        "and width from 32 px. The file is kept if its results agree with PyTorch's.",
+        f"and width from {SMALLEST_SIDE} px. The file is kept if its results agree with PyTorch's.",
     )
     result.add_argument("model", metavar="CKPT", help="a style model, or a released style")
-    endings = ", ".join(f"{ending} ({name})" for ending, name in FORMATS.items())
+    endings = ", ".join(f"{ending} ({name})" for ending, name in EXPORT_FORMATS.items())
     result.add_argument("output", metavar="OUT", type=path_argument, help=f"ends in {endings}")
     result.add_argument(
         "--range",
@@ -107,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for wrong use or a failed check, or 130 if interrupted."""
     usable_streams()
     options = parser().parse_args(argv)
-    return end(PROGRAM, lambda: _run(options))
+    return end(PROGRAM, lambda: _run_export(options))
 
 
 def export(
@@ -122,11 +124,11 @@ def export(
 
     Args:
         model: As ``load_style_model`` returns it.
-        output: Ends in one of ``FORMATS``; OpenVINO writes a ``.bin`` beside it.
+        output: Ends in one of ``EXPORT_FORMATS``; OpenVINO writes a ``.bin`` beside it.
         value_range: What white is in the pictures it takes and gives: 1 or 255.
         half: Keep the weights in float16.
-        palette: As ``Controls.palette``, for models that know their painting's.
-        overwrite: Replace files that stand there.
+        palette: As ``Controls.palette``, for models that have one.
+        overwrite: Replace files that exist.
 
     Raises:
         ValueError: Another ending, ``half`` where it can't be, ``palette`` out of its range, or a
@@ -135,46 +137,48 @@ def export(
         FileExistsError: There is such a file already, and it may not be replaced.
         OSError: The file can't be written.
     """
-    form = FORMATS.get(output.suffix)
+    form = EXPORT_FORMATS.get(output.suffix)
     if form is None:
-        raise ValueError(f"{output} must end in {', '.join(FORMATS)}")
+        raise ValueError(f"{output} must end in {', '.join(EXPORT_FORMATS)}")
     if half and form in ("torchscript", "pt2"):
         raise ValueError(f"--half is for .onnx and .xml, found {output}")
     Controls(palette=palette).check()
     shift = model.palette.shift(palette) if palette and model.palette is not None else None
     portable = Portable(model.network, value_range, shift).eval()
     metadata = _metadata(model, value_range, palette if shift is not None else 0.0)
-    writers: dict[str, Callable[..., Runner]] = {
+    writers: dict[str, Callable[..., ExportedModel]] = {
         "onnx": _write_onnx,
         "openvino": _write_openvino,
         "torchscript": _write_torchscript,
         "pt2": _write_pt2,
     }
-    # In a folder of its own: some formats are two files, and none is kept before it is checked.
-    # (Windows may not let go of a file that the check has open: it stays among temporary files.)
+    # In a temporary folder: some formats are two files, and none is kept before it is checked.
+    # (Windows can't delete a file that the check still has open: it stays in the folder.)
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore")  # of the exporters, about themselves
+        warnings.simplefilter("ignore")  # the exporters warn about themselves
         draft = Path(folder) / output.name
         try:
             runner = writers[form](portable, draft, metadata, half)
         except (ValueError, OSError):
             raise
-        except Exception as error:  # each runtime and checker has its own
+        except Exception as error:  # each runtime and checker raises its own
             raise ModelFileError(
                 f"{output} is not kept: its own runtime refuses it: {one_line(error)}"
             ) from error
         _check(portable, runner, value_range, str(output))
-        drafts = sorted(Path(folder).iterdir())  # .bin before .xml, by which it is found
+        drafts = sorted(
+            Path(folder).iterdir()
+        )  # .bin before .xml, which is the one that users open
         write_together(drafts, output.parent, overwrite)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run_export(options: argparse.Namespace) -> int:
     output: Path = options.output
     files = [output]
-    if FORMATS.get(output.suffix) == "openvino":
+    if EXPORT_FORMATS.get(output.suffix) == "openvino":
         files.append(output.with_suffix(".bin"))
     for path in files:
         if path.exists() and not options.overwrite:
@@ -189,21 +193,21 @@ def _metadata(model: StyleModel, value_range: int, palette: float) -> dict[str, 
         "name": model.name,
         "range": f"0-{value_range}",
         "palette": f"{palette:g}",
-        "layout": "RGB, (N, 3, H, W), H and W at least 32",
+        "layout": f"RGB, (N, 3, H, W), H and W at least {SMALLEST_SIDE}",
         "licence": str(model.description.get("licence") or "not stated"),
         "fast_style": json.dumps(model.description, sort_keys=True),
     }
 
 
 def _example(shape: tuple[int, int, int], value_range: int) -> Tensor:
-    """Return pictures of smooth noise, as photographs are smooth."""
+    """Return pictures of smooth noise: photographs are smooth too."""
     generator = torch.Generator().manual_seed(0)
     batch, height, width = shape
     coarse = torch.rand(batch, 3, 9, 9, generator=generator)
     return value_range * nn.functional.interpolate(coarse, (height, width), mode="bilinear")
 
 
-def _check(portable: Portable, runner: Runner, value_range: int, name: str) -> None:
+def _check(portable: Portable, runner: ExportedModel, value_range: int, name: str) -> None:
     for shape in CHECKED_SIZES:
         image = _example(shape, value_range)
         with torch.no_grad():
@@ -221,7 +225,9 @@ def _check(portable: Portable, runner: Runner, value_range: int, name: str) -> N
             )
 
 
-def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
+def _write_onnx(
+    portable: Portable, path: Path, metadata: dict[str, str], half: bool
+) -> ExportedModel:
     try:
         import onnx
         import onnxruntime
@@ -235,7 +241,7 @@ def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: 
     graph = portable_graph(portable.network, portable.value_range, portable.shift, MARGIN)
     if half:
         graph = convert_float_to_float16(graph, keep_io_types=True)
-        OnnxModel.graph_topological_sort(graph.graph)  # its casts stand at the end
+        OnnxModel.graph_topological_sort(graph.graph)  # it puts casts at the end
     onnx.helper.set_model_props(graph, metadata)
     onnx.save(graph, path)
     onnx.checker.check_model(path, full_check=True)
@@ -243,7 +249,9 @@ def _write_onnx(portable: Portable, path: Path, metadata: dict[str, str], half: 
     return lambda image: session.run(None, {INPUT: image})[0]
 
 
-def _write_openvino(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
+def _write_openvino(
+    portable: Portable, path: Path, metadata: dict[str, str], half: bool
+) -> ExportedModel:
     try:
         import onnx  # noqa: F401, the graph is made with it
         import openvino
@@ -264,7 +272,7 @@ def _write_openvino(portable: Portable, path: Path, metadata: dict[str, str], ha
 
 def _write_torchscript(
     portable: Portable, path: Path, metadata: dict[str, str], half: bool
-) -> Runner:
+) -> ExportedModel:
     example = _example(CHECKED_SIZES[1], portable.value_range)
     traced = torch.jit.trace(portable, example, check_trace=False)
     buffer = io.BytesIO()
@@ -275,7 +283,7 @@ def _write_torchscript(
 
 
 def _write_without_sources(archive: io.BytesIO, path: Path) -> None:
-    """Write a TorchScript file without what says where on this machine its code came from."""
+    """Write a TorchScript file without the records that name paths of this machine."""
     with zipfile.ZipFile(archive) as read, zipfile.ZipFile(path, "w") as written:
         for record in read.infolist():
             if not record.filename.endswith(".debug_pkl"):
@@ -283,14 +291,16 @@ def _write_without_sources(archive: io.BytesIO, path: Path) -> None:
 
 
 class _Cropped(Portable):
-    """As ``Portable``, cut to size by an index: a slice would be fixed to the example's sizes."""
+    """As ``Portable``, but cuts by index: torch.export would fix a slice to the example's size."""
 
     def cut(self, image: Tensor, start: int, height: int, width: int) -> Tensor:
         image = image.index_select(2, start + torch.arange(height, device=image.device))
         return image.index_select(3, start + torch.arange(width, device=image.device))
 
 
-def _write_pt2(portable: Portable, path: Path, metadata: dict[str, str], half: bool) -> Runner:
+def _write_pt2(
+    portable: Portable, path: Path, metadata: dict[str, str], half: bool
+) -> ExportedModel:
     from torch.export import Dim, load, save
 
     free = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
@@ -300,7 +310,7 @@ def _write_pt2(portable: Portable, path: Path, metadata: dict[str, str], half: b
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
             node.meta.pop("stack_trace", None)  # paths of this machine
-    buffer = io.BytesIO()  # on a full disk PyTorch's own writer of files ends the process
+    buffer = io.BytesIO()  # PyTorch's own writer kills the process on a full disk
     save(program, buffer, extra_files=metadata)
     path.write_bytes(buffer.getbuffer())
     loaded = load(path).module()

@@ -1,4 +1,4 @@
-"""python -m fast_style.optimize CONTENT STYLE -o OUT: Gatys' method, pixels optimised."""
+"""python -m fast_style.optimize CONTENT STYLE -o OUT: paint by optimising pixels (Gatys et al.)."""
 
 from __future__ import annotations
 
@@ -15,33 +15,31 @@ import torch
 from torch import Tensor
 
 from fast_style.cli.command import (
-    Bar,
     add_common_options,
     add_optimizer_options,
     check_output,
+    check_seed,
     end,
 )
+from fast_style.cli.console import INTERRUPTED, say, show, usable_streams
 from fast_style.cli.loss_options import add_loss_options, loss_arguments
-from fast_style.cli.parser import Parser, path_argument, say, show, usable_streams
+from fast_style.cli.parser import Parser, path_argument
+from fast_style.cli.progress_bar import Bar
+from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.images.color import keep_color, match_color
 from fast_style.images.picture import PictureError, long_side_size, resize
 from fast_style.images.reading import read_clip, read_style
 from fast_style.images.writing import write_picture
 from fast_style.models.losses import PerceptualLoss
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
-from fast_style.optimizing.start import (
+from fast_style.optimizing.start_picture import (
     INITS,
-    SMALLEST_SIZE,
     check_size_fits,
     start_picture,
 )
 from fast_style.painting.options import PRESERVE_COLOR
-from fast_style.system.hardware import (
-    TooLittleMemoryError,
-    is_out_of_memory,
-    keep_freed_memory,
-    resolve_device,
-)
+from fast_style.system.devices import resolve_device
+from fast_style.system.memory import TooLittleMemoryError, is_out_of_memory, keep_freed_memory
 
 PROGRAM = "optimize"
 
@@ -67,49 +65,17 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "painting", metavar="STYLE", type=path_argument, nargs="?", help="the painting"
     )
-    result.add_argument(
-        "--style",
-        metavar="STYLE",
-        type=path_argument,
-        action="append",
-        default=[],
-        help="another painting; may be repeated",
-    )
     result.add_argument("-o", "--output", metavar="OUT", type=path_argument, required=True)
-    result.add_argument(
-        "--size", type=int, default=512, metavar="PX", help="longer side of OUT (%(default)s)"
-    )
-    result.add_argument(
-        "--scales",
-        type=int,
-        nargs="+",
-        metavar="PX",
-        help="longer sides, coarse to fine; each starts from the last, --steps each",
-    )
-    result.add_argument(
-        "--style-scale",
-        type=float,
-        default=1.0,
-        metavar="F",
-        help="shorter side of the paintings as a multiple of the picture's: larger gives larger "
-        "strokes (%(default)s)",
-    )
-    result.add_argument("--init", choices=INITS, default="content", help="start (%(default)s)")
-    add_optimizer_options(result, steps=300)
-    result.add_argument(
-        "--preserve-color",
-        nargs="?",
-        const="luminance",
-        choices=PRESERVE_COLOR,
-        help="keep the photograph's colours: only the luminance is painted; or the painting's "
-        "colours are matched to the photograph's",
-    )
     result.add_argument(
         "--save-every",
         type=int,
         metavar="N",
         help="also write OUT_00050 and so on, after every N steps",
     )
+    _add_painting_options(result)
+    _add_size_options(result)
+    result.add_argument("--init", choices=INITS, default="content", help="start (%(default)s)")
+    add_optimizer_options(result, steps=300)
     add_common_options(result)
     add_loss_options(result)
     result.add_argument(
@@ -123,11 +89,51 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+def _add_painting_options(result: argparse.ArgumentParser) -> None:
+    result.add_argument(
+        "--style",
+        metavar="STYLE",
+        type=path_argument,
+        action="append",
+        default=[],
+        help="another painting; may be repeated",
+    )
+    result.add_argument(
+        "--style-scale",
+        type=float,
+        default=1.0,
+        metavar="F",
+        help="shorter side of the paintings as a multiple of the picture's: larger gives larger "
+        "strokes (%(default)s)",
+    )
+    result.add_argument(
+        "--preserve-color",
+        nargs="?",
+        const="luminance",
+        choices=PRESERVE_COLOR,
+        help="keep the photograph's colours: only the luminance is painted; or the painting's "
+        "colours are matched to the photograph's",
+    )
+
+
+def _add_size_options(result: argparse.ArgumentParser) -> None:
+    result.add_argument(
+        "--size", type=int, default=512, metavar="PX", help="longer side of OUT (%(default)s)"
+    )
+    result.add_argument(
+        "--scales",
+        type=int,
+        nargs="+",
+        metavar="PX",
+        help="longer sides, coarse to fine; each starts from the last, --steps each",
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 if a picture could not be written, 2 for wrong use, or 130."""
     usable_streams()
     options = parser().parse_args(argv)
-    return end(PROGRAM, lambda: _run(options))
+    return end(PROGRAM, lambda: _run_optimize(options))
 
 
 def read_job(options: argparse.Namespace) -> Job:
@@ -140,16 +146,15 @@ def read_job(options: argparse.Namespace) -> Job:
     if not styles:
         raise ValueError("no painting: give STYLE, or --style once or more")
     sizes = options.scales or [options.size]
-    if min(sizes) < SMALLEST_SIZE or sizes != sorted(set(sizes)):
+    if min(sizes) < SMALLEST_SIDE or sizes != sorted(set(sizes)):
         raise ValueError(
-            f"sizes must be {SMALLEST_SIZE} px or more, growing; found {' '.join(map(str, sizes))}"
+            f"sizes must be {SMALLEST_SIDE} px or more, growing; found {' '.join(map(str, sizes))}"
         )
     if not 0 < options.style_scale < math.inf:
         raise ValueError(f"--style-scale must be a number above 0, found {options.style_scale}")
     if options.save_every is not None and options.save_every < 1:
         raise ValueError(f"--save-every must be at least 1, found {options.save_every}")
-    if not 0 <= options.seed < 2**63:
-        raise ValueError(f"--seed must be 0 to 2**63 - 1, found {options.seed}")
+    check_seed(options.seed)
     loss, shares = loss_arguments(options), [1.0] * len(styles)
     if options.style_weight is not None and len(options.style_weight) == 1:
         loss["style_weight"] = options.style_weight[0]
@@ -167,7 +172,7 @@ def read_job(options: argparse.Namespace) -> Job:
     return Job(picture.rgb, picture.alpha, styles, shares, loss, sizes)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run_optimize(options: argparse.Namespace) -> int:
     output: Path = options.output
     inputs = [options.content, *_paintings(options)]
     check_output(output, options.overwrite, inputs)
@@ -179,7 +184,7 @@ def _run(options: argparse.Namespace) -> int:
         check_size_fits(*long_side_size(job.content, size), device)
     keep_freed_memory()
     best: Tensor | None = None
-    done = 0  # evaluations of the scales before
+    done = 0  # evaluations of the earlier scales
     code, message = 0, ""
     bar = Bar(PROGRAM, options.steps * len(job.sizes))
 
@@ -190,8 +195,8 @@ def _run(options: argparse.Namespace) -> int:
         bar.show(number, evaluation.best_scalars)
         if options.save_every and number % options.save_every == 0:
             try:
-                _write(_numbered(output, number), best, job, options)
-            except PictureError as error:  # the work goes on, for the result
+                _write_result(_numbered(output, number), best, job, options)
+            except PictureError as error:  # the work goes on for the result
                 code = 1
                 say(PROGRAM, error)
 
@@ -212,9 +217,9 @@ def _run(options: argparse.Namespace) -> int:
             message = (
                 f"{reason} after step {bar.number}; the best picture so far, {width} x {height} px"
             )
-            code = 130 if interrupted else 2
+            code = INTERRUPTED if interrupted else 2
     assert best is not None
-    _write(output, best, job, options)
+    _write_result(output, best, job, options)
     if message:
         say(PROGRAM, f"{message}, is in {output}")
     shown = show(PROGRAM, output)
@@ -229,9 +234,9 @@ def _optimize_scale(
     report: Callable[[Evaluation], None],
     options: argparse.Namespace,
 ) -> Tensor:
-    """Return the picture at a longer side of ``size`` px, begun from that of the scale before."""
+    """Return the best picture with a longer side of ``size`` px, begun from the last scale's."""
     content = resize(job.content, *long_side_size(job.content, size)).to(device)
-    side = max(SMALLEST_SIZE, round(min(content.shape[-2:]) * options.style_scale))
+    side = max(SMALLEST_SIDE, round(min(content.shape[-2:]) * options.style_scale))
     styles = [read_style(path, side).to(device) for path in job.styles]
     height, width = content.shape[-2:]
     check_size_fits(height, width, device)
@@ -256,7 +261,7 @@ def _numbered(output: Path, number: int) -> Path:
     return output.with_name(f"{output.stem}_{number:05d}{output.suffix}")
 
 
-def _write(path: Path, rgb: Tensor, job: Job, options: argparse.Namespace) -> None:
+def _write_result(path: Path, rgb: Tensor, job: Job, options: argparse.Namespace) -> None:
     rgb = rgb.cpu()
     size = rgb.shape[-2:]
     if options.preserve_color == "luminance":

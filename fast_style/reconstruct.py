@@ -15,13 +15,16 @@ import torch
 from torch import Tensor
 
 from fast_style.cli.command import (
-    Bar,
     add_common_options,
     add_optimizer_options,
     check_output,
+    check_seed,
     end,
 )
-from fast_style.cli.parser import Parser, path_argument, show, usable_streams
+from fast_style.cli.console import show, usable_streams
+from fast_style.cli.loss_options import LAYER_HELP
+from fast_style.cli.parser import Parser, path_argument
+from fast_style.cli.progress_bar import Bar
 from fast_style.images.checks import check_image
 from fast_style.images.picture import long_side_size, resize
 from fast_style.images.reading import read_picture
@@ -29,14 +32,15 @@ from fast_style.images.writing import write_picture
 from fast_style.models.losses import NORMALIZATIONS, PerceptualLoss
 from fast_style.models.vgg import canonical_layer, smallest_side
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
-from fast_style.optimizing.start import check_size_fits, start_picture
+from fast_style.optimizing.start_picture import check_size_fits, start_picture
 from fast_style.painting.sheet import sheet
-from fast_style.system.hardware import keep_freed_memory, resolve_device
+from fast_style.system.devices import resolve_device
+from fast_style.system.memory import keep_freed_memory
 
 PROGRAM = "reconstruct"
-KINDS = ("content", "style")
-# The figure of Gatys et al. 2015: the first convolution of each block.
-LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+RECONSTRUCTION_KINDS = ("content", "style")
+# The figure of Gatys et al. 2015, who call them conv1_1 and so on.
+DEFAULT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
 class Column(NamedTuple):
@@ -53,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         description="Reconstruct a picture from noise: from its content features at single layers, "
         "or from its style up to each layer.",
     )
-    result.add_argument("kind", choices=KINDS)
+    result.add_argument("kind", choices=RECONSTRUCTION_KINDS)
     result.add_argument("image", metavar="IMAGE", type=path_argument)
     result.add_argument(
         "-o",
@@ -61,14 +65,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="FIGURE",
         type=path_argument,
         required=True,
-        help="the labelled figure; each reconstruction is written beside it, FIGURE_a_conv1_1 ...",
+        help="the labelled figure; each reconstruction is written beside it, FIGURE_a_relu1_1 ...",
     )
     result.add_argument(
         "--layers",
         nargs="+",
-        default=list(LAYERS),
+        default=list(DEFAULT_LAYERS),
         metavar="LAYER",
-        help=f"relu1_1 to relu5_3, or conv1_1 ... ({' '.join(LAYERS)})",
+        help=f"{LAYER_HELP} ({' '.join(DEFAULT_LAYERS)})",
     )
     result.add_argument(
         "--size", type=int, default=256, metavar="PX", help="longer side (%(default)s)"
@@ -113,20 +117,13 @@ def reconstruction_loss(
         ValueError: As ``PerceptualLoss``.
     """
     weights = [1.0] * len(layers)
-    content, style = (
-        ((layers, weights), ([], []))
-        if kind == "content"
-        else (
-            ([], []),
-            (layers, weights),
-        )
-    )
+    content, style = (weights, []) if kind == "content" else ([], weights)
     return PerceptualLoss(
         image,
-        content[0],
-        style[0],
-        content[1],
-        style[1],
+        content_layers=layers if content else [],
+        style_layers=layers if style else [],
+        content_layer_weights=content,
+        style_layer_weights=style,
         total_variation_weight=total_variation_weight,
         normalization=normalization,
     )
@@ -141,24 +138,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for wrong use, or 130 if interrupted."""
     usable_streams()
     options = parser().parse_args(argv)
-    return end(PROGRAM, lambda: _run(options))
+    return end(PROGRAM, lambda: _run_reconstruct(options))
 
 
 def _single(figure: Path, column: Column) -> Path:
-    """Return where a reconstruction by itself goes."""
+    """Return the path of a single reconstruction, beside the figure."""
     name = f"{figure.stem}_{column.label[0]}_{column.label.split()[-1]}{figure.suffix}"
     return figure.with_name(name)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run_reconstruct(options: argparse.Namespace) -> int:
     figure: Path = options.output
     check_output(figure, options.overwrite, [options.image])
     todo = columns(options.kind, options.layers)
     singles = [_single(figure, column) for column in todo]
     for single in singles:
         check_output(single, options.overwrite, [options.image])
-    if not 0 <= options.seed < 2**63:
-        raise ValueError(f"--seed must be 0 to 2**63 - 1, found {options.seed}")
+    check_seed(options.seed)
     if options.size < 1:
         raise ValueError(f"--size must be at least 1 px, found {options.size}")
     device = resolve_device(options.device)

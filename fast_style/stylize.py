@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fast_style.cli.parser import quiet, say, usable_streams
+from fast_style.cli.console import INTERRUPTED, quiet, say, usable_streams
 from fast_style.cli.stylize_options import (
     PROGRAM,
     blend_weights,
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted", INTERRUPTED)
     except OSError as error:  # of standard output: all others are said where they arise
         quiet(sys.stdout)
         # Whoever reads it, as `head`, may have seen enough.
@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
     # Imported here so that --help does not wait for torch.
     from fast_style.cli.batch import Batch, Places
     from fast_style.images.writing import QUALITY
-    from fast_style.system.files import TargetExistsError
+    from fast_style.system.atomic import TargetExistsError
 
     try:
         request = _request(options, closed)
@@ -123,7 +123,8 @@ def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
     from fast_style.cli.inputs import STREAM, Found, Input, expand, without_results
     from fast_style.images.reading import allow_megapixels
     from fast_style.images.writing import check_not_input
-    from fast_style.system.files import TargetExistsError, exists, is_folder, user_path
+    from fast_style.system.atomic import TargetExistsError, exists
+    from fast_style.system.paths import is_folder, user_path
 
     output: Path | None = options.output
     models, images = models_and_images(options)
@@ -174,7 +175,7 @@ def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
 def _check_sheet(options: argparse.Namespace, streams: bool) -> None:
     """Check that the sheet can be written, if there is to be one."""
     from fast_style.images.writing import check_writable
-    from fast_style.system.files import check_free
+    from fast_style.system.atomic import check_free
 
     if options.sheet is None:
         return

@@ -27,11 +27,11 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from yaml import YAMLError
 
-from fast_style.cli.parser import usable_streams
+from fast_style.cli.console import INTERRUPTED, usable_streams
 from fast_style.models.style_file import ModelFileError
-from fast_style.system.files import shell_join, short_path
-from fast_style.system.hardware import is_out_of_memory
+from fast_style.system.memory import is_out_of_memory
 from fast_style.system.resources import config_folder
+from fast_style.system.shell import shell_join, short_path
 from fast_style.system.signals import STOPPING, interrupted_by
 from fast_style.training.config import (
     CONFIG_NAME,
@@ -52,7 +52,6 @@ from fast_style.training.words import readable
 
 log = logging.getLogger(__name__)
 
-INTERRUPTED = 130  # exit code, as of Ctrl-C
 # Lightning's advice that does not hold here: StepSampler resumes at the step by itself, one
 # process decodes fast enough for a CPU, and the seconds of a last validation are no bottleneck.
 NOT_OUR_CASE = (

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fast_style.models.vgg import CONVOLUTIONS, VGGWeightsError, read_torchvision_file
-from fast_style.system.files import write_atomically
+from fast_style.system.atomic import write_atomically
 from fast_style.system.resources import asset
 
 # SHA-256 of the float32 bytes of (weight OIHW with RGB input order, bias), as released.

@@ -28,7 +28,7 @@ from fast_style.models.losses import PerceptualLoss
 from fast_style.models.palette import cell_means
 from fast_style.painting.controls import Controls
 from fast_style.painting.style import Style, load
-from fast_style.system.hardware import exact_float32
+from fast_style.system.precision import exact_float32
 from fast_style.system.resources import asset
 from fast_style.training.photographs import centre_box, find_photographs
 

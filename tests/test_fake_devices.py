@@ -24,22 +24,22 @@ from support import TINY_NETWORK
 from fast_style.cli.loss_options import load_preset
 from fast_style.images.color import match_color
 from fast_style.images.picture import Picture
-from fast_style.models import products, vgg
+from fast_style.models import loss_sums, vgg
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.network import build_network, network_names
 from fast_style.models.palette import Palette, measure_palette
 from fast_style.models.style_file import StyleModel
-from fast_style.optimizing import measurements
+from fast_style.optimizing import comparison
+from fast_style.optimizing.comparison import measure_network, measure_optimizer
 from fast_style.optimizing.descent import optimize_pixels
-from fast_style.optimizing.measurements import measure_network, measure_optimizer
-from fast_style.optimizing.start import start_picture
+from fast_style.optimizing.start_picture import start_picture
 from fast_style.painting import style
 from fast_style.painting.controls import Controls
 from fast_style.painting.steadiness import Movement, Steady, flicker
 from fast_style.painting.style import Style
 from fast_style.painting.work import Work
 from fast_style.reconstruct import reconstruction_loss
-from fast_style.system import hardware
+from fast_style.system import memory
 from fast_style.training.module import OPTIMIZERS, StyleModule, take_into_mean
 
 MATRIX = [[1.2, 0.1, 0.0], [0.1, 1.3, -0.1], [0.0, -0.1, 1.5]]
@@ -50,20 +50,20 @@ WEIGHTS = cache(vgg.load_weights)
 @pytest.fixture(params=["cuda", "mps"])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Pretend that there is this device."""
-    for module in (style, hardware):
+    for module in (style, memory):
         monkeypatch.setattr(module, "free_memory", lambda device: 10**12)
-    monkeypatch.setattr(measurements, "_wait", lambda result: None)
+    monkeypatch.setattr(comparison, "_wait", lambda result: None)
     autocast, is_enabled = torch.autocast, torch.is_autocast_enabled
     monkeypatch.setattr(torch, "autocast", lambda device, *a, **k: autocast("cpu", *a, **k))
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: is_enabled("cpu"))
     monkeypatch.setattr(vgg, "load_weights", WEIGHTS)
-    products._multiplies_to_float32.cache_clear()
+    loss_sums._multiplies_to_float32.cache_clear()
     before = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     with Pretended():
         yield request.param
     torch.__future__.set_overwrite_module_params_on_conversion(before)
-    products._multiplies_to_float32.cache_clear()
+    loss_sums._multiplies_to_float32.cache_clear()
 
 
 def a_style(device: str, design: str = "johnson", precision: str = "float32") -> Style:

@@ -1,4 +1,4 @@
-"""The commands as a person meets them: parsers, progress, messages, which files are meant.
+"""What a person meets: parsers, messages, progress bars, which files were meant.
 
-Knows of everything below; nothing below knows of command lines.
+Knows everything below; nothing below knows command lines.
 """

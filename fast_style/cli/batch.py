@@ -18,7 +18,8 @@ from fast_style.films.video import is_video
 from fast_style.images.picture import Clip, PictureError
 from fast_style.images.writing import check_holds, write_clip
 from fast_style.painting.work import Work, record
-from fast_style.system.files import exists, identity
+from fast_style.system.atomic import exists
+from fast_style.system.paths import identity
 
 T = TypeVar("T")
 # Of painting these are a fault of the program, not of the picture. All else may go wrong with one

@@ -1,36 +1,32 @@
-"""What the commands share: how they end, their progress bars, and their common options."""
+"""What the commands share: how they end, and their common options."""
 
 from __future__ import annotations
 
 import argparse
 import signal
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
-
-from fast_style.cli.parser import say
+from fast_style.cli.console import INTERRUPTED, say
 from fast_style.images.writing import check_not_input, check_writable
 from fast_style.optimizing.descent import ALGORITHMS
-from fast_style.system.files import check_free
-from fast_style.system.hardware import is_out_of_memory
+from fast_style.system.atomic import check_free
+from fast_style.system.memory import is_out_of_memory
 from fast_style.system.signals import interrupted_by
 
 
 def end(program: str, job: Callable[[], int]) -> int:
     """Run a command's job and return its exit code; an expected error is one line and code 2.
 
-    Ctrl-C and SIGTERM alike reach the job as ``KeyboardInterrupt``; if it lets that through the
-    code is 130. In another thread than the main one, which alone may do so, SIGTERM is left alone.
+    Ctrl-C and SIGTERM reach the job as ``KeyboardInterrupt``; if it does not catch that,
+    the code is ``INTERRUPTED``. Outside the main thread SIGTERM is left as it is.
     """
     try:
         with interrupted_by(signal.SIGTERM):
             return job()
     except KeyboardInterrupt:
         say(program, "interrupted")
-        return 130
+        return INTERRUPTED
     except (ValueError, OSError) as error:
         say(program, error)
         return 2
@@ -41,49 +37,8 @@ def end(program: str, job: Callable[[], int]) -> int:
         return 2
 
 
-class Bar:
-    """A progress bar on a terminal, a few lines elsewhere.
-
-    Args:
-        title: What is going on.
-        total: Number of steps.
-        lines: How many lines to print where there is no terminal.
-    """
-
-    def __init__(self, title: str, total: int, lines: int = 10) -> None:
-        self.title = title
-        self.total = total
-        self.lines = lines
-        self.number = 0
-        self._bar: tqdm[Any] = tqdm(
-            desc=title,
-            total=total,
-            unit="step",
-            dynamic_ncols=True,
-            bar_format="{desc}: {n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}{postfix}",
-            disable=not sys.stderr.isatty(),
-        )
-
-    def show(self, number: int, scalars: Mapping[str, float]) -> None:
-        """Move to step ``number``, counted from 1, with the loss terms of ``scalars``."""
-        shown = {"loss": "loss", "content": "content_loss", "style": "style_loss"}
-        values = ", ".join(f"{name} {scalars[key]:.4g}" for name, key in shown.items())
-        rest = scalars["loss"] - scalars["content_loss"] - scalars["style_loss"]
-        values += f", smoothness {max(0.0, rest):.2g}"  # variation and grid
-        if not self._bar.disable:
-            self._bar.set_postfix_str(values, refresh=False)
-            self._bar.update(number - self.number)
-        elif number * self.lines // self.total > self.number * self.lines // self.total:
-            say(self.title, f"step {number}/{self.total}, {values}")
-        self.number = number
-
-    def close(self) -> None:
-        """Leave the bar on the screen."""
-        self._bar.close()
-
-
 def add_optimizer_options(parser: argparse.ArgumentParser, steps: int) -> None:
-    """Add the options of an optimisation of pixels."""
+    """Add the options of a descent on pixels."""
     parser.add_argument(
         "--steps",
         type=int,
@@ -96,9 +51,19 @@ def add_optimizer_options(parser: argparse.ArgumentParser, steps: int) -> None:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every command has."""
+    """Add the options of the commands that compute and write files."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def check_seed(seed: int) -> None:
+    """Check that PyTorch can begin its random numbers from ``seed``.
+
+    Raises:
+        ValueError: It can't.
+    """
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"--seed must be 0 to 2**63 - 1, found {seed}")
 
 
 def check_output(path: Path, overwrite: bool, inputs: Sequence[Path]) -> None:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from fast_style.films.video import is_video, result_suffix
 from fast_style.images.reading import READABLE
 from fast_style.images.writing import WRITABLE
-from fast_style.system.files import identity, is_folder, user_path, walk_folders
+from fast_style.system.folders import walk_folders
+from fast_style.system.paths import identity, is_folder, user_path
 
 STREAM = "-"  # standard input, or output
 

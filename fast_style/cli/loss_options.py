@@ -1,4 +1,4 @@
-"""The loss presets of configs/loss on a command line: chosen by name, changed by option."""
+"""The loss on a command line: a preset of configs/loss, and options that change it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import argparse
 from typing import Any
 
 from fast_style.models.losses import NORMALIZATIONS
+from fast_style.models.vgg import VGG_LAYERS
 from fast_style.system.resources import config_folder
 
-DEFAULT = "crisp"
-# The keys of a preset that an option of the same name changes.
-NUMBERS = ("content_weight", "total_variation_weight", "grid_weight")
-LAYERS = ("content_layers", "style_layers")
+DEFAULT_LOSS = "crisp"
+# Keys of a preset with an option of the same name.
+LOSS_NUMBER_KEYS = ("content_weight", "total_variation_weight", "grid_weight")
+LOSS_LAYER_KEYS = ("content_layers", "style_layers")
+LAYER_HELP = f"{VGG_LAYERS[0]} to {VGG_LAYERS[-1]}; conv1_1 means relu1_1, and so on"
 
 
 def preset_names() -> list[str]:
@@ -39,14 +41,12 @@ def add_loss_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("loss")
     names = preset_names()
     group.add_argument(
-        "--loss", choices=names, default=DEFAULT, help="a preset of configs/loss (%(default)s)"
+        "--loss", choices=names, default=DEFAULT_LOSS, help="a preset of configs/loss (%(default)s)"
     )
-    for key in NUMBERS:
+    for key in LOSS_NUMBER_KEYS:
         group.add_argument(_option(key), type=float, metavar="W", help="instead of the preset's")
-    for key in LAYERS:
-        group.add_argument(
-            _option(key), nargs="*", metavar="LAYER", help="relu1_1 to relu5_3, or conv1_1 ..."
-        )
+    for key in LOSS_LAYER_KEYS:
+        group.add_argument(_option(key), nargs="*", metavar="LAYER", help=LAYER_HELP)
         weights = _weights_key(key)
         group.add_argument(
             _option(weights), nargs="*", type=float, metavar="W", help="one for each layer (1)"
@@ -60,19 +60,19 @@ def add_loss_options(parser: argparse.ArgumentParser) -> None:
 def loss_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return ``PerceptualLoss``'s keyword arguments for parsed ``add_loss_options``.
 
-    Layers that are given without weights count alike.
+    Layers given without weights have weight 1 each.
 
     Raises:
         ValueError: There is no such preset.
     """
     arguments = load_preset(options.loss)
-    for key in LAYERS:
+    for key in LOSS_LAYER_KEYS:
         layers, weights = getattr(options, key), getattr(options, _weights_key(key))
         if layers is not None:
             arguments |= {key: layers, _weights_key(key): [1.0] * len(layers)}
         if weights is not None:
             arguments[_weights_key(key)] = weights
-    for key in (*NUMBERS, "normalization", "vgg_weights"):
+    for key in (*LOSS_NUMBER_KEYS, "normalization", "vgg_weights"):
         if (value := getattr(options, key)) is not None:
             arguments[key] = value
     return arguments

@@ -169,7 +169,7 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
         ValueError: No model, no picture, or two ways to name models.
     """
     from fast_style.images.reading import READABLE
-    from fast_style.system.files import is_file, user_path
+    from fast_style.system.paths import is_file, user_path
 
     models: list[str] = []
     names: list[str] = options.names
@@ -205,7 +205,7 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
 def _is_picture(name: str) -> bool:
     """Whether a name is an existing picture file's."""
     from fast_style.images.reading import READABLE
-    from fast_style.system.files import is_file, user_path
+    from fast_style.system.paths import is_file, user_path
 
     path = user_path(name)
     return path.suffix.lower() in READABLE and is_file(path)
@@ -214,7 +214,7 @@ def _is_picture(name: str) -> bool:
 def _is_style(name: str) -> bool:
     """Whether a name is a model's: by its ending, or a released style's and no file's."""
     from fast_style.models.style_file import READERS
-    from fast_style.system.files import user_path
+    from fast_style.system.paths import user_path
 
     path = user_path(name)
     is_free = not os.path.exists(path)  # noqa: PTH110, never raises
@@ -227,7 +227,7 @@ def blend_weights(text: str) -> dict[str, float]:
     Raises:
         ValueError: Not such a text, or a single model.
     """
-    from fast_style.system.files import is_file, user_path
+    from fast_style.system.paths import is_file, user_path
 
     weights: dict[str, float] = {}
     for part in text.split(","):

@@ -17,8 +17,8 @@ import torch
 from fast_style.films.tags import TAG_ERRORS
 from fast_style.images.picture import PictureError
 from fast_style.images.reading import max_pixels
-from fast_style.system.files import TargetExistsError
-from fast_style.system.hardware import TooLittleMemoryError, check_memory
+from fast_style.system.atomic import TargetExistsError
+from fast_style.system.memory import TooLittleMemoryError, check_memory
 
 # FFmpeg's names of what is read. Others, as lists of parts, open further files.
 FORMATS = ("mov", "matroska", "avi", "mpeg", "mpegvideo", "mpegts", "asf", "ogg", "flv")

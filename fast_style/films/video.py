@@ -22,7 +22,7 @@ from fast_style.films.sound import Sounds
 from fast_style.films.tags import TAG_ERRORS, chapters, film_tags, need_full_keys, stream_tags
 from fast_style.images.picture import Picture, PictureError
 from fast_style.images.profiles import HDR_TRANSFERS
-from fast_style.system.files import write_atomically
+from fast_style.system.atomic import write_atomically
 from fast_style.system.progress import Progress
 
 NEEDED = "videos need PyAV: pip install 'fast-style-trainer[video]'"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fast_style.system.hardware import double
+from fast_style.system.precision import double
 
 # Luminance of sRGB values, ITU-R BT.601: what JPEG and the field's "luminance only" take.
 LUMINANCE = (0.299, 0.587, 0.114)

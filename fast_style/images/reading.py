@@ -26,6 +26,7 @@ from PIL.ExifTags import Base
 from torch import Tensor
 
 from fast_style.images import header, heif
+from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.images.decoding import TURNED, as_tensor, decoded, flat_image, picture_of
 from fast_style.images.metadata import BROKEN, kept_dpi, kept_exif, orientation
 from fast_style.images.picture import Clip, Picture, PictureError, as_bytes, scaled_size
@@ -37,7 +38,7 @@ from fast_style.images.profiles import (
 )
 from fast_style.images.rows import Stored, stored_png, stored_tiff
 from fast_style.images.transparency import fill_transparent
-from fast_style.system.hardware import check_memory
+from fast_style.system.memory import check_memory
 
 READABLE = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"),
@@ -299,10 +300,10 @@ def read_style(path: str | Path, size: int) -> Tensor:
 
     Raises:
         PictureError: As ``read_picture``, or enlarged it has more than ``max_pixels``.
-        ValueError: ``size`` is below 32.
+        ValueError: ``size`` is below ``SMALLEST_SIDE``.
     """
-    if size < 32:
-        raise ValueError(f"the style size must be at least 32 px, found {size}")
+    if size < SMALLEST_SIDE:
+        raise ValueError(f"the style size must be at least {SMALLEST_SIDE} px, found {size}")
     with _open(path) as opened:
         factor = size / min(opened.upright)
         width, height = (max(1, round(side * factor)) for side in opened.upright)

@@ -19,7 +19,8 @@ from fast_style.images.deep import deep_levels, encode_deep
 from fast_style.images.metadata import fitting_exif, srgb_profile
 from fast_style.images.picture import Clip, Picture, PictureError, to_pil
 from fast_style.images.tiff import write_tiff
-from fast_style.system.files import TargetExistsError, identity, write_atomically
+from fast_style.system.atomic import TargetExistsError, write_atomically
+from fast_style.system.paths import identity
 
 JPEG = (".jpg", ".jpeg")
 TIFF = (".tif", ".tiff")

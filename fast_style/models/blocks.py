@@ -1,11 +1,11 @@
-"""What networks are made of, one floor above layers: convolutions with their norm, residuals."""
+"""The building blocks of networks: convolutions with normalisation, residuals, upsampling."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from fast_style.models.layers import DoublingConv, ReflectionPad, without_autocast
-from fast_style.system.hardware import exact_float32
+from fast_style.system.precision import exact_float32
 
 
 class ConvNorm(nn.Sequential):
@@ -60,19 +60,19 @@ class UpsampleConv(nn.Sequential):
 
 
 class Exact(nn.Sequential):
-    """The first layers of a network: in float32 whenever a picture is painted, not in TF32 either.
+    """The first layers of a network: in full float32 whenever a picture is painted, without TF32.
 
-    Instance normalisation enlarges what little there is in a plain sky, and in bfloat16 the steps
-    between its numbers too: without this, skies were 20 to 30 levels of 255 away from float32's.
+    Instance normalisation amplifies the small differences in a plain sky, and with them the
+    rounding steps of bfloat16. Without this class, skies were 20 to 30 levels of 255 off.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the layers make of ``x``; in training, autocast has its way."""
+        """Return the layers' result for ``x``; in training autocast decides the type."""
         if self.training:
-            return self._done(x)
+            return self._applied(x)
         with without_autocast(x), exact_float32(x.device):
-            return self._done(x)
+            return self._applied(x)
 
-    def _done(self, x: Tensor) -> Tensor:
-        result: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+    def _applied(self, x: Tensor) -> Tensor:
+        result: Tensor = super().forward(x)
         return result

@@ -1,4 +1,4 @@
-"""The layers of the networks that PyTorch has in a slower form: the same results, sooner."""
+"""Layers that PyTorch has too, but slower: the same results in less time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from fast_style.system.hardware import exact_float32
+from fast_style.system.precision import exact_float32
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
-    """Return a context without autocast for the device of ``x``, also one that has none."""
+    """Return a context in which autocast is off for ``x``, whether or not its device has it."""
     device = x.device.type
     is_mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     return torch.autocast(device, enabled=False) if is_mixed else nullcontext()
@@ -23,7 +23,7 @@ def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
 class ReflectionPad(nn.ReflectionPad2d):
     """Reflection padding by one width on all sides, with a quicker backward pass.
 
-    PyTorch's own goes pixel by pixel on a CPU, and adds in any order on a GPU.
+    PyTorch's own goes pixel by pixel on a CPU. On a GPU it adds in an order that changes.
     """
 
     def __init__(self, width: int) -> None:
@@ -34,7 +34,7 @@ class ReflectionPad(nn.ReflectionPad2d):
         width = self.padding[0]
         if not width:
             return x
-        # Autocast would have it in float32 on a CPU, and the next convolution take it back.
+        # On a CPU autocast pads in float32, and the next convolution converts back: two copies.
         with without_autocast(x):
             is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
             if x.requires_grad and not (is_traced or torch.compiler.is_compiling()):
@@ -70,10 +70,10 @@ class _Reflection(torch.autograd.Function):
 class DoublingConv(nn.Conv2d):
     """Nearest-neighbour doubling, reflection padding and a 3 x 3 convolution, in one.
 
-    Of the nine taps on a doubled picture several fall on the same pixel, so four 2 x 2
+    On a doubled picture several of the nine taps fall on the same pixel. So four 2 x 2
     convolutions before doubling, one for each place in a doubled pixel, give the same result with
-    2.25 times fewer operations. All four look at the same 2 x 2 window: they are one convolution,
-    whose channels are then interleaved.
+    2.25 times fewer operations. All four look at the same 2 x 2 window. So they are computed as
+    one convolution, whose channels are then interleaved.
 
     Source: Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", for doubling before
         convolving: a transposed convolution overlaps unevenly and leaves a grid in the picture.
@@ -94,7 +94,7 @@ class DoublingConv(nn.Conv2d):
         """Return ``(N, outputs, 2 H + 2, 2 W + 2)`` for a picture with a border of a pixel.
 
         Args:
-            x: ``(N, inputs, H + 2, W + 2)``. Of the result the outermost pixels are too much.
+            x: ``(N, inputs, H + 2, W + 2)``. The outermost pixels of the result are to be cut off.
         """
         weight, bias = self.folded()
         return F.pixel_shuffle(F.conv2d(x, weight, bias), 2)
@@ -102,10 +102,10 @@ class DoublingConv(nn.Conv2d):
     def folded(self) -> tuple[Tensor, Tensor | None]:
         """Return the four convolutions as one, ``(4 outputs, inputs, 2, 2)``, and its bias.
 
-        Its channels are as ``pixel_shuffle`` takes them.
+        The channels are in the order that ``pixel_shuffle`` expects.
         """
-        # Window i, over rows i - 1 and i of x, gives the doubled rows 2 i - 1 (first of the four
-        # kernels' rows) and 2 i: a cropped border of one row is all that is too much.
+        # Window i covers rows i - 1 and i of x. It gives the doubled rows 2 i - 1 (by the kernels'
+        # first place) and 2 i. So only a border of one row must be cut off.
         w = _fold(_fold(self.weight, 2), 4)  # (O, I, 3, 3) to (O, I, 2, 2, 2, 2)
         o, i = w.shape[:2]
         # (O, I, place, tap, place, tap) to (O * 4, I, tap, tap), as pixel_shuffle wants them.
@@ -128,18 +128,18 @@ def _fold(weight: Tensor, axis: int) -> Tensor:
 class ThinConv(nn.Conv2d):
     """A convolution to few channels, without padding or stride, as fast as one to many.
 
-    CPUs and GPUs compute 8 or 16 output channels at a time, and for three of them throw the rest
-    away. The rows of the kernel are taken for output channels of their own here, so that a kernel
-    of 9 x 9 to three channels becomes one of 1 x 9 to 27, whose results are then added, each moved
-    by its row: forward and backward 2.4 times as fast on a CPU, 3.6 times on a GPU (measured: 264 x
-    264 px, 32 channels, one picture and eight; on the GPU with a slower backward pass of the sum).
+    CPUs and GPUs compute 8 or 16 output channels at a time. For three channels most of that work
+    is thrown away. So each row of the kernel gets output channels of its own: a kernel of 9 x 9 to
+    3 channels becomes one of 1 x 9 to 27. The results of the rows are shifted and added. Forward
+    and backward this was 2.4 times as fast on a CPU and 3.6 times on a GPU (264 x 264 px, 32
+    channels, one picture and eight; on the GPU with a slower backward pass of the sum).
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, outputs, H - kernel + 1, W - kernel + 1)`` for ``(N, inputs, H, W)``.
 
-        In training in the weights' type, whatever autocast and TF32 say: the loss sees the result
-        in steps far finer than a level of 255, see VGG16Features.
+        In training it is computed in the weights' type, without autocast and TF32: the loss
+        depends on differences far smaller than a level of 255, see VGG16Features.
         """
         if not self.training:
             return self._convolved(x)
@@ -168,10 +168,10 @@ class ThinConv(nn.Conv2d):
         return result
 
     def in_few_kernels(self, x: Tensor) -> Tensor:
-        """Return what ``forward`` does, as a GPU is quickest at it: one sum of all rows."""
+        """Return the same as ``forward`` by a single sum over all rows: the fastest on a GPU."""
         outputs, _, rows, _ = self.weight.shape
         weight = self.by_rows()
-        missing = -len(weight) % 8  # tensor cores want channels by eights
+        missing = -len(weight) % 8  # tensor cores take channels in eights
         y = F.conv2d(x, F.pad(weight, (0, 0, 0, 0, 0, 0, 0, missing)))
         assert self.bias is not None
         result: Tensor = _SumOfRows.apply(y, outputs, rows) + self.bias.view(1, -1, 1, 1)
@@ -184,7 +184,7 @@ class ThinConv(nn.Conv2d):
 
 
 class _ExactConv(torch.autograd.Function):
-    """A convolution in its weights' type, with the backward pass in its input's, a shorter one."""
+    """A convolution in its weights' type; its backward pass is in its input's shorter type."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
@@ -202,27 +202,27 @@ class _ExactConv(torch.autograd.Function):
 
 
 class _SumOfRows(torch.autograd.Function):
-    """The sum of what each row of a kernel gives, moved by its row; channels are (row, output).
+    """The sum of the results of a kernel's rows, each shifted by its row; channels (row, output).
 
-    Autograd takes the strides for overlapping, and would add each element by its index.
+    Autograd would assume that the strided view overlaps itself, and add element by element.
     """
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, outputs: int, rows: int) -> Tensor:
         ctx.kernel, ctx.layout = (outputs, rows), (y.shape, y.stride())
-        return _rows(y, outputs, rows).sum(-1)
+        return _shifted_rows(y, outputs, rows).sum(-1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         gradient = gradients[0]
         result = gradient.new_empty_strided(*ctx.layout).zero_()
-        rows = _rows(result, *ctx.kernel)
+        rows = _shifted_rows(result, *ctx.kernel)
         rows.copy_(gradient.unsqueeze(-1).expand(rows.shape))
         return result, None, None
 
 
-def _rows(y: Tensor, outputs: int, rows: int) -> Tensor:
-    """Return a view of what to add, ``(N, outputs, H - rows + 1, W, rows)``."""
+def _shifted_rows(y: Tensor, outputs: int, rows: int) -> Tensor:
+    """Return the shifted rows as a view, ``(N, outputs, H - rows + 1, W, rows)``."""
     n, _, height, width = y.shape
     image, channel, line, pixel = y.stride()
     shape = (n, outputs, height - rows + 1, width, rows)

@@ -1,6 +1,6 @@
 """The perceptual loss: content, Gram matrices, total variation and their weighted sum.
 
-Owns every formula; training, optimisation and evaluation all call PerceptualLoss.
+All formulas are here; training, optimisation and evaluation call PerceptualLoss.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.models.products import self_product, squared_distance, sum_of_squares
+from fast_style.models.loss_sums import self_product, squared_distance, sum_of_squares
 from fast_style.models.vgg import VGG16Features, canonical_layer
-from fast_style.system.hardware import check_memory, exact_float32
+from fast_style.system.memory import check_memory
+from fast_style.system.precision import exact_float32
 
 Normalization = Literal["relative", "mean"]
 NORMALIZATIONS: tuple[Normalization, ...] = ("relative", "mean")
-GRID_CELL = 4  # px: what two doublings make of one pixel
-GRID_PATCH_CELLS = 15  # a side of the patches in which a grid is looked for: it may vary over more
+GRID_CELL = 4  # px, a side of what two doublings make of one pixel
+GRID_PATCH_CELLS = (
+    15  # a side of the patches that are searched for a grid: it varies from place to place
+)
 STYLE_BYTES_PER_PIXEL = 550  # peak memory of a painting's Gram matrices: measured
 
 
@@ -125,24 +128,26 @@ def _variations(image: Tensor) -> Tensor:
 def grid_energy(image: Tensor) -> Tensor:
     """Return how much of a picture is a grid with a period of 4 or 2 px, in 0-255 units squared.
 
-    Two doublings with a ReLU after each leave such a grid: the pixels of a doubled one have
-    different variances, so different means once negative values are cut off, and a style loss
-    that asks for fine texture takes it for some. This is the variance, over the 16 places in a
-    cell of 4 x 4 px, of the means over the cells of a patch; first each pixel loses the mean of
-    the 4 x 4 px around it, which has no such grid left but all of a slope.
+    Two doublings with a ReLU after each leave such a grid. The pixels that come from one pixel
+    have different variances, so they have different means once negative values are cut off. A
+    style loss that wants fine texture accepts the grid as texture.
+
+    First each pixel loses the mean of the 4 x 4 px around it, which removes slopes and leaves the
+    grid. Then each of the 16 places in a cell of 4 x 4 px is averaged over the cells of a patch.
+    The result is the variance of these 16 means.
 
     Args:
         image: ``(N, 3, H, W)``, about [0, 1], H and W at least 7.
 
     Returns:
-        A scalar, float32 or better. 0 for a plain or smooth picture; paintings and photographs
-        measured 0.3 to 18, most below 5, networks trained without it 15 to 100, the same on every
+        A scalar, float32 or better: 0 for a plain or smooth picture. Paintings and photographs
+        have 0.3 to 18, most below 5. Networks trained without it have 15 to 100, on every
         photograph.
 
     Raises:
         ValueError: The image has another shape or is too small.
 
-    Source: Ours. Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", for the matter.
+    Source: Ours. Odena et al. 2016, "Deconvolution and Checkerboard Artifacts", on such grids.
     """
     if image.ndim != 4 or min(image.shape[-2:]) < GRID_CELL + 3:
         raise ValueError(f"expected (N, 3, H, W), H and W at least 7, found {tuple(image.shape)}")
@@ -348,7 +353,7 @@ class PerceptualLoss(nn.Module):
 
     def _grid(self, stylized: Tensor) -> Tensor:
         """Return the grid energies, ``(N,)``, without a gradient where they do not count."""
-        if min(stylized.shape[-2:]) < GRID_CELL + 3:  # too small to have one
+        if min(stylized.shape[-2:]) < GRID_CELL + 3:  # too small for a grid
             return stylized.new_zeros(len(stylized))
         with nullcontext() if self.grid_weight else torch.no_grad():
             return _grid_energies(stylized)
@@ -363,7 +368,7 @@ class PerceptualLoss(nn.Module):
         if self.normalization == "mean":
             return squares / found[0].numel()
         energy = sum_of_squares(target.to(squares.dtype))
-        # A photograph may leave a deep layer dark; then any activation is an error of its own size.
+        # A photograph may leave a deep layer without activations: then nothing is divided by zero.
         smallest = torch.finfo(torch.float32).tiny
         return squares / energy.clamp_min(smallest)
 

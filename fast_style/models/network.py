@@ -1,7 +1,7 @@
-"""The transformer networks, photograph in, picture out: what all of them share.
+"""What all style networks share: a photograph in, a picture out.
 
-Images are ``(N, 3, H, W)``, RGB in [0, 1]; the networks' own scaling lives inside them. Each
-network is a class in a file of ``models/networks``, named after it.
+Images are ``(N, 3, H, W)``, RGB in [0, 1]; the networks scale them inside. Each network is a class
+in a file of its own in ``models/networks``, and has the file's name.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.images.checks import check_image
+from fast_style.images.checks import SMALLEST_SIDE, check_image
 from fast_style.models import networks
 
-SMALLEST_SIDE = 32  # px; below it reflection padding has nothing left to reflect
-# px of its reflection around a picture, painted and cut off: some networks draw a line of a pixel
-# or two where their picture ends.
+# px. A picture is painted with so much of its reflection around it, which is then cut off: some
+# networks draw a line of a pixel or two along the border.
 MARGIN = 16
-# The networks work on (image - MEAN) / SPREAD: VGG's training mean, and 64 of 255 levels.
-MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
+# The mean colour of the photographs that VGG16 was trained on: RGB, levels of 255.
+VGG_MEAN = (123.68, 116.779, 103.939)
+# The networks compute with (image - MEAN) / SPREAD, where the image is in [0, 1].
+MEAN = tuple(level / 255 for level in VGG_MEAN)
 SPREAD = 64 / 255
 
 
@@ -35,10 +36,10 @@ class StyleNetwork(nn.Module):
     but for ``name``, are the keys of ``configs/network/NAME.yaml``.
     """
 
-    multiple: ClassVar[int] = 4  # px: what the sides are padded to; how often the body halves them
+    multiple: ClassVar[int] = 4  # px: sides are padded to multiples; 4 is for two halvings
 
     def body(self, x: Tensor) -> Tensor:
-        """Return the painted picture, both as ``normalized`` has them; sides are multiples.
+        """Return the painted picture; input and output are scaled as by ``normalized``.
 
         Args:
             x: ``(N, 3, H, W)``, H and W multiples of ``multiple``.
@@ -49,7 +50,8 @@ class StyleNetwork(nn.Module):
         """Return the stylised picture.
 
         Args:
-            image: ``(N, 3, H, W)``, floating point, in [0, 1], H and W at least 32.
+            image: ``(N, 3, H, W)``, floating point, in [0, 1]; H and W at least
+                ``SMALLEST_SIDE``.
 
         Returns:
             ``(N, 3, H, W)``, about [0, 1] but not clamped; the same H and W for any input.
@@ -62,7 +64,7 @@ class StyleNetwork(nn.Module):
         return self.padded(image)[..., :height, :width]
 
     def padded(self, image: Tensor) -> Tensor:
-        """Return the stylised picture, continued to the right and below to ``multiple`` px."""
+        """Return the stylised picture, its sides extended to the next multiples of ``multiple``."""
         height, width = image.shape[-2:]
         missing = (0, -width % self.multiple, 0, -height % self.multiple)
         x = F.pad(normalized(image), missing, mode="reflect")  # every halving is exact
@@ -70,9 +72,9 @@ class StyleNetwork(nn.Module):
 
 
 def normalized(image: Tensor) -> Tensor:
-    """Return an image ``(N, 3, H, W)`` in [0, 1] as the networks' convolutions take it."""
-    # By numbers: a tensor of them would be sent to a GPU at each call, and bind an exported model
-    # to the device it was made on.
+    """Return an image ``(N, 3, H, W)`` in [0, 1], scaled for the networks' convolutions."""
+    # Plain numbers: a tensor of constants would be copied to a GPU at each call, and would tie an
+    # exported model to the device it was made on.
     planes = zip(image.unbind(1), MEAN, strict=True)
     return torch.stack([(plane - mean) / SPREAD for plane, mean in planes], dim=1)
 
@@ -122,4 +124,4 @@ def build_network(description: Any) -> StyleNetwork:
         raise ValueError(
             f"a network has {', '.join(sorted({'name', *keys}))}; found {description!r}"
         )
-    return design(**values).float()  # whatever the program's default is
+    return design(**values).float()  # even if the program's default is float64

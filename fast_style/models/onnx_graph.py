@@ -1,6 +1,6 @@
 """A network as an ONNX graph, from its operations: any batch, height and width.
 
-Owns the translation alone; ``export`` keeps such graphs, ``painting/backends.py`` runs them.
+Only the translation is here. ``export.py`` saves such graphs, ``painting/backends.py`` runs them.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def portable_graph(
 ) -> onnx.ModelProto:
     """Return a network from picture to picture: ``image`` in, ``stylized`` out, clamped.
 
-    Both are float32 ``(N, 3, H, W)``, RGB; N, H and W are free, H and W from 32.
+    Both are float32 ``(N, 3, H, W)``, RGB. Any N; H and W from ``SMALLEST_SIDE``.
 
     Args:
         network: On the CPU.
         value_range: What white is in the pictures: 1 or 255.
         shift: Of the model's palette, if it is part of the graph.
-        margin: px of its reflection around the picture, painted and cut off.
+        margin: px of reflection around the picture; it is painted too, then cut off.
 
     Raises:
         ImportError: onnx is not installed.
@@ -68,11 +68,11 @@ def portable_graph(
 
 
 def body_graphs(network: StyleNetwork) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    """Return a network's body in two parts: what stays in float32 (``Exact``), and what follows.
+    """Return a network's body in two parts: the layers in ``Exact``, always float32, and the rest.
 
-    The first takes a normalised picture ``(N, 3, H, W)``, H and W multiples of the network's. What
-    it gives, one or more results, is what the second takes, in the same order; that gives the
-    body's result ``(N, 3, H, W)``.
+    The first takes a normalised picture ``(N, 3, H, W)``, H and W multiples of
+    ``network.multiple``, and gives one or more results. The second takes these in the same order,
+    and gives the body's result ``(N, 3, H, W)``.
 
     Raises:
         ImportError: onnx is not installed.
@@ -88,7 +88,7 @@ def body_graphs(network: StyleNetwork) -> tuple[onnx.ModelProto, onnx.ModelProto
     names = {0: INPUT}
     first.steps(steps, exact, names)
     outputs = {}
-    for place in crossing:  # by a name of its own: a graph may not give out its input
+    for place in crossing:  # under a new name: a graph's output may not be its input
         outputs[f"{OUTPUT}_{place}"] = steps[place].channels
         first.node("Identity", names[place], output=f"{OUTPUT}_{place}")
     names = {place: f"{INPUT}_{place}" for place in crossing}
@@ -117,7 +117,7 @@ class _Graph:
         """Add a constant; return its name."""
         from onnx import numpy_helper
 
-        if value.is_floating_point():  # whatever the program's default is
+        if value.is_floating_point():  # float32, even if the program's default is float64
             value = value.float()
 
         name = name or f"constant_{len(self.constants)}"
@@ -125,7 +125,7 @@ class _Graph:
         return name
 
     def model(self, inputs: dict[str, int], outputs: dict[str, int]) -> onnx.ModelProto:
-        """Return the graph as a model, from pictures of so many channels to others."""
+        """Return the graph as a model, given the channels of each input and output."""
         from onnx import TensorProto, checker, helper
 
         def pictures(channels: dict[str, int]) -> list[Any]:
@@ -150,7 +150,7 @@ class _Graph:
         Args:
             network: All of them.
             places: Which to add.
-            names: Of results by place, of those that the first ones need; the others are added.
+            names: Names of results by place: those needed from outside; new ones are added.
         """
         for place in places:
             one = network[place]
@@ -163,9 +163,11 @@ class _Graph:
                 names[place] = self.node("Sum", *given)
 
     def filled(self, x: str, size: str, multiple: int, mode: str) -> str:
-        """Add a padding below and to the right, of a picture of ``size``, to multiples."""
+        """Add a padding below and to the right, from ``size`` to the next multiples."""
         multiples = self.constant(torch.tensor([multiple, multiple]))
-        missing = self.node("Mod", self.node("Neg", size), multiples)  # floor's, as in Python
+        missing = self.node(
+            "Mod", self.node("Neg", size), multiples
+        )  # the sign of the divisor, as in Python
         nowhere_else = self.constant(torch.zeros(6, dtype=torch.long))
         pads = self.node("Concat", nowhere_else, missing, axis=0)
         return self.node("Pad", x, pads, mode=mode)
@@ -217,9 +219,9 @@ class _Graph:
         return self.node("Slice", x, one, end, axes)
 
     def _thin(self, layer: ThinConv, name: str, x: str) -> str:
-        """Add the rows, and their sum as a second convolution, of zeros and ones.
+        """Add the convolution by rows, and the sum of the rows as one with weights 0 and 1.
 
-        2.5 times as fast as one in OpenVINO and in onnxruntime (on a core, 520 x 520 px).
+        2.5 times as fast as a single one in OpenVINO and onnxruntime (one core, 520 x 520 px).
         """
         rows, outputs = layer.kernel_size[0], layer.out_channels
         x = self._convolution(layer.by_rows(), None, f"{name}.rows", x)

@@ -1,7 +1,7 @@
-"""A network's body as a list of operations, found by running it: for strips, ONNX and estimates.
+"""A network's body as a list of operations: for strips, ONNX and estimates of memory.
 
-The body is given a stand-in for a picture, and its layers stand-ins that write down what they are
-given. Nothing is computed. So the modules are the only description of a network.
+The body is run on a stand-in for a picture. Its layers are replaced by stand-ins that record what
+they are applied to. Nothing is computed. So the modules are the only description of a network.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from fast_style.models.blocks import Exact
 from fast_style.models.layers import DoublingConv, ReflectionPad, ThinConv
 from fast_style.models.network import StyleNetwork
 
-LAYERS = (ReflectionPad, nn.Conv2d, DoublingConv, ThinConv, nn.InstanceNorm2d, nn.ReLU)
+KNOWN_LAYERS = (ReflectionPad, nn.Conv2d, DoublingConv, ThinConv, nn.InstanceNorm2d, nn.ReLU)
 CONCATENATIONS = (torch.cat, torch.concat, torch.concatenate)
-KNOWN = f"{', '.join(layer.__name__ for layer in LAYERS)}, sums (+) and torch.cat(..., dim=1)"
+KNOWN = f"{', '.join(layer.__name__ for layer in KNOWN_LAYERS)}, sums (+) and torch.cat(..., dim=1)"
 
 
 class Operation(NamedTuple):
     """One step of a network's body. The first is the picture itself, the last the result."""
 
     name: str  # of the layer in the network, as ``residual.0.convolutions.1.1``
-    layer: nn.Module | None  # one of ``LAYERS``; none for the picture, a sum or a concatenation
+    layer: nn.Module | None  # of ``KNOWN_LAYERS``; none for the picture, a sum, a concatenation
     inputs: tuple[int, ...]  # places of earlier operations in the list
     channels: int
-    down: int  # px of the picture to a pixel of this
+    down: int  # how many px of the picture a pixel of this stands for, each way
     exact: bool  # inside ``Exact``: never in bfloat16
 
     @property
     def is_concatenation(self) -> bool:
-        """Whether several inputs stand behind each other, not in a sum."""
+        """Whether the inputs' channels are put one after another, not summed."""
         return self.name.startswith("concatenation")
 
 
 class UnsupportedNetworkError(ValueError):
-    """A body that does something else than ``LAYERS``, sums and concatenations of channels."""
+    """A body that does more than ``KNOWN_LAYERS``, sums and concatenations of channels."""
 
 
 def operations(network: StyleNetwork) -> list[Operation]:
@@ -77,7 +77,7 @@ def operations(network: StyleNetwork) -> list[Operation]:
 
 
 class _Record:
-    """The list of operations while it is being written."""
+    """The operations that were recorded so far."""
 
     def __init__(self) -> None:
         self.list: list[Operation] = []
@@ -91,7 +91,7 @@ class _Record:
         channels: int,
         down: int,
     ) -> _StandIn:
-        """Write down one operation, and return what stands for its result."""
+        """Record an operation; return the stand-in for its result."""
         if not down:
             raise UnsupportedNetworkError(f"{name} doubles a picture of full resolution")
         places = tuple(one.place for one in inputs)
@@ -101,7 +101,7 @@ class _Record:
     def joined(
         self, name: str, inputs: tuple[Any, ...], channels: Callable[[list[int]], int]
     ) -> _StandIn:
-        """Write down a sum or a concatenation."""
+        """Record a sum or a concatenation."""
         if not all(isinstance(one, _StandIn) for one in inputs):
             raise UnsupportedNetworkError(f"{name} takes in what no layer has made")
         parts = [self.list[one.place] for one in inputs]
@@ -111,8 +111,8 @@ class _Record:
         return self.add(f"{name}_{len(self.list)}", None, inputs, width, parts[0].down)
 
     def twin(self, module: nn.Module, name: str) -> Any:
-        """Return a module's twin, whose layers write down what they are given."""
-        if isinstance(module, LAYERS):
+        """Return a copy of a module whose layers record what they are applied to."""
+        if isinstance(module, KNOWN_LAYERS):
             _check_layer(name, module)
             return _LayerTwin(self, name, module)
         twin = copy.copy(module)
@@ -127,7 +127,7 @@ class _Record:
 
 
 class _StandIn:
-    """What stands for the result of an operation while a body is run."""
+    """Stands for the result of an operation while a body is run."""
 
     def __init__(self, record: _Record, place: int) -> None:
         self.record, self.place = record, place
@@ -146,7 +146,7 @@ class _StandIn:
     def __torch_function__(
         cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> _StandIn:
-        """Write down a concatenation of channels; nothing else is known."""
+        """Record a concatenation of channels; any other function is an error."""
         dim = (kwargs or {}).get("dim", args[1] if len(args) > 1 else 0)
         if function not in CONCATENATIONS or dim != 1:
             name = getattr(function, "__name__", str(function))
@@ -160,7 +160,7 @@ class _StandIn:
 
 
 class _LayerTwin(nn.Module):
-    """Writes down what a layer is given."""
+    """Records what a layer is applied to."""
 
     def __init__(self, record: _Record, name: str, layer: nn.Module) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class _LayerTwin(nn.Module):
         self.own = [layer]  # in a list: it is no part of this module
 
     def forward(self, x: _StandIn) -> _StandIn:
-        """Return what stands for the layer's result."""
+        """Return the stand-in for the layer's result."""
         layer, before = self.own[0], self.record.list[x.place]
         channels, down = before.channels, before.down
         if isinstance(layer, ReflectionPad) and not layer.padding[0]:
@@ -180,14 +180,14 @@ class _LayerTwin(nn.Module):
 
 
 class _ExactTwin(nn.Module):
-    """Runs what is in ``Exact``, and says so meanwhile."""
+    """Runs the layers in ``Exact``; what they record is marked as exact."""
 
     def __init__(self, record: _Record, inside: nn.Module) -> None:
         super().__init__()
         self.record, self.inside = record, inside
 
     def forward(self, x: _StandIn) -> Any:
-        """Return what stands for the result."""
+        """Return the stand-in for the result."""
         self.record.exact += 1
         try:
             return self.inside(x)
@@ -196,7 +196,7 @@ class _ExactTwin(nn.Module):
 
 
 def _check_layer(name: str, layer: nn.Module) -> None:
-    """Check that a layer is used in a way that strips and ONNX know."""
+    """Check that strips and ONNX support a layer's settings."""
     wrong = ""
     if isinstance(layer, nn.Conv2d):
         square = len(set(layer.kernel_size)) == len(set(layer.stride)) == 1

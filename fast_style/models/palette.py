@@ -1,9 +1,9 @@
-"""The painting's own light and dark: what a network leaves of it, measured and given back.
+"""Colours on the large scale: brought from a network's to its painting's.
 
-A loss that compares features forgives a network that keeps to middling colours on the large scale,
-where features see little: of the released ones, the means of 16 x 16 px differ among each other by
-0.56 (starry) to 0.96 (geometric) of what they do in the painting (docs/losses.md). A ``Palette``
-says how to spread them.
+VGG16's features see little of colour on the large scale. So the loss allows a network that uses
+middling colours only. In pictures of the released networks, the mean colours of 16 x 16 px vary
+0.56 (starry) to 0.96 (geometric) times as much as in the painting (docs/losses.md). A ``Palette``
+is a map of mean colours that makes up for it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from fast_style.images.color import statistics
 
-CELL = 16  # px, a side of what is averaged: larger than strokes, which stay as they are
-# What colours are spread by: never drawn together, since a painting that is one texture has nothing
-# on the large scale; nor further, since an untrained network has nothing to spread.
+CELL = 16  # px, side of the squares that are averaged: larger than strokes, which stay as they are
+# How far colours may be spread. Never below 1: a painting that is a single texture has no colours
+# on the large scale, and all pictures would become flat. Not above 2.5: what an untrained network
+# paints has hardly any colour to spread.
 LEAST_GAIN, MOST_GAIN = 1.0, 2.5
-ROWS = 16  # of cells, shifted at a time, so that a large picture is not held as floats
+ROWS = 16  # of cells at a time: a large picture is never held as floats in whole
 
 
 class Palette(NamedTuple):
@@ -31,12 +32,12 @@ class Palette(NamedTuple):
     offset: list[float]  # 3
 
     def shift(self, share: float) -> nn.Conv2d:
-        """Return the convolution from mean colours in [0, 1] to how far they move, 1 x 1.
+        """Return the 1 x 1 convolution that gives how far each mean colour in [0, 1] moves.
 
         Args:
-            share: Of the way to the painting's colours, 0 to 1.
+            share: How far to go to the painting's colours, from 0 to 1, all the way.
         """
-        # Weights of chance would be drawn from the program's own generator.
+        # Made without random weights: drawing them would change the program's random numbers.
         unset = nn.Conv2d(3, 3, 1, device="meta", dtype=torch.float32)
         convolution = unset.to_empty(device="cpu").requires_grad_(False)
         weight, offset = (
@@ -49,7 +50,7 @@ class Palette(NamedTuple):
         return convolution
 
     def shifted(self, levels: Tensor, share: float) -> Tensor:
-        """Return a picture with each neighbourhood's mean colour moved, details left alone.
+        """Return a picture whose mean colours are moved; details stay.
 
         Args:
             levels: ``(1, 3, H, W)``, uint8, or float in [0, 1].
@@ -58,7 +59,7 @@ class Palette(NamedTuple):
         Returns:
             The shape, type and range of ``levels``.
         """
-        white = 255 if levels.dtype == torch.uint8 else 1  # in the picture's own levels
+        white = 255 if levels.dtype == torch.uint8 else 1  # in the picture's own range
         parts = levels.split(ROWS * CELL, dim=-2)
         means = torch.cat([cell_means(_floats(part)) for part in parts], dim=-2) / white
         shifts = white * with_margin(self.shift(share).to(levels.device)(means))
@@ -67,7 +68,9 @@ class Palette(NamedTuple):
             height, width = part.shape[-2:]
             cells = shifts[..., number * ROWS : number * ROWS + -(-height // CELL) + 2, :]
             colors = enlarged(cells)[..., CELL : CELL + height, CELL : CELL + width]
-            colors.add_(part).clamp_(0, white)  # in place: a large picture is mostly moved about
+            colors.add_(part).clamp_(
+                0, white
+            )  # in place: of a large picture, memory traffic takes most of the time
             top = number * ROWS * CELL
             result[..., top : top + height, :] = colors.round_() if white == 255 else colors
         return result
@@ -83,8 +86,8 @@ class Palette(NamedTuple):
 def palette_between(painted: Tensor, painting: Tensor) -> Palette:
     """Return the map from the mean colours of some pictures to those of another.
 
-    It gives them the other's mean and covariance, as far as the gains allow, and of all linear
-    maps that do so it moves colours least: it turns no hue that it need not.
+    It gives them the other's mean and covariance, within the limits on gains. Of all linear maps
+    that do so it moves colours least, so hues stay where they can.
 
     Args:
         painted: ``(N, 3, H, W)`` in [0, 1].
@@ -109,13 +112,13 @@ def measure_palette(network: nn.Module, photographs: Tensor, painting: Tensor) -
 
     Args:
         network: Trained; it is left in eval mode.
-        photographs: ``(N, 3, H, W)`` in [0, 1], not trained on.
+        photographs: ``(N, 3, H, W)`` in [0, 1], that it was not trained on.
         painting: ``(1, 3, H', W')`` in [0, 1], at the size it was trained with.
     """
     network.eval()
     device = next(network.parameters()).device
     ones = photographs.split(1)
-    # By forward: a compiled network would be compiled once more for these few.
+    # ``forward`` itself: a compiled network would be compiled again for these few pictures.
     painted = [network.forward(one.to(device)).clamp(0, 1).cpu() for one in ones]
     return palette_between(torch.cat(painted), painting.cpu())
 
@@ -150,7 +153,7 @@ def _root(matrix: Tensor) -> Tensor:
 
 
 def cell_means(colors: Tensor) -> Tensor:
-    """Return the mean colours of the cells, those at the right and lower border replicated.
+    """Return the mean colours of the cells; at the right and below they are filled by replication.
 
     Args:
         colors: ``(N, 3, H, W)``, float.
@@ -164,10 +167,10 @@ def cell_means(colors: Tensor) -> Tensor:
 
 
 def with_margin(cells: Tensor) -> Tensor:
-    """Return cells ``(N, 3, h, w)`` with the outer ones repeated around, two more each way."""
+    """Return cells ``(N, 3, h, w)`` with the border repeated, ``(N, 3, h + 2, w + 2)``."""
     return F.pad(cells, (1, 1, 1, 1), mode="replicate")
 
 
 def enlarged(cells: Tensor) -> Tensor:
-    """Return cells ``(N, 3, h, w)`` as ``CELL`` times as many pixels, without edges between."""
+    """Return cells ``(N, 3, h, w)`` enlarged ``CELL`` times each way, bilinearly."""
     return F.interpolate(cells, scale_factor=float(CELL), mode="bilinear")

@@ -26,21 +26,23 @@ from fast_style.models.weight_files import (
     load_safetensors,
     load_torch,
 )
-from fast_style.system.files import is_file, is_folder, user_path, write_atomically
+from fast_style.system.atomic import write_atomically
 from fast_style.system.messages import MOST_LETTERS, did_you_mean, one_line
+from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import shipped_styles
 
 FORMAT_VERSION = 1
 HEADER_KEY = "fast_style"  # of the JSON text in the safetensors metadata
 CKPT_KEY = "fast_style"  # of the same description in a Lightning checkpoint
-# Of the network's tensors in a Lightning checkpoint: their mean over the steps, where it is kept.
+# How the names of the network's tensors begin in a Lightning checkpoint. The first is their mean
+# over the last steps, which not every checkpoint has.
 NETWORK_PREFIXES = ("average.", "network.")
-# Bounds on a description, far beyond ours.
-MOST_VALUES = 10_000
-MOST_DEPTH = 20
-MOST_NUMBER = 2**63
-MOST_NAME = 200  # letters of a style's
-# Of a description, where they are known.
+# Limits on what a file says of itself, far above what our own files need.
+MOST_HEADER_VALUES = 10_000
+MOST_HEADER_DEPTH = 20
+MOST_HEADER_NUMBER = 2**63
+MOST_NAME = 200  # letters of a style's name
+# Parts of a description that the program relies on.
 SECTIONS = ("loss", "optimizer", "data", "trainer")
 STYLE_VALUES = {"image": str, "size": int, "sha256": str}
 
@@ -62,19 +64,19 @@ class StyleModel(NamedTuple):
 
     @property
     def palette(self) -> Palette | None:
-        """What brings its colours to the painting's; none in files that do not know it."""
+        """What brings its colours to the painting's; none in files that have no palette."""
         found = self.description.get("palette")
         return None if found is None else palette_from_header(found)
 
 
 def is_style_name(name: object) -> bool:
-    """Whether ``name`` can name a style and, as it does, its files: no separators, not endless."""
+    """Whether ``name`` can name a style and its files: no separators, not too long."""
     fits = isinstance(name, str) and len(name) <= MOST_NAME
     return fits and re.fullmatch(r"\w[\w.+-]*", str(name)) is not None
 
 
 def style_name(path: str | Path) -> str:
-    """Return the name that a file's own gives a style: letters, digits and ``._+-``."""
+    """Return a style's name made from a file's: letters, digits and ``._+-``."""
     return re.sub(r"[^\w.+-]", "_", Path(path).stem).lstrip(".+-") or "style"
 
 
@@ -84,7 +86,7 @@ def save_style_model(path: Path, network: nn.Module, description: Mapping[str, A
     Args:
         path: A ``.safetensors`` file.
         network: As ``build_network`` makes it from ``description["network"]``.
-        description: Plain data: ``network``, ``style`` and whatever else describes the model.
+        description: Plain data: ``network``, ``style`` and anything else that describes the model.
 
     Raises:
         ModelFileError: A weight is not a finite float16 number.
@@ -126,8 +128,8 @@ def find_style_model(name_or_path: str | Path) -> Path:
 def load_style_model(name_or_path: str | Path) -> StyleModel:
     """Load a released style, a ``.safetensors`` style model or a Lightning ``.ckpt`` of ours.
 
-    Also the ``.pth`` (or ``.model``) files of pytorch/examples' fast_neural_style, whose network is
-    Johnson's, too; their 0-255 range is folded into the first and last convolution.
+    The ``.pth`` (or ``.model``) files of pytorch/examples' fast_neural_style can be loaded too.
+    Their network is Johnson's; their range, 0-255, is folded into the first and last convolution.
 
     Returns:
         The network, float32, on the CPU, in eval mode, without gradients.
@@ -137,9 +139,9 @@ def load_style_model(name_or_path: str | Path) -> StyleModel:
     """
     path = find_style_model(name_or_path)
     try:
-        description, state = READERS.get(path.suffix, _read_safetensors)(path)
+        description, state = READERS.get(path.suffix, _read_model_safetensors)(path)
         _check_description(description)
-        network = _described(description.get("network"))
+        network = _network_without_weights(description.get("network"))
         _check_state(network, state)
     except WeightFileError as error:
         raise ModelFileError(f"{path} {error}") from error
@@ -147,8 +149,8 @@ def load_style_model(name_or_path: str | Path) -> StyleModel:
     return StyleModel(network.eval().requires_grad_(False), description)
 
 
-def _described(network: object) -> StyleNetwork:
-    """Return the network that a file describes; it has shapes, but no weights and no memory yet."""
+def _network_without_weights(network: object) -> StyleNetwork:
+    """Return the network that a file describes: its shapes only, no weights and no memory yet."""
     try:
         with torch.device("meta"):
             return build_network(network)
@@ -159,7 +161,7 @@ def _described(network: object) -> StyleNetwork:
 
 
 def _check_description(description: dict[str, Any]) -> None:
-    """Check what a file says of its model: plain data, and all that is relied on."""
+    """Check what a file says of its model: plain data, and the parts that are relied on."""
     _check_plain(description)
     version = description.get("format_version")
     if type(version) is not int or version < 1:
@@ -189,7 +191,7 @@ def _check_description(description: dict[str, Any]) -> None:
 
 
 def _check_plain(description: object) -> None:
-    """Check that a description is plain data, finite and of no absurd size, as JSON would be."""
+    """Check that a description is plain data, as in JSON, finite and not too large."""
     waiting = [(description, 0)]
     for count in itertools.count(1):
         if not waiting:
@@ -199,16 +201,16 @@ def _check_plain(description: object) -> None:
             waiting += [(inner, depth + 1) for inner in value.values()]
         elif isinstance(value, list | tuple):
             waiting += [(inner, depth + 1) for inner in value]
-        elif isinstance(value, int | float):  # a boolean is one, too
-            if not (math.isfinite(value) and abs(value) < MOST_NUMBER):
+        elif isinstance(value, int | float):  # booleans too
+            if not (math.isfinite(value) and abs(value) < MOST_HEADER_NUMBER):
                 raise WeightFileError("is damaged: its header has a number without sense")
         elif not isinstance(value, str | None):
             raise WeightFileError("is damaged: its header is not plain data")
-        if count + len(waiting) > MOST_VALUES or depth > MOST_DEPTH:
+        if count + len(waiting) > MOST_HEADER_VALUES or depth > MOST_HEADER_DEPTH:
             raise WeightFileError("is damaged: its header has too many values")
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read_model_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     metadata, state = load_safetensors(path)
     header = metadata.get(HEADER_KEY)
     if header is None:
@@ -225,7 +227,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of a JSON text, whose keys must differ."""
+    """Return a JSON object as a dictionary; a key that comes twice is an error."""
     result = dict(pairs)
     if len(result) < len(pairs):
         raise ValueError("a key is there twice")
@@ -248,7 +250,9 @@ def _read_pth(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     network = {"name": "johnson", "channels": [32, 64, 128], "residual_blocks": 5}
     if not state:
         raise WeightFileError("is not a network of pytorch/examples' fast_neural_style")
-    _check_state(_described(network), state)  # before anything is computed with it
+    _check_state(
+        _network_without_weights(network), state
+    )  # before anything is computed with the tensors
     state = {key: value.float() for key, value in state.items()}
     # Theirs takes and gives 0-255; ours (image - MEAN) / SPREAD of [0, 1].
     mean = torch.tensor(MEAN).view(3, 1, 1)
@@ -267,7 +271,7 @@ def _read_pth(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _examples_layers() -> dict[str, str]:
-    """Return where each layer of pytorch/examples' network stands in ours."""
+    """Return the name in our network for each layer of pytorch/examples'."""
     layers = {"deconv3.conv2d": "output.1"}
     for number in range(3):
         layers[f"conv{number + 1}.conv2d"] = f"encoder.{number}.1"
@@ -303,7 +307,7 @@ def _read_ckpt(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 READERS = {
-    ".safetensors": _read_safetensors,
+    ".safetensors": _read_model_safetensors,
     ".ckpt": _read_ckpt,
     ".pth": _read_pth,  # these two: pytorch/examples'
     ".model": _read_pth,

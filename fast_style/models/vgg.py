@@ -1,6 +1,6 @@
-"""VGG16's convolutional features, tapped by layer name: frozen, and normalising inside itself.
+"""VGG16's activations at named layers, with frozen weights.
 
-Owns the architecture, the weight files and their input scalings; knows nothing of losses.
+Holds the architecture, the weight files and the scaling of the input; knows nothing of losses.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_style.images.checks import check_image
+from fast_style.models.network import VGG_MEAN
 from fast_style.models.weight_files import WeightFileError, load_safetensors, load_torch
-from fast_style.system.files import is_file, user_path
+from fast_style.system.paths import is_file, user_path
 from fast_style.system.resources import asset
 
 # (convolutions, channels) of the five blocks; a 2 x 2 maximum pooling stands between blocks.
-BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
-CONVOLUTIONS = tuple(f"conv{b}_{c}" for b, (n, _) in enumerate(BLOCKS, 1) for c in range(1, n + 1))
-LAYERS = tuple(name.replace("conv", "relu") for name in CONVOLUTIONS)
+VGG_BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+CONVOLUTIONS = tuple(
+    f"conv{b}_{c}" for b, (n, _) in enumerate(VGG_BLOCKS, 1) for c in range(1, n + 1)
+)
+VGG_LAYERS = tuple(name.replace("conv", "relu") for name in CONVOLUTIONS)
 
 
 class InputScaling(NamedTuple):
@@ -33,11 +36,11 @@ class InputScaling(NamedTuple):
 
 
 # The published ILSVRC-2014 (Caffe) weights: 0-255 units, mean of the training set subtracted.
-CAFFE_SCALING = InputScaling(255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
+CAFFE_SCALING = InputScaling(255.0, VGG_MEAN, (1.0, 1.0, 1.0))
 # torchvision's own training (VGG16_Weights.IMAGENET1K_V1): [0, 1] units, mean and deviation.
 TORCHVISION_SCALING = InputScaling(1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-SCALINGS = {"caffe": CAFFE_SCALING, "torchvision": TORCHVISION_SCALING}
-# conv1_1's first biases in the Caffe weights: what tells a torchvision-layout file of them apart.
+INPUT_SCALINGS = {"caffe": CAFFE_SCALING, "torchvision": TORCHVISION_SCALING}
+# conv1_1's first biases in the Caffe weights: by them a file in torchvision's layout is recognised.
 CAFFE_FIRST_BIASES = (0.73429835, 0.093403675, 0.06775674, 0.88628656)
 
 
@@ -54,21 +57,21 @@ def canonical_layer(name: str) -> str:
         ValueError: There is no such layer in VGG16.
     """
     canonical = str(name).replace("conv", "relu")
-    if canonical not in LAYERS:
-        raise ValueError(f"VGG16 has no layer {name!r}; choose among {', '.join(LAYERS)}")
+    if canonical not in VGG_LAYERS:
+        raise ValueError(f"VGG16 has no layer {name!r}; choose among {', '.join(VGG_LAYERS)}")
     return canonical
 
 
 def smallest_side(layers: Iterable[str]) -> int:
-    """Return the smallest height and width, in pixels, of which each layer keeps one position."""
+    """Return the smallest height and width, px, at which each layer still has one position."""
     return max((2 ** (int(layer[4]) - 1) for layer in layers), default=1)
 
 
 class VGG16Features(nn.Module):
     """The activations of VGG16 at chosen layers.
 
-    The weights are buffers outside the state dict: no optimiser sees them, no gradient reaches
-    them, no checkpoint carries them. Nothing here depends on train or eval mode.
+    The weights are buffers that are not saved: they are not trained, get no gradient, and are in
+    no checkpoint. Train and eval mode make no difference.
 
     Args:
         layers: Taps, ``relu1_1`` to ``relu5_3`` (``conv5_1`` means ``relu5_1``). No layer deeper
@@ -76,11 +79,11 @@ class VGG16Features(nn.Module):
         weights: ``bundled`` (the ILSVRC-2014 weights in the package), ``torchvision`` (its
             IMAGENET1K_V1, downloaded once by torchvision) or the path of a ``.safetensors`` file
             made by ``scripts/convert_vgg16.py`` or a torchvision-layout ``.pth`` file.
-        dtype: In which the convolutions run, whatever autocast says.
+        dtype: In which the convolutions run; autocast does not change it.
 
     Raises:
         ValueError: No layer, or one that VGG16 does not have.
-        VGGWeightsError: The weights can't be had from where ``weights`` says.
+        VGGWeightsError: The weights can't be read from what ``weights`` names.
 
     Source: Simonyan & Zisserman 2015, arXiv:1409.1556, configuration D.
     """
@@ -99,11 +102,11 @@ class VGG16Features(nn.Module):
         chosen = {canonical_layer(layer) for layer in layers}
         if not chosen:
             raise ValueError("VGG16Features needs at least one layer to tap, found none")
-        self.layers = tuple(layer for layer in LAYERS if layer in chosen)
+        self.layers = tuple(layer for layer in VGG_LAYERS if layer in chosen)
         self.weights = weights
         self.dtype = dtype
         state, self.scaling = load_weights(weights)
-        for conv in CONVOLUTIONS[: LAYERS.index(self.layers[-1]) + 1]:
+        for conv in CONVOLUTIONS[: VGG_LAYERS.index(self.layers[-1]) + 1]:
             weight = state[f"{conv}.weight"].to(dtype, memory_format=torch.channels_last)
             self.register_buffer(f"{conv}_weight", weight, persistent=False)
             self.register_buffer(f"{conv}_bias", state[f"{conv}.bias"].to(dtype), persistent=False)
@@ -142,7 +145,7 @@ class VGG16Features(nn.Module):
             on_mps = x.device.type == "mps"
             memory_format = torch.contiguous_format if on_mps else torch.channels_last
             x = x.contiguous(memory_format=memory_format)
-            for conv, layer in zip(CONVOLUTIONS, LAYERS, strict=True):
+            for conv, layer in zip(CONVOLUTIONS, VGG_LAYERS, strict=True):
                 if len(features) == len(set(wanted)):
                     break
                 if layer.endswith("_1") and layer != "relu1_1":
@@ -150,8 +153,8 @@ class VGG16Features(nn.Module):
                 weight, bias = getattr(self, f"{conv}_weight"), getattr(self, f"{conv}_bias")
                 weight = weight.contiguous(memory_format=memory_format)
                 if conv == "conv1_1" and self.dtype.itemsize < x.dtype.itemsize:
-                    # In bfloat16 a pixel would be rounded to half levels of 255: in trainings that
-                    # made the loss 2 to 4 % worse. So what it lost goes in beside it.
+                    # bfloat16 rounds a pixel to half a level of 255, which made the loss after
+                    # training 2 to 4 % worse. So the rounding error is given as a second picture.
                     rounded = x.to(self.dtype)
                     x = torch.cat((rounded, (x - rounded).detach().to(self.dtype)), 1)
                     weight = weight.repeat(1, 2, 1, 1)
@@ -182,7 +185,7 @@ def load_weights(source: str) -> tuple[dict[str, Tensor], InputScaling]:
             f"no VGG16 weights at {path}; loss.vgg_weights is bundled, torchvision or a file"
         )
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+        return _read_vgg_safetensors(path)
     state = read_torchvision_file(path)
     biases = torch.tensor(CAFFE_FIRST_BIASES, dtype=torch.float32)
     is_caffe = torch.allclose(state["conv1_1.bias"][:4], biases, atol=1e-3)
@@ -202,12 +205,12 @@ def read_torchvision_file(path: Path) -> dict[str, Tensor]:
     return from_torchvision_layout(loaded, str(path))
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], InputScaling]:
+def _read_vgg_safetensors(path: Path) -> tuple[dict[str, Tensor], InputScaling]:
     try:
         metadata, state = load_safetensors(path)
     except WeightFileError as error:
         raise VGGWeightsError(f"cannot read VGG16 weights from {path}: it {error}") from error
-    scaling = SCALINGS.get(metadata.get("input_scaling", ""))
+    scaling = INPUT_SCALINGS.get(metadata.get("input_scaling", ""))
     if scaling is None:
         raise VGGWeightsError(
             f"{path} does not say which input scaling its weights expect; make it with "
@@ -219,7 +222,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], InputScaling]:
 def _expected_shapes() -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     channels = 3
-    for block, (convolutions, width) in enumerate(BLOCKS, 1):
+    for block, (convolutions, width) in enumerate(VGG_BLOCKS, 1):
         for index in range(1, convolutions + 1):
             shapes[f"conv{block}_{index}.weight"] = (width, channels, 3, 3)
             shapes[f"conv{block}_{index}.bias"] = (width,)
@@ -228,7 +231,7 @@ def _expected_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def _checked_state(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Return the 13 convolutions in float32, nothing else that ``state`` may hold."""
+    """Return the 13 convolutions in float32; what else ``state`` holds is left out."""
     checked: dict[str, Tensor] = {}
     for key, shape in _expected_shapes().items():
         if key not in state:

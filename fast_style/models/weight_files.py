@@ -1,7 +1,8 @@
-"""Files of weights, of torch.save and of safetensors, checked before anything is loaded from them.
+"""Weights in files of torch.save and safetensors, checked before anything is loaded.
 
-A small file can ask for gigabytes or for hours: by compressed records, by millions of objects or
-names, by tuples within tuples that take forever to hash. What is loaded is no larger than its file.
+A small file can take gigabytes or hours to load: by compressed records, by millions of objects or
+names, by tuples within tuples that take forever to hash. What is loaded here is no larger than its
+file.
 """
 
 from __future__ import annotations
@@ -25,48 +26,47 @@ from torch import Tensor
 
 from fast_style.system.messages import one_line
 
-# Of what stands in a file beside its numbers: a pickle, the directory of a zip file, the header of
-# safetensors. A training of the widest network that there may be has a pickle of half of it, the
-# shipped one 41 kB.
+# Limit on what a file holds beside its numbers: a pickle, a zip file's directory, safetensors'
+# header. The pickle of a training has 41 kB; for the widest network allowed, half the limit.
 MOST_HEAD_BYTES = 2**20
-# In a pickle, each counted as often as another takes it up; our trainings have 64,000.
+# Limit on the objects in a pickle, each counted as often as it is used; our trainings have 64,000.
 MOST_OBJECTS = 2**21
-MOST_BYTES = 2**31  # of a file; the largest there are, VGG16 with all its layers, have 553 MB
-LEGACY_PICKLES = 5  # magic number, version, machine, the data, names of storages; then the numbers
+MOST_BYTES = 2**31  # of a file; the largest in use, VGG16 with all its layers, has 553 MB
+LEGACY_PICKLES = 5  # magic number, version, machine, data, names of storages; numbers follow
 ZIP_START = b"PK\x03\x04"
-# Bytes of a number in the storages that a pickle may name.
+# The types of storages that a pickle may name, and their bytes for each number.
 STORAGES = {
     **dict.fromkeys(("DoubleStorage", "LongStorage"), 8),
     **dict.fromkeys(("FloatStorage", "IntStorage"), 4),
     **dict.fromkeys(("HalfStorage", "BFloat16Storage", "ShortStorage"), 2),
     **dict.fromkeys(("CharStorage", "ByteStorage", "BoolStorage"), 1),
 }
-# What else it may name; torch.load allows more, as what makes an array of any size.
+# All that a pickle may name. torch.load allows more, such as what makes an array of any size.
 ALLOWED = re.compile(
     rf"torch ({'|'.join(STORAGES)}|Size)|torch\._utils _rebuild_(tensor(_v2)?|parameter)"
     r"|collections OrderedDict"
 )
-# Of safetensors' names; float8 and less is not what weights are kept in here.
+# safetensors' names of the types that weights may have.
 FLOATS = ("F16", "BF16", "F32", "F64")
 
 
 class WeightFileError(ValueError):
-    """A file that can't be loaded; the message says why, to follow the file's name."""
+    """A file that can't be loaded; the message goes on from the file's name: "is damaged: ..."."""
 
 
 class _Storage(NamedTuple):
-    """What a pickle says of some numbers that lie elsewhere in its file."""
+    """A block of numbers elsewhere in the file, as a pickle refers to it."""
 
     key: str
     size: int  # bytes
 
 
 def load_torch(path: Path) -> object:
-    """Return what ``torch.save`` wrote, plain data and dense tensors: nothing in it is executed.
+    """Return what ``torch.save`` wrote: plain data and dense tensors. Nothing in it is executed.
 
     Raises:
-        WeightFileError: The file is damaged, holds anything else, or takes far more memory than it
-            is large.
+        WeightFileError: The file is damaged, holds anything else, or would take far more memory
+            than its size.
     """
     size = _checked_size(path)
     try:
@@ -82,7 +82,7 @@ def load_torch(path: Path) -> object:
         raise WeightFileError(f"cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
         raise WeightFileError("is damaged, or holds more than plain data") from error
-    except Exception as error:  # a damaged file raises half a dozen kinds
+    except Exception as error:  # damaged files raise errors of many kinds
         raise WeightFileError(
             f"is damaged, or not what torch.save writes: {one_line(error)}"
         ) from error
@@ -120,10 +120,10 @@ def load_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def check_views(state: Mapping[str, Tensor]) -> None:
-    """Check that tensors of right shapes are numbers in a file each, not the same ones many times.
+    """Check that tensors have numbers of their own, and are not views of the same few.
 
-    A tensor of any shape can be a view of one number, and takes its shape's memory when it is
-    computed with.
+    A tensor of any shape can be a view of a single number. It takes the memory of its shape once
+    it is computed with.
 
     Raises:
         WeightFileError: They are not.
@@ -137,7 +137,7 @@ def check_views(state: Mapping[str, Tensor]) -> None:
 
 
 def _checked_size(path: Path) -> int:
-    """Return a file's size in bytes, if it is one that can be read twice, and not too large."""
+    """Return the size, bytes, of a file that can be read twice and is not too large."""
     try:
         found = path.stat()
     except (OSError, ValueError) as error:
@@ -150,7 +150,7 @@ def _checked_size(path: Path) -> int:
 
 
 class _SmallReads(io.FileIO):
-    """A file of which no large part is read at once: the directory of a zip file is."""
+    """A file that refuses large reads: zipfile reads a directory of any size in one piece."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return so many bytes."""
@@ -160,7 +160,7 @@ class _SmallReads(io.FileIO):
 
 
 def _check_zip(path: Path, size: int) -> list[_Storage]:
-    """Check what torch.save writes since 2020, a zip file; return its pickle's storages."""
+    """Check a file as torch.save writes it since 2020, a zip; return its pickle's storages."""
     with _SmallReads(os.fspath(path)) as file, zipfile.ZipFile(file) as archive:
         records = {record.filename: record for record in archive.infolist()}
         if len(records) < len(archive.infolist()):
@@ -190,14 +190,14 @@ def _check_zip(path: Path, size: int) -> list[_Storage]:
 
 
 def _check_legacy(path: Path) -> list[_Storage]:
-    """Check what torch.save wrote before: pickles, then the numbers; return their storages."""
+    """Check a file as torch.save wrote it before: pickles, then numbers; return their storages."""
     with path.open("rb") as file:
         head = io.BytesIO(file.read(MOST_HEAD_BYTES))
     return [storage for _ in range(LEGACY_PICKLES) for storage in _storages(head)]
 
 
 def _storages(file: io.BytesIO) -> list[_Storage]:
-    """Return the storages of the pickle that a file goes on with, checked; leave it behind it."""
+    """Check the next pickle in a file, leave the file behind it, and return its storages."""
     start = file.tell()
     _check_objects(file)
     end = file.tell()
@@ -207,13 +207,13 @@ def _storages(file: io.BytesIO) -> list[_Storage]:
 
 
 def _check_objects(file: io.BytesIO) -> None:
-    """Check how many objects a pickle makes, by what its instructions take and leave on its stack.
+    """Check how many objects a pickle makes, by following its instructions on a stack of counts.
 
-    Each is counted as often as others take it up: a tuple of two of one tuple, thirty times over,
-    is a hundred bytes that take an hour to hash.
+    An object counts as often as it is used: a pair of one tuple, thirty times nested, is a hundred
+    bytes that take an hour to hash.
     """
     total = 0
-    stack: list[int | None] = []  # how many objects each holds; none is a mark
+    stack: list[int | None] = []  # how many objects each entry holds; None is a mark
     kept: dict[int, int | None] = {}
     argument: Any
     for code, argument, _ in pickletools.genops(file):
@@ -239,14 +239,14 @@ def _check_objects(file: io.BytesIO) -> None:
 
 
 class _Inspector(pickle.Unpickler):
-    """Goes through a pickle without making anything of what it names, and notes its storages."""
+    """Reads a pickle without making any of the objects it names, and notes its storages."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, encoding="latin-1")
         self.storages: list[_Storage] = []
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what stands for a thing that the pickle names."""
+        """Return a harmless stand-in for what the pickle names."""
         if not ALLOWED.fullmatch(f"{module} {name}"):
             raise WeightFileError(f"holds {module}.{name}, more than plain data and tensors")
         if name == "OrderedDict":
@@ -262,4 +262,4 @@ class _Inspector(pickle.Unpickler):
 
 
 def _nothing(*arguments: object) -> None:
-    """Stand for what makes a tensor."""
+    """Stand in for the functions that make tensors."""

@@ -1,4 +1,4 @@
-"""Optimises a picture's pixels for a loss; knows neither which loss nor whose picture."""
+"""L-BFGS or Adam on the pixels of a picture, for any loss."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor
 from fast_style.models.losses import LossTerms
 
 ALGORITHMS = ("lbfgs", "adam")
-HISTORY = 20  # of L-BFGS; each entry keeps two pictures in memory
+LBFGS_HISTORY = 20  # each entry keeps two pictures in memory
 ADAM_LEARNING_RATE = 0.02
-# The start is kept this far from black and white, where the parametrisation is flat.
-MARGIN = 0.02
+# The start is kept this far from black and white, where the sine is flat: no gradient there.
+START_MARGIN = 0.02
 
 
 class Evaluation(NamedTuple):
@@ -42,8 +42,8 @@ def optimize_pixels(
 ) -> Tensor:
     """Return the best picture found in a number of evaluations of the loss and its gradient.
 
-    The picture is ``(1 + sin(2 z)) / 2`` and ``z`` is what moves: the picture lies within [0, 1]
-    throughout, and a result is worth what it was measured at.
+    What moves is ``z``, and the picture is ``(1 + sin(2 z)) / 2``. So the picture never leaves
+    [0, 1], and the result is the very picture whose loss was measured.
 
     Args:
         objective: The loss of a picture ``(N, 3, H, W)`` in [0, 1].
@@ -60,56 +60,103 @@ def optimize_pixels(
             number at the start.
 
     Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576; Liu & Nocedal 1989 for L-BFGS.
-    Departs: the parametrisation. Free pixels leave [0, 1], and clamping them afterwards was seen
-        to raise the style error by half.
+    Departs: the parametrisation. Free pixels leave [0, 1]; clamping them at the end raised the
+        style error by half.
     """
     if algorithm not in ALGORITHMS:
         raise ValueError(f"the optimizer is one of {', '.join(ALGORITHMS)}, found {algorithm!r}")
     if evaluations < 1:
         raise ValueError(f"at least 1 step is needed, found {evaluations}")
-    # At mid grey the slope is 1: z and pixels have the same unit there.
-    z = (torch.asin(2 * start.detach().clamp(MARGIN, 1 - MARGIN) - 1) / 2).requires_grad_()
-    best: Evaluation | None = None
-    number = 0
-    started_s = time.perf_counter()
+    descent = _Descent(objective, start, evaluations, report)
+    try:
+        if algorithm == "adam":
+            descent.by_adam()
+        else:
+            descent.by_lbfgs()
+    except _FinishedError:
+        pass
+    assert descent.best is not None
+    return descent.best.best
 
-    def evaluate() -> Tensor:
-        nonlocal best, number
-        z.grad = None
-        picture = (1 + torch.sin(2 * z)) / 2
-        terms = objective(picture)
+
+class _Descent:
+    """A picture on its way down, and the best one so far."""
+
+    def __init__(
+        self,
+        objective: Callable[[Tensor], LossTerms],
+        start: Tensor,
+        evaluations: int,
+        report: Callable[[Evaluation], None] | None,
+    ) -> None:
+        self.objective = objective
+        self.z = _z_of(start).requires_grad_()
+        self.evaluations = evaluations
+        self.report = report
+        self.best: Evaluation | None = None
+        self.number = 0
+        self.started_s = time.perf_counter()
+
+    def by_adam(self) -> None:
+        """Descend until ``evaluate`` ends it."""
+        optimizer = torch.optim.Adam([self.z], lr=ADAM_LEARNING_RATE)
+        while True:
+            optimizer.step(self.evaluate)
+
+    def by_lbfgs(self) -> None:
+        """Descend until ``evaluate`` ends it."""
+        while True:  # L-BFGS stops where its model of the loss fails; a new one starts afresh
+            optimizer = torch.optim.LBFGS(
+                [self.z],
+                max_iter=self.evaluations,
+                max_eval=self.evaluations,
+                tolerance_grad=0,
+                tolerance_change=0,
+                history_size=LBFGS_HISTORY,
+                line_search_fn="strong_wolfe",
+            )
+            optimizer.step(self.evaluate)
+
+    def evaluate(self) -> Tensor:
+        """Compute loss and gradient of the picture at ``z``; return the loss.
+
+        Raises:
+            _FinishedError: This was the last evaluation.
+            ValueError: The first loss is not a finite number.
+        """
+        self.z.grad = None
+        picture = _picture_at(self.z)
+        terms = self.objective(picture)
         terms.total.backward()
-        number += 1
-        names, values = zip(*terms.scalars().items(), strict=True)
-        scalars = dict(zip(names, torch.stack(values).tolist(), strict=True))  # one wait for a GPU
-        elapsed_s = time.perf_counter() - started_s
-        if best is None and not math.isfinite(scalars["loss"]):
-            raise ValueError(f"the first picture's loss is {scalars['loss']}, not a finite number")
-        if best is None or scalars["loss"] < best.scalars["loss"]:
-            best = Evaluation(number, scalars, picture.detach(), scalars, elapsed_s)
-        if report is not None:
-            report(Evaluation(number, scalars, best.best, best.scalars, elapsed_s))
-        if number == evaluations:
+        self.number += 1
+        self._note(picture.detach(), _floats(terms.scalars()))
+        if self.number == self.evaluations:
             raise _FinishedError
         return terms.total
 
-    optimizer: torch.optim.Optimizer
-    try:
-        if algorithm == "adam":
-            optimizer = torch.optim.Adam([z], lr=ADAM_LEARNING_RATE)
-            while True:
-                optimizer.step(evaluate)
-        while True:  # L-BFGS ends where its model of the loss fails; a new one starts afresh
-            optimizer = torch.optim.LBFGS(
-                [z],
-                max_iter=evaluations,
-                max_eval=evaluations,
-                tolerance_grad=0,
-                tolerance_change=0,
-                history_size=HISTORY,
-                line_search_fn="strong_wolfe",
-            )
-            optimizer.step(evaluate)
-    except _FinishedError:
-        assert best is not None
-        return best.best
+    def _note(self, picture: Tensor, scalars: dict[str, float]) -> None:
+        """Keep the picture if it is the best so far, and report the evaluation."""
+        elapsed_s = time.perf_counter() - self.started_s
+        if self.best is None and not math.isfinite(scalars["loss"]):
+            raise ValueError(f"the first picture's loss is {scalars['loss']}, not a finite number")
+        if self.best is None or scalars["loss"] < self.best.scalars["loss"]:
+            self.best = Evaluation(self.number, scalars, picture, scalars, elapsed_s)
+        if self.report is not None:
+            best = self.best
+            self.report(Evaluation(self.number, scalars, best.best, best.scalars, elapsed_s))
+
+
+def _picture_at(z: Tensor) -> Tensor:
+    return (1 + torch.sin(2 * z)) / 2
+
+
+def _z_of(picture: Tensor) -> Tensor:
+    """Return the ``z`` of a picture: at mid grey the slope is 1, so there both have one unit."""
+    inside = picture.detach().clamp(START_MARGIN, 1 - START_MARGIN)
+    return torch.asin(2 * inside - 1) / 2
+
+
+def _floats(scalars: dict[str, Tensor]) -> dict[str, float]:
+    """Return tensors as numbers, all in one transfer: a GPU is waited for once."""
+    values = torch.stack(list(scalars.values())).tolist()
+    return dict(zip(scalars, values, strict=True))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fast_style.models.network import StyleNetwork, denormalized, normalized
 from fast_style.models.onnx_graph import INPUT, body_graphs, portable_graph
-from fast_style.system.hardware import exact_float32
+from fast_style.system.precision import exact_float32
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fast_style.images.checks import check_range
+from fast_style.images.checks import SMALLEST_SIDE, check_range
 from fast_style.images.color import keep_color, match_color
 from fast_style.images.picture import Picture, as_bytes, as_float, long_side_size, resize
 from fast_style.images.reading import max_pixels
 from fast_style.images.transparency import fill_transparent
-from fast_style.models.network import SMALLEST_SIDE
 from fast_style.painting.options import PRESERVE_COLOR
 
 SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from fast_style.models.layers import DoublingConv, ReflectionPad, without_autocast
 from fast_style.models.network import StyleNetwork, denormalized, normalized
 from fast_style.models.operations import Operation, operations
-from fast_style.system.hardware import double, exact_float32, free_memory
+from fast_style.system.memory import free_memory
+from fast_style.system.precision import double, exact_float32
 from fast_style.system.progress import Progress
 
 KEPT_FROM = 4  # px of the picture to a pixel of what is kept between layers

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fast_style.images.checks import check_image, check_range, check_size
+from fast_style.images.checks import SMALLEST_SIDE, check_image, check_range, check_size
 from fast_style.images.picture import (
     Picture,
     PillowImage,
@@ -27,7 +27,7 @@ from fast_style.images.picture import (
     to_pil,
 )
 from fast_style.images.reading import from_pil
-from fast_style.models.network import MARGIN, SMALLEST_SIDE
+from fast_style.models.network import MARGIN
 from fast_style.models.operations import operations
 from fast_style.models.style_file import StyleModel, load_style_model
 from fast_style.painting.backends import (
@@ -41,13 +41,8 @@ from fast_style.painting.backends import (
 from fast_style.painting.controls import Controls, apply
 from fast_style.painting.options import GRAIN, PALETTE
 from fast_style.painting.strips import KEPT_FROM, StripPainter, reflected
-from fast_style.system.hardware import (
-    free_memory,
-    give_memory_back,
-    has_bfloat16,
-    is_out_of_memory,
-    resolve_device,
-)
+from fast_style.system.devices import has_bfloat16, resolve_device
+from fast_style.system.memory import free_memory, give_memory_back, is_out_of_memory
 from fast_style.system.progress import Progress
 
 AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])

@@ -1,4 +1,4 @@
-"""What the machine offers: hardware, memory, files, what the package carries, messages.
+"""Below everything: devices, memory, files, signals, what the package carries, messages.
 
 Must not know of pictures or networks.
 """

@@ -1,11 +1,11 @@
-"""What messages to a person are made of: one line of any error, guesses at misspelt names."""
+"""Parts of messages: an error in one line, a guess at a misspelt name."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-MOST_LETTERS = 200  # of what another program's error says
+MOST_LETTERS = 200  # of another program's error
 _ENTRY: list[str] = []  # how a person called this program, if by the one name for all commands
 
 
@@ -28,23 +28,23 @@ def command(name: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the beginning of an error's text: libraries' go on for a page, and quote the file."""
+    """Return the beginning of an error's text in one line; some libraries write a page."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
 
 
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return ``; did you mean X?`` for the known name that is near, or nothing.
+    """Return ``; did you mean X?`` for the most similar known name, or an empty text.
 
     Args:
-        name: What was written.
-        known: What there is.
-        prefix: What to write before the guess.
+        name: The misspelt name.
+        known: The names that exist.
+        prefix: Text before the guess.
     """
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {prefix}{near[0]}?" if near else ""
 
 
 def reason(error: OSError) -> str:
-    """Return what the system says of an error, without its number and the file's name."""
+    """Return the system's text of an error, without its number and the file's name."""
     return error.strerror or str(error)

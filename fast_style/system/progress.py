@@ -1,7 +1,7 @@
-"""How work that takes long says how far it is."""
+"""How long work reports its progress."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-Progress = Callable[[float], object]  # is told the share of the work that was done since the last
+Progress = Callable[[float], object]  # called with the share of the work done since the last call

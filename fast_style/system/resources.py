@@ -1,6 +1,6 @@
-"""Where the files lie that come with the program: assets, configs and released style models.
+"""Where the program's own files are: assets, configs and released style models.
 
-In a checkout configs/ and checkpoints/ stand beside the package, in a wheel inside it.
+In a checkout configs/ and checkpoints/ are beside the package, in a wheel inside it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-SMALL_TWIN = "-slim"  # ends a released style's name: the same painting, a smaller network
+SMALL_TWIN = "-slim"  # the end of a released style's name: same painting, smaller network
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -35,7 +35,7 @@ def shipped_styles() -> dict[str, Path]:
 
 
 def main_styles() -> list[str]:
-    """Return the names of the released styles, but for the small twins of others."""
+    """Return the names of the released styles without their small twins."""
     return [name for name in shipped_styles() if not name.endswith(SMALL_TWIN)]
 
 

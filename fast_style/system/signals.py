@@ -1,4 +1,4 @@
-"""The signals that end a program: of a person, of a system that shuts down, of a cluster."""
+"""The signals that end a program: from a person, a system that shuts down, a cluster."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ STOPPING = tuple(
 
 @contextmanager
 def interrupted_by(*numbers: signal.Signals) -> Iterator[None]:
-    """Have signals raise ``KeyboardInterrupt``, as Ctrl-C does, as long as the body lasts.
+    """Have signals raise ``KeyboardInterrupt``, as Ctrl-C does, while the body runs.
 
-    Python lets only its main thread do so: in any other the signals stay as they are.
+    Only the main thread can do this; in any other the signals stay as they are.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    others = set(numbers) - {
-        signal.SIGINT
-    }  # which does so by itself, unless a shell has it ignored
+    # SIGINT does so by itself, unless a shell has had it ignored.
+    others = set(numbers) - {signal.SIGINT}
     before = {number: signal.signal(number, _interrupt) for number in others}
     try:
         yield

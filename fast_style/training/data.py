@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.images.picture import PictureError, as_float
 from fast_style.images.reading import read_crop
-from fast_style.system.files import identity, user_path
-from fast_style.system.hardware import keep_freed_memory
+from fast_style.system.memory import keep_freed_memory
+from fast_style.system.paths import identity, user_path
 from fast_style.system.resources import asset
 from fast_style.system.signals import STOPPING
 from fast_style.training.photographs import (
@@ -87,11 +88,14 @@ class PhotographData(pl.LightningDataModule):
         seed: int,
     ) -> None:
         super().__init__()
-        if image_size < 32:
-            raise ValueError(f"data.image_size must be at least 32 px, found {image_size}")
-        if not all(type(size) is int and size >= 32 for size in other_sizes):
+        if image_size < SMALLEST_SIDE:
             raise ValueError(
-                f"data.other_sizes must be whole numbers from 32 px, found {other_sizes}"
+                f"data.image_size must be at least {SMALLEST_SIDE} px, found {image_size}"
+            )
+        if not all(type(size) is int and size >= SMALLEST_SIDE for size in other_sizes):
+            raise ValueError(
+                f"data.other_sizes must be whole numbers from {SMALLEST_SIDE} px, "
+                f"found {other_sizes}"
             )
         if batch_size < 1:
             raise ValueError(f"data.batch_size must be at least 1, found {batch_size}")

@@ -11,7 +11,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from fast_style.system.files import PART_PREFIX, shell_path
+from fast_style.system.atomic import PART_PREFIX
+from fast_style.system.shell import shell_path
 from fast_style.training.processes import Processes
 
 LOCK = ".lock"  # in a run's folder while it runs

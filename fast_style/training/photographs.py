@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 from fast_style.images import heif
 from fast_style.images.picture import PictureError, as_bytes
 from fast_style.images.reading import READABLE, Box, read_crop
-from fast_style.system.walk import walk
+from fast_style.system.folders import find_files
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def find_photographs(folder: Path) -> list[Path]:
             f"there is no folder {folder}; data.root must hold photographs (data=folder for any "
             "folder, data=coco for the layout of COCO)"
         )
-    found, remarks = walk(folder, READABLE)
+    found, remarks = find_files(folder, READABLE)
     for remark in remarks:
         log.warning("%s", remark)
     if not found:

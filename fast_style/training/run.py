@@ -26,19 +26,20 @@ from fast_style.models.style_file import (
     load_style_model,
     save_style_model,
 )
-from fast_style.system.files import is_file, is_folder, shell_path, user_path
-from fast_style.system.hardware import (
+from fast_style.system.memory import keep_freed_memory
+from fast_style.system.paths import is_file, is_folder, user_path
+from fast_style.system.resources import asset
+from fast_style.system.shell import shell_path
+from fast_style.training.callbacks import Preview
+from fast_style.training.data import PhotographData
+from fast_style.training.hardware import (
     check_accelerator,
     check_compiler,
     check_crops,
-    keep_freed_memory,
     resolve_memory_format,
     resolve_precision,
     vgg_dtype,
 )
-from fast_style.system.resources import asset
-from fast_style.training.callbacks import Preview
-from fast_style.training.data import PhotographData
 from fast_style.training.log_handlers import printable_values
 from fast_style.training.module import StyleModule
 from fast_style.training.photographs import crops_per_step

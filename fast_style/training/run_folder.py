@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fast_style.system.files import write_atomically
+from fast_style.system.atomic import write_atomically
 from fast_style.system.messages import reason
 from fast_style.training.log_handlers import begin_log
 from fast_style.training.processes import Processes

@@ -23,7 +23,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import FileWriter, SummaryWriter
 
-from fast_style.system.files import write_atomically
+from fast_style.system.atomic import write_atomically
 from fast_style.system.messages import reason
 from fast_style.training.log_handlers import printable
 

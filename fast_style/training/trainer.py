@@ -22,7 +22,7 @@ from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch.nn.parallel import DistributedDataParallel
 
-from fast_style.system.files import write_atomically
+from fast_style.system.atomic import write_atomically
 from fast_style.system.signals import STOPPING
 from fast_style.training.callbacks import Preview, Progress, Throughput, Waiting
 from fast_style.training.tensorboard_log import StepLogger

@@ -38,7 +38,7 @@ from readers import KINDS, Kind, WrongResultError
 from seeds import Seed
 
 from fast_style.images.reading import allow_megapixels
-from fast_style.system.hardware import is_out_of_memory
+from fast_style.system.memory import is_out_of_memory
 
 SECONDS = 20.0  # of a CPU, that a file may take
 WAITING_S = 180.0  # that it may take without using a CPU so long

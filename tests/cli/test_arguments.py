@@ -37,7 +37,7 @@ def test_closed_streams_can_be_used_and_no_file_gets_their_numbers(
     done = shell(
         closed,
         "import json, os, sys\n"
-        "from fast_style.cli.parser import say, show, usable_streams\n"
+        "from fast_style.cli.console import say, show, usable_streams\n"
         "closed = usable_streams()\n"
         f"with open({str(found)!r}, 'w') as file:\n"
         "    tty = sys.stderr.isatty(), sys.stdin.isatty()\n"
@@ -60,7 +60,7 @@ def test_closed_streams_can_be_used_and_no_file_gets_their_numbers(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_streams_that_cannot_be_written_are_no_crash() -> None:
     code = (
-        "import sys\nfrom fast_style.cli.parser import say, show, usable_streams\n"
+        "import sys\nfrom fast_style.cli.console import say, show, usable_streams\n"
         "usable_streams()\nshown = show('test', 'out')\nsay('test', 'err')\nsys.exit(7 - shown)"
     )
     both = shell(">/dev/full 2>/dev/full", code)
@@ -75,7 +75,7 @@ def test_streams_that_cannot_be_written_are_no_crash() -> None:
 
 def test_a_terminal_of_few_characters_shows_names() -> None:
     code = (
-        "from fast_style.cli.parser import say, show, usable_streams\n"
+        "from fast_style.cli.console import say, show, usable_streams\n"
         "usable_streams()\nshow('test', '\\u6771.jpg')\nsay('test', 'caf\\udce9')"
     )
     done = shell("", code, PYTHONIOENCODING="ascii")

@@ -692,7 +692,7 @@ def test_a_film_that_the_memory_does_not_hold(
 ) -> None:
     source = film(tmp_path / "a.mp4", sound=None)
     free = 1000 if enlarged == 1 else 1_000_000
-    monkeypatch.setattr("fast_style.system.hardware.free_memory", lambda device: free)
+    monkeypatch.setattr("fast_style.system.memory.free_memory", lambda device: free)
 
     def large(picture: Picture) -> Picture:
         levels = picture.levels.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3)

@@ -31,7 +31,7 @@ from fast_style.images.reading import (
     read_style,
 )
 from fast_style.images.writing import WRITABLE, write_picture
-from fast_style.system.files import write_atomically
+from fast_style.system.atomic import write_atomically
 
 Bytes = npt.NDArray[np.uint8]
 Reader = Callable[[Path], object]

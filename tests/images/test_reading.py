@@ -23,7 +23,7 @@ from fast_style.images import header, heif
 from fast_style.images import reading as image
 from fast_style.images.picture import PictureError, long_side_size, resize
 from fast_style.images.reading import picture_size, read_clip, read_crop, read_picture, read_style
-from fast_style.system import hardware
+from fast_style.system import memory
 
 Array = npt.NDArray[Any]
 WIDTH, HEIGHT = 64, 48
@@ -354,7 +354,7 @@ def test_a_png_chunk_longer_than_its_file_is_not_made_room_for(tmp_path: Path) -
 def test_what_does_not_fit_in_memory_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardware, "free_memory", lambda device: 10**9)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 10**9)
     levels = np.zeros((1, 1, 3), np.uint8)
     path = png(tmp_path / "a.png", 2, levels, data=b"x")
     data = bytearray(path.read_bytes())

@@ -16,7 +16,7 @@ from fast_style.models.losses import (
 )
 from fast_style.models.network import build_network
 from fast_style.optimizing.descent import optimize_pixels
-from fast_style.optimizing.start import start_picture
+from fast_style.optimizing.start_picture import start_picture
 
 LAYERS = ["relu1_2", "relu2_2"]
 
@@ -76,7 +76,7 @@ def test_gram_matrix_gradient() -> None:
 def test_gram_matrix_taken_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     features = image(2, 5, 6, 7).bfloat16()
     whole = gram_matrix(features.float())
-    monkeypatch.setattr("fast_style.models.products.PRODUCT_ROWS", 10)
+    monkeypatch.setattr("fast_style.models.loss_sums.PRODUCT_ROWS", 10)
     torch.testing.assert_close(gram_matrix(features), whole)
 
 

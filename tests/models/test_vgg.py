@@ -13,8 +13,8 @@ from fast_style.models.losses import gram_matrix
 from fast_style.models.vgg import (
     CAFFE_SCALING,
     CONVOLUTIONS,
-    LAYERS,
     TORCHVISION_SCALING,
+    VGG_LAYERS,
     VGG16Features,
     VGGWeightsError,
     canonical_layer,
@@ -49,8 +49,8 @@ def reference_input() -> Tensor:
 
 
 def test_activations_are_those_of_the_released_weights() -> None:
-    features = VGG16Features(LAYERS, dtype=torch.float64)(reference_input())
-    assert tuple(features) == LAYERS == tuple(REFERENCE)
+    features = VGG16Features(VGG_LAYERS, dtype=torch.float64)(reference_input())
+    assert tuple(features) == VGG_LAYERS == tuple(REFERENCE)
     for layer, (mean, std, largest, trace) in REFERENCE.items():
         found = features[layer]
         assert found.mean().item() == pytest.approx(mean, rel=1e-4), layer
@@ -139,7 +139,7 @@ def test_the_weights_take_no_gradient_and_are_not_saved() -> None:
 
 def test_nothing_depends_on_the_mode() -> None:
     modes = (nn.Dropout, nn.modules.batchnorm._BatchNorm)
-    features = VGG16Features(LAYERS)
+    features = VGG16Features(VGG_LAYERS)
     assert not any(isinstance(module, modes) for module in features.modules())
     image = torch.rand(1, 3, 32, 32)
     trained = features.train()(image)["relu5_3"]

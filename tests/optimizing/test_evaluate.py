@@ -16,8 +16,8 @@ from fast_style.images.reading import read_crop, read_picture, read_style
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.network import build_network
 from fast_style.models.style_file import save_style_model
-from fast_style.optimizing.measurements import equivalent_iterations
-from fast_style.optimizing.report import spread
+from fast_style.optimizing.comparison import equivalent_iterations
+from fast_style.optimizing.comparison_report import spread
 from fast_style.painting.style import load
 from fast_style.system.resources import asset
 from fast_style.training.photographs import centre_box

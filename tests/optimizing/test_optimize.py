@@ -20,10 +20,10 @@ from fast_style.images.color import luminance
 from fast_style.images.picture import PictureError
 from fast_style.images.reading import read_picture
 from fast_style.images.writing import write_picture
-from fast_style.optimizing import start as start_of
+from fast_style.optimizing import start_picture as start_of
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
-from fast_style.optimizing.start import start_picture
-from fast_style.system import hardware
+from fast_style.optimizing.start_picture import start_picture
+from fast_style.system import memory
 
 FAST = ["--size", "40", "--steps", "4", "--device", "cpu", "--style-layers", "relu1_2", "relu2_2"]
 FAST += ["--content-layers", "relu2_2"]
@@ -265,7 +265,7 @@ def test_a_picture_too_large_for_the_memory(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for module in (start_of, hardware):
+    for module in (start_of, memory):
         monkeypatch.setattr(module, "free_memory", lambda device: 1_000_000_000)
     assert run(pictures, tmp_path / "out.png", "--size", "1024") == 2
     error = capsys.readouterr().err
@@ -280,7 +280,7 @@ def test_a_painting_too_large_for_the_memory(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(hardware, "free_memory", lambda device: 200_000_000)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 200_000_000)
     assert run(pictures, tmp_path / "out.png", "--size", "64", "--style-scale", "20") == 2
     error = capsys.readouterr().err
     assert "megapixels needs about 0.6 GB of memory, 0.2 GB are free on cpu" in error
@@ -304,7 +304,7 @@ def test_a_scale_too_large_for_the_memory_keeps_the_one_before(
         return optimize_pixels(*arguments)
 
     steps: list[int] = []
-    for module in (start_of, hardware):
+    for module in (start_of, memory):
         monkeypatch.setattr(module, "free_memory", free)
     monkeypatch.setattr(optimize, "optimize_pixels", count)
     output = tmp_path / "out.png"
@@ -335,23 +335,6 @@ def test_running_out_of_memory_is_one_line(
     assert run(pictures, tmp_path / "out.png") == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1].startswith("fast_style.optimize: out of memory; try a smaller --size")
-
-
-def test_memory_that_is_free_is_a_plausible_number() -> None:
-    free = hardware.free_memory(torch.device("cpu"))
-    assert 10_000_000 < free < 2**50
-
-
-def test_a_containers_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "max").write_text("3000000\n")
-    (tmp_path / "current").write_text("1000000\n")
-    paths = ((str(tmp_path / "max"), str(tmp_path / "current")),)
-    monkeypatch.setattr(hardware, "CGROUPS", paths)
-    assert hardware.free_memory(torch.device("cpu")) == 2_000_000
-    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 400000\n")  # can be given back
-    assert hardware.free_memory(torch.device("cpu")) == 2_400_000
-    (tmp_path / "max").write_text("max\n")
-    assert hardware.free_memory(torch.device("cpu")) > 2_000_000
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from fast_style.models.onnx_graph import _Graph
 from fast_style.painting import backends
 from fast_style.painting.backends import resolve_backend
 from fast_style.painting.style import Style, load
-from fast_style.system.hardware import cpu_has_bfloat16
+from fast_style.system.devices import cpu_has_bfloat16
 from fast_style.system.resources import asset, shipped_styles
 
 CPU = torch.device("cpu")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fast_style.images import heif
 from fast_style.images.reading import READABLE
-from fast_style.system.walk import walk
+from fast_style.system.folders import find_files
 from fast_style.training.photographs import (
     DataError,
     Draw,
@@ -157,9 +157,9 @@ def test_what_is_left_out_is_said(
 def test_the_folder_of_the_results_is_left_out_unless_it_is_the_one(tmp_path: Path) -> None:
     (first, second) = touch(tmp_path, "a.jpg", "b/c.jpg")
     (tmp_path / "results").symlink_to(tmp_path / "b")
-    assert walk(tmp_path, READABLE, tmp_path / "results").files == [first]
-    assert walk(tmp_path, READABLE, tmp_path).files == [first, second]
-    assert walk(tmp_path, READABLE, tmp_path / "new").files == [first, second]
+    assert find_files(tmp_path, READABLE, tmp_path / "results").files == [first]
+    assert find_files(tmp_path, READABLE, tmp_path).files == [first, second]
+    assert find_files(tmp_path, READABLE, tmp_path / "new").files == [first, second]
 
 
 def test_what_lets_heif_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

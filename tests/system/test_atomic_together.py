@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fast_style.system.together import write_together
+from fast_style.system.atomic import write_together
 
 
 @pytest.fixture

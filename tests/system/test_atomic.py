@@ -1,9 +1,9 @@
+"""A file is there whole, or as it was."""
+
 from __future__ import annotations
 
 import errno
 import os
-import platform
-import shlex
 import signal
 import subprocess
 import sys
@@ -14,16 +14,7 @@ from typing import NoReturn
 import pytest
 from support import ENVIRONMENT
 
-from fast_style.system import files
-from fast_style.system.files import (
-    TargetExistsError,
-    check_free,
-    shell_join,
-    shell_path,
-    user_path,
-    walk_folders,
-    write_atomically,
-)
+from fast_style.system.atomic import TargetExistsError, _machine, check_free, write_atomically
 
 on_posix = pytest.mark.skipif(os.name != "posix", reason="POSIX's")
 
@@ -172,7 +163,7 @@ def test_the_umask_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom pathlib import Path\n"
-        "from fast_style.system.files import write_atomically\n"
+        "from fast_style.system.atomic import write_atomically\n"
         "with write_atomically(Path(sys.argv[1])):\n    os.kill(os.getpid(), 9)"
     )
     arguments = [sys.executable, "-c", code, str(tmp_path / "a.txt")]
@@ -186,7 +177,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 def test_what_a_living_process_writes_is_kept(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from fast_style.system.files import write_atomically\n"
+        "from fast_style.system.atomic import write_atomically\n"
         "with write_atomically(Path(sys.argv[1])) as temporary:\n"
         "    print('begun', flush=True)\n    sys.stdin.readline()\n"
         "    temporary.write_text('whole')"
@@ -224,121 +215,7 @@ def test_another_machines_are_kept_for_a_day(tmp_path: Path) -> None:
 
 
 def test_a_number_that_no_process_has_is_no_error(tmp_path: Path) -> None:
-    left = tmp_path / f".part-{files._machine()}-9999999999-0123456789abcdef"
+    left = tmp_path / f".part-{_machine()}-9999999999-0123456789abcdef"
     left.write_text("half")
     write(tmp_path / "a.txt")
     assert "a.txt" in names(tmp_path)
-
-
-# Names
-
-
-@pytest.mark.parametrize("name", ["s3://bucket/x.png", "HTTP://host/x", "gs://b", "file:///a/b"])
-def test_an_address_is_no_path(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} is an address"):
-        user_path(name)
-
-
-@pytest.mark.parametrize("name", ["C://x", "C:/x", "a//b", "s3:/x", "./s3://x", "://x", "a b://x"])
-def test_a_path_that_is_like_an_address(name: str) -> None:
-    assert user_path(name) == Path(name)
-
-
-# Folders
-
-
-def found(folder: Path, *skip: Path) -> list[str]:
-    """Return the files of ``walk_folders``, in its order, below ``folder``."""
-    return [
-        (here / name).relative_to(folder).as_posix()
-        for here, listed in walk_folders(folder, skip)
-        for name in listed
-    ]
-
-
-def test_files_come_by_name_without_hidden_ones(tmp_path: Path) -> None:
-    for name in ("b/2", "b/c/3", "a/1", "0", "z", ".hidden", ".folder/x"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
-    assert found(tmp_path) == ["0", "z", "a/1", "b/2", "b/c/3"]
-    assert found(tmp_path, tmp_path / "b") == ["0", "z", "a/1"]
-    assert found(tmp_path / ".folder") == ["x"]
-    assert found(tmp_path, tmp_path)  # where it begins is looked into in any case
-
-
-@on_posix
-def test_links_are_followed_each_folder_once(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "x").write_bytes(b"")
-    inside = tmp_path / "photos" / "real"
-    inside.mkdir(parents=True)
-    (inside / "y").write_bytes(b"")
-    (tmp_path / "photos" / "a_link").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "photos" / "again").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "photos" / "a_real").symlink_to(inside)  # the real folder's own name is used
-    (inside / "round").symlink_to(tmp_path / "photos")
-    (inside / "itself").symlink_to(inside / "itself")
-    assert found(tmp_path / "photos") == ["real/itself", "real/y", "a_link/x"]
-
-
-def test_a_folder_that_cannot_be_read_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_bytes(b"")
-    scandir = os.scandir
-
-    def closed(path: Path) -> object:
-        if Path(path).name == "a":
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", closed)
-    errors: list[OSError] = []
-    walked = list(walk_folders(tmp_path, (), errors.append))
-    assert [listed for _, listed in walked] == [[], ["file"]]
-    assert [error.filename for error in errors] == [str(tmp_path / "a")]
-
-
-def test_a_missing_folder_is_told(tmp_path: Path) -> None:
-    errors: list[OSError] = []
-    assert list(walk_folders(tmp_path / "none", (), errors.append)) == []
-    assert len(errors) == 1
-
-
-# Names in a shell
-
-
-@pytest.mark.parametrize("name", ["a b.jpg", "it's.jpg", "a$b&c;d.jpg", 'say "no".jpg', "-o.jpg"])
-def test_a_path_can_be_pasted_into_a_posix_shell(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(platform, "system", lambda: "Linux")
-    monkeypatch.chdir(tmp_path)
-    (word,) = shlex.split(shell_path(tmp_path / name))
-    assert Path(word) == Path(name)
-    assert not word.startswith("-")
-
-
-@pytest.mark.parametrize(
-    ("word", "expected"),
-    [
-        ("outputs\\starry\\a.safetensors", "outputs\\starry\\a.safetensors"),
-        ("C:/a/b.jpg", "C:/a/b.jpg"),
-        ("a b.jpg", '"a b.jpg"'),
-        ("it's.jpg", '"it\'s.jpg"'),  # a quote opens a text in PowerShell
-        ("a,b", '"a,b"'),  # two words in PowerShell
-        ("a&b", '"a&b"'),  # two commands
-        ("[1,2]", '"[1,2]"'),
-        ("", '""'),
-        ("C:\\a b\\", '"C:\\a b\\\\"'),
-        ('key="a b"', '"key=\\"a b\\""'),
-        ('a\\"b', '"a\\\\\\"b"'),
-    ],
-)
-def test_a_word_can_be_pasted_into_a_shell_of_windows(
-    word: str, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(platform, "system", lambda: "Windows")
-    assert shell_join(["tool", word]) == f"tool {expected}"

@@ -1,6 +1,6 @@
-"""The sums of products that the loss is made of, in float32 or better whatever its features are in.
+"""Gram products and sums of squares of features, always in float32 or better.
 
-With backward passes of their own, which take less time or memory than autograd's.
+Their backward passes are written out: these take less time or memory than autograd's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-# Positions that a product of bfloat16 takes at a time; on a CPU 1,024 to 16,384 measured alike.
+# bfloat16 features are multiplied so many positions at a time. On a CPU 1,024 to 16,384 were
+# equally fast.
 PRODUCT_ROWS = 4096
 
 
@@ -39,7 +40,7 @@ def sum_of_squares(x: Tensor) -> Tensor:
 
 
 class _SelfProduct(torch.autograd.Function):
-    """``F^T F``, with one product in its backward pass where autograd's own would take two."""
+    """``F^T F``. Its backward pass is one product; autograd's own would be two."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, f: Tensor) -> Tensor:  # (N, HW, C) to (N, C, C)
@@ -52,7 +53,7 @@ class _SelfProduct(torch.autograd.Function):
             return whole.transpose(1, 2) @ whole
         n, _, c = f.shape
         product = f.new_zeros((n, c, c), dtype=exact)
-        for some in torch.split(f, PRODUCT_ROWS, 1):  # a float32 copy of all is large and slow
+        for some in torch.split(f, PRODUCT_ROWS, 1):  # a float32 copy of all of them is slow
             part = some.to(exact)
             product.baddbmm_(part.transpose(1, 2), part)
         return product
@@ -67,8 +68,9 @@ class _SelfProduct(torch.autograd.Function):
 def _product_by_parts(f: Tensor) -> Tensor:
     """Return ``F^T F`` in float32 of features that are not, on a CUDA GPU: ``(N, HW, C)``.
 
-    Products of bfloat16 numbers are exact in float32, in which they are added. So many positions
-    for so few channels would leave most of a GPU idle: its parts are multiplied at once.
+    Products of bfloat16 numbers are exact in float32, and they are added in float32. One product
+    over many positions of few channels leaves most of a GPU idle. So the positions are split into
+    parts, which are multiplied as one batch.
     """
     n, positions, c = f.shape
     parts = positions // PRODUCT_ROWS
@@ -97,7 +99,7 @@ def _multiplies_to_float32() -> bool:
 class _SquaredDistance(torch.autograd.Function):
     """The squared distance of each photograph.
 
-    Nothing is kept in float32 for the backward pass, and features stay in their memory format.
+    For the backward pass only the features themselves are kept, as they are: no float32 copies.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Where a descent on pixels begins, and whether the memory holds it."""
+"""The picture from which a descent on pixels begins, and whether memory suffices for its size."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ import torch
 from torch import Tensor
 
 from fast_style.images.picture import resize
-from fast_style.system.hardware import check_memory, free_memory
+from fast_style.system.memory import check_memory, free_memory
 
 INITS = ("content", "noise", "style")
 NOISE_MEAN, NOISE_STD = 0.5, 0.1
-SMALLEST_SIZE = 32  # px, longer side
-# Peak memory of an evaluation with the layers of all presets, float32, L-BFGS: measured.
+# Peak memory of an evaluation, measured: float32, L-BFGS, the layers of all presets together.
 BYTES_PER_PIXEL = 4500
 
 
 def start_picture(init: str, content: Tensor, styles: Sequence[Tensor], seed: int) -> Tensor:
-    """Return where to begin, ``(1, 3, H, W)`` in [0, 1], of ``content``'s size."""
+    """Return the picture to begin from, ``(1, 3, H, W)`` in [0, 1], of ``content``'s size.
+
+    Args:
+        init: One of ``INITS``.
+        content: The photograph, ``(1, 3, H, W)`` in [0, 1].
+        styles: The paintings, ``(1, 3, H', W')``; ``style`` takes the first.
+        seed: Of the noise.
+    """
     if init == "content":
         return content
     if init == "style":
@@ -39,7 +45,7 @@ def check_size_fits(height: int, width: int, device: torch.device) -> None:
         device: Where it is optimised.
 
     Raises:
-        TooLittleMemoryError: It can't; the message says what size can.
+        TooLittleMemoryError: It can't; the message names a size that can.
     """
     needed = BYTES_PER_PIXEL * height * width
     fits = int(max(height, width) * (free_memory(device) / needed) ** 0.5)

@@ -1,4 +1,4 @@
-"""What evaluate measures on one photograph: of a network, and of the optimiser beside it."""
+"""A network and the optimiser, measured on the same photograph: for ``evaluate``."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import torch
 from torch import Tensor
 
 from fast_style.models.losses import PerceptualLoss
+from fast_style.optimizing.comparison_report import MARKS
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
-from fast_style.optimizing.report import MARKS
 from fast_style.painting.style import Style
-from fast_style.system.hardware import exact_float32
+from fast_style.system.precision import exact_float32
 
 TIMED_RUNS = 3
 
 
 class _ReachedError(Exception):
-    """Ends an optimisation that has reached every network."""
+    """Ends an optimisation that is as good as every network."""
 
 
 def equivalent_iterations(best_so_far: Sequence[float], total: float) -> int | None:
-    """Return after how many evaluations the optimiser is as good as ``total``; none if never."""
+    """Return after how many evaluations the best loss is ``total`` or less; None if never."""
     return next((n for n, value in enumerate(best_so_far, 1) if value <= total), None)
 
 
 def measure_network(style: Style, loss: PerceptualLoss, content: Tensor) -> dict[str, Any]:
-    """Return a network's loss terms on a photograph ``(1, 3, H, W)``, and its seconds."""
+    """Return a network's loss terms on a photograph ``(1, 3, H, W)``, and the seconds it takes."""
     stylized = style.paint(content)
     seconds = []
     for _ in range(TIMED_RUNS):
@@ -54,10 +54,10 @@ def measure_optimizer(
     Args:
         loss: Whose total is minimised.
         content: The photograph, ``(1, 3, H, W)`` in [0, 1].
-        start: Of the same shape.
-        evaluations: At most.
-        stop_at: A total that is good enough.
-        show: Is told of each evaluation.
+        start: The picture to begin from, of the same shape.
+        evaluations: How many at most.
+        stop_at: A total at which it may end.
+        show: Called after each evaluation.
     """
     with exact_float32(content.device):
         targets = loss.content_targets(content)

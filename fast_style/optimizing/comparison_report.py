@@ -1,4 +1,4 @@
-"""What evaluate found, as text, as a plot and as a file: no measuring."""
+"""What ``evaluate`` measured, as a table, a plot and a JSON file."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fast_style.system.files import write_atomically
+from fast_style.system.atomic import write_atomically
 
-STARTS = {"noise": "tab:blue", "content": "tab:orange"}  # of the optimiser, and their colours
-MARKS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # evaluations that the table shows
+STARTS = {"noise": "tab:blue", "content": "tab:orange"}  # of the optimiser, with their colours
+MARKS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # numbers of evaluations with a row in the table
 SHOWN = ("content_loss", "style_loss", "total_variation_loss", "grid_loss", "loss")
-LABEL = 48  # letters of a label in the table
+LABEL = 48  # width of the table's first column, letters
 
 
 def spread(counts: Sequence[int | None], most: int) -> str:
-    """Return mean, deviation and range of equivalent iterations as a text.
+    """Return mean, deviation and range of equivalent iterations as text.
 
-    Photographs on which the optimiser never got there count as ``most`` and are named.
+    A photograph on which the optimiser was never as good counts as ``most``; the text says so.
     """
     known = [most if count is None else count for count in counts]
     missed = sum(count is None for count in counts)
@@ -34,7 +34,9 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
     """Return the table of one size as text, from the records of its photographs."""
     size, count = records[0]["size"], len(records)
     head = f"{size} x {size} px, {count} photograph{'s' * (count > 1)}"
-    titles = f"{'content':>9}{'style':>9}{'variation':>11}{'grid':>9}{'total':>9}{'seconds':>10}"
+    titles = (
+        f"{'content':>9}{'style':>9}{'total variation':>17}{'grid':>9}{'total':>9}{'seconds':>10}"
+    )
     lines = [f"{head:{LABEL}} {titles}"]
 
     def line(label: str, scalars: Sequence[dict[str, float]], seconds: float | None) -> None:
@@ -42,7 +44,7 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
             statistics.mean(one[name] for one in scalars) for name in SHOWN
         )
         time_s = "" if seconds is None else f"{seconds:10.3g}"
-        values = f"{content:9.4g}{style:9.4g}{variation:11.3g}{grid:9.3g}{total:9.4g}{time_s}"
+        values = f"{content:9.4g}{style:9.4g}{variation:17.3g}{grid:9.3g}{total:9.4g}{time_s}"
         lines.append(f"{label[-LABEL:]:{LABEL}} {values}")
 
     line("the photograph itself", [r["unstylised"] for r in records], None)
@@ -77,13 +79,13 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
 def plot(
     records: Sequence[dict[str, Any]], models: Sequence[str], path: Path, replace: bool = True
 ) -> None:
-    """Draw the optimiser's curves and the networks' levels, a panel for each size.
+    """Draw the optimiser's curves and the networks' losses, a panel for each size.
 
     Raises:
         ImportError: matplotlib is not installed.
         OSError: As ``write_atomically``.
 
-    Source: The layout of Johnson et al. 2016, figure 5.
+    Source: Johnson et al. 2016, figure 5, for the layout.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -125,7 +127,7 @@ def write_json(
     records: list[dict[str, Any]],
     replace: bool = True,
 ) -> None:
-    """Write all that was measured, and how, as JSON.
+    """Write all figures, and how they were measured, as JSON.
 
     Raises:
         OSError: As ``write_atomically``.
