@@ -6,25 +6,19 @@ import logging
 import os
 import platform
 import re
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import chdir, suppress
 from pathlib import Path
 
-from fast_style.training import leftovers  # noqa: F401, before Lightning, which reads them too
-
-# isort: split
 import hydra
-import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from fast_style.cli.parser import usable_streams
@@ -47,7 +41,7 @@ from fast_style.training.processes import Processes
 from fast_style.training.run import fit, prepare
 from fast_style.training.run_folder import Configuration, leave_refused
 from fast_style.training.sweep import ContactSheet, is_sweep
-from fast_style.training.trainer import NonFiniteLossError
+from fast_style.training.trainer import NonFiniteLossError, let_processes_go
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +126,7 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
         )
         return INTERRUPTED
     except Exception as error:
-        _leave_started(trainer, kill=True)  # they may be waiting for this process
+        let_processes_go(trainer, kill=True)
         if isinstance(error, EXPECTED):
             return _fail(error)
         data = config["data"]
@@ -158,7 +152,7 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
             raise
         raise KeyboardInterrupt from error
     finally:
-        _leave_started(trainer)
+        let_processes_go(trainer)
         if torch.distributed.is_initialized():  # Lightning leaves it to the end of the process
             torch.distributed.destroy_process_group()
 
@@ -175,18 +169,6 @@ def resume_words(given: Sequence[str], folder: Path) -> str:
     if platform.system() == "Windows":  # whose shells have no common way to write double quotes
         words = [re.sub(r"""="([^"'\\]*)"$""", r"='\1'", word) for word in words]
     return shell_join(words)
-
-
-def _leave_started(trainer: pl.Trainer, kill: bool = False) -> None:
-    """Let go of the processes that Lightning has started, dead or alive.
-
-    As long as it watches them, it kills this process once one of them has ended with an error.
-    """
-    launcher = trainer.strategy.launcher
-    if isinstance(launcher, _SubprocessScriptLauncher):
-        if kill:
-            launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
-        launcher.procs.clear()
 
 
 def main() -> int:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import Tensor
 
 from fast_style import __version__
@@ -36,10 +35,10 @@ from fast_style.system.hardware import (
     resolve_precision,
     vgg_dtype,
 )
+from fast_style.system.messages import printable_values
 from fast_style.system.resources import asset
 from fast_style.training.callbacks import Preview
 from fast_style.training.data import PhotographData
-from fast_style.training.log_handlers import printable_values
 from fast_style.training.module import StyleModule
 from fast_style.training.photographs import crops_per_step
 from fast_style.training.processes import Processes
@@ -51,6 +50,7 @@ from fast_style.training.trainer import (
     NonFiniteLossError,
     build_trainer,
     log_from,
+    starts_processes,
 )
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,6 @@ PREVIEW_PHOTOGRAPHS = 8
 RESUMED_SECTIONS = ("network", "style", "loss", "optimizer", "data", "seed")
 # What may differ, though then the result is another than an unbroken run's.
 RESUMED_TRAINER = ("precision", "compile", "processes")
-# What versions without these options did.
-EARLIER: dict[str, dict[str, Any]] = {
-    "optimizer": {"objective": "mean", "schedule": "one_cycle"},
-    "data": {"other_sizes": []},
-}
 LAST = Path("checkpoints", "last.ckpt")  # in a run's folder
 FINAL_METRICS = ("loss", "content_error", "style_error")  # by which TensorBoard compares runs
 
@@ -156,9 +151,6 @@ def checkpoint_to_resume(
             f"give init_from={path}"
         )
     found = load_style_model(path).description
-    for section, earlier in EARLIER.items():
-        if isinstance(found.get(section), dict):
-            found = found | {section: earlier | found[section]}
     for section in RESUMED_SECTIONS:
         before, now = found.get(section), description[section]
         if before != now:
@@ -217,12 +209,7 @@ def check_sweep(trainer: pl.Trainer) -> None:
     Raises:
         ValueError: It has to: Lightning would start them with the command line of the whole sweep.
     """
-    launcher = trainer.strategy.launcher
-    if (
-        is_sweep()
-        and isinstance(launcher, _SubprocessScriptLauncher)
-        and not launcher.cluster_environment.creates_processes_externally
-    ):
+    if is_sweep() and starts_processes(trainer):
         raise ValueError(
             "a sweep (-m) cannot start trainings of several processes by itself: start it with "
             "torchrun or SLURM, or train one after the other"

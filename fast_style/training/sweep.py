@@ -28,8 +28,8 @@ from fast_style.models.style_file import ModelFileError
 from fast_style.painting.sheet import sheet
 from fast_style.painting.style import load
 from fast_style.system.files import write_atomically
+from fast_style.system.messages import printable
 from fast_style.system.resources import asset
-from fast_style.training.log_handlers import printable
 
 log = logging.getLogger(__name__)
 

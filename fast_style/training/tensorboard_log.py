@@ -24,8 +24,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 from fast_style.system.files import write_atomically
-from fast_style.system.messages import reason
-from fast_style.training.log_handlers import printable
+from fast_style.system.messages import printable, reason
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""From the config's trainer section to a Lightning Trainer: devices, checkpoints, logs."""
+"""The Lightning Trainer, built from the trainer section: devices, checkpoints, logs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 import io
 import os
 import signal
+import subprocess
 import threading
 from pathlib import Path
 from types import FrameType
@@ -13,13 +14,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins import ClusterEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
-from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch.nn.parallel import DistributedDataParallel
 
 from fast_style.system.files import write_atomically
@@ -221,18 +222,45 @@ def bare_trainer(
     return trainer
 
 
+def _environment(trainer: pl.Trainer) -> ClusterEnvironment | None:
+    """Return what tells several processes their places; none for a training of one device."""
+    strategy = trainer.strategy
+    return strategy.cluster_environment if isinstance(strategy, DDPStrategy) else None
+
+
+def starts_processes(trainer: pl.Trainer) -> bool:
+    """Whether Lightning starts further processes itself, since no launcher has started them."""
+    environment = _environment(trainer)
+    return environment is not None and not environment.creates_processes_externally
+
+
+def let_processes_go(trainer: pl.Trainer, kill: bool = False) -> None:
+    """Stop watching the processes that Lightning has started.
+
+    Lightning kills this process some seconds after one of them fails. A person would then see no
+    error message, and the exit code of a killed program. ``procs`` is where Lightning holds them.
+
+    Args:
+        trainer: Of this process.
+        kill: End them first. They may be waiting for this process.
+    """
+    started: list[subprocess.Popen[bytes]] = getattr(trainer.strategy.launcher, "procs", [])
+    for process in started if kill else ():
+        process.kill()
+    started.clear()
+
+
 def check_launcher(trainer: pl.Trainer) -> None:
     """Check that as many processes were started as the training has devices.
 
     Raises:
         ValueError: There are more, or fewer; or MASTER_PORT is no number.
     """
-    launcher = trainer.strategy.launcher
-    if isinstance(launcher, _SubprocessScriptLauncher):
-        devices, nodes = launcher.num_processes, launcher.num_nodes
-        launcher.cluster_environment.validate_settings(devices, nodes)
-        if "MASTER_PORT" in os.environ:  # is it a number?
-            launcher.cluster_environment.main_port  # noqa: B018
+    environment = _environment(trainer)
+    if environment is not None:
+        environment.validate_settings(trainer.num_devices, trainer.num_nodes)
+        if "MASTER_PORT" in os.environ:
+            environment.main_port  # noqa: B018, raises ValueError if it is no number
     elif TorchElasticEnvironment.detect():
         TorchElasticEnvironment().validate_settings(trainer.num_devices, trainer.num_nodes)
     if trainer.global_rank >= trainer.world_size:

@@ -30,11 +30,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fast_style import stylize, train
 from fast_style.models.losses import LossTerms
 from fast_style.models.palette import palette_from_header
-from fast_style.models.style_file import CKPT_KEY, load_style_model
+from fast_style.models.style_file import load_style_model
 from fast_style.system.resources import asset
 from fast_style.training.callbacks import Preview
 from fast_style.training.module import StyleModule
-from fast_style.training.run import EARLIER
 
 
 @pytest.fixture(autouse=True)
@@ -1002,27 +1001,6 @@ def test_a_finished_run_can_be_made_longer(
     options = ["ckpt_path=last", "trainer.max_steps=8", "data.num_workers=1"]
     assert run(monkeypatch, folder, photographs, *options) == 0
     assert load_style_model(folder / "starry.safetensors").description["steps"] == 8
-
-
-def test_a_run_from_before_there_were_objectives_and_schedules_goes_on(
-    finished: Path,
-    photographs: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    folder = tmp_path / "before"
-    shutil.copytree(finished, folder)
-    last = folder / "checkpoints" / "last.ckpt"
-    checkpoint = torch.load(last, weights_only=True)
-    for section, options_since in EARLIER.items():
-        for option in options_since:
-            del checkpoint[CKPT_KEY][section][option]
-    torch.save(checkpoint, last)
-    options = ["ckpt_path=last", "trainer.max_steps=8", "data.num_workers=1"]
-    assert run(monkeypatch, folder, photographs, *options, "optimizer.objective=mean_log") == 2
-    assert "(objective: mean, now mean_log)" in capfd.readouterr().err
-    assert run(monkeypatch, folder, photographs, *options) == 0
 
 
 def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(
