@@ -66,7 +66,7 @@ if torch.distributed.is_available():  # a port that is taken, a machine that doe
     EXPECTED += (torch.distributed.DistError,)
 
 
-def _fail(error: BaseException) -> int:
+def _say_error(error: BaseException) -> int:
     text = str(error).strip()
     if "Original Traceback" in text:  # from a process that decodes: its last line says it
         text = text.splitlines()[-1].partition(": ")[2]
@@ -104,14 +104,14 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
             configuration.accept()
             training.trainer.callbacks.insert(0, configuration)  # type: ignore[attr-defined]
     except FolderInUse as error:  # by a training that is none of this sweep's
-        return _fail(error)
+        return _say_error(error)
     except BaseException as error:
         if Processes.rank == 0:
             let_go(folder)
         leave_refused(folder)
         # Lightning answers an odd number of devices with a TypeError.
         if isinstance(error, ValueError | TypeError | OSError | MisconfigurationException):
-            return _fail(error)
+            return _say_error(error)
         raise
     if is_held:
         remove_parts(folder)
@@ -128,10 +128,10 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
     except Exception as error:
         let_processes_go(trainer, kill=True)
         if isinstance(error, EXPECTED):
-            return _fail(error)
+            return _say_error(error)
         data = config["data"]
         if "shared memory" in str(error):
-            return _fail(
+            return _say_error(
                 MemoryError(
                     "the processes that read photographs are out of shared memory: try a smaller "
                     f"data.num_workers (now {data['num_workers']}), or give a container more of it "
@@ -139,7 +139,7 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
                 )
             )
         if is_out_of_memory(error):
-            return _fail(
+            return _say_error(
                 MemoryError(
                     f"out of memory: try a smaller data.batch_size (now {data['batch_size']}) or "
                     f"data.image_size (now {data['image_size']})"
@@ -197,19 +197,19 @@ def main() -> int:
         print("fast_style.train: interrupted", file=sys.stderr)
         return INTERRUPTED
     except FolderInUse as error:
-        return _fail(error)
+        return _say_error(error)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        return _fail(ConfigError(explain(error)))
+        return _say_error(ConfigError(explain(error)))
     except ValueError as error:
         if begun:
             raise
         if isinstance(error, ConfigError):  # of a file
-            return _fail(error)
-        return _fail(ConfigError(f"{error} in: {' '.join(sys.argv[1:])}"))  # Hydra's own, bare
+            return _say_error(error)
+        return _say_error(ConfigError(f"{error} in: {' '.join(sys.argv[1:])}"))  # Hydra's own, bare
     except OSError as error:
         if begun:
             raise
-        return _fail(OSError(f"the run's folder cannot be made: {error}"))
+        return _say_error(OSError(f"the run's folder cannot be made: {error}"))
     finally:
         let_go()
     code = max([*codes, *(2 for _ in ContactSheet.failed())], default=0)

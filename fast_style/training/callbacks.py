@@ -148,7 +148,7 @@ class Waiting(Callback):
         self.throughput.wait_for_data()
 
 
-class Progress(ProgressBar):
+class TrainingBar(ProgressBar):
     """A bar over all steps with losses, images/s and time left; lines where none can be drawn.
 
     The losses are those of the last step whose scalars were computed, ``log_every_n_steps`` apart.

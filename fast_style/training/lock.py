@@ -15,7 +15,7 @@ from fast_style.system.files import PART_PREFIX, shell_path
 from fast_style.training.processes import Processes
 
 LOCK = ".lock"  # in a run's folder while it runs
-_held: dict[Path, FileLock] = {}
+_held_folders: dict[Path, FileLock] = {}
 
 
 class FolderInUse(BaseException):
@@ -32,7 +32,7 @@ def hold(folder: Path) -> bool:
         FolderInUse: Another process holds it.
     """
     folder = folder.resolve()
-    if folder in _held:
+    if folder in _held_folders:
         return True
     lock = FileLock(folder / LOCK, timeout=0, thread_local=False, fallback_to_soft=False)
     try:
@@ -44,14 +44,14 @@ def hold(folder: Path) -> bool:
         ) from None
     except OSError:
         return False
-    _held[folder] = lock
+    _held_folders[folder] = lock
     return True
 
 
 def let_go(folder: Path | None = None) -> None:
     """Let go of a folder, or of all."""
-    for one in [folder.resolve()] if folder else list(_held):
-        if lock := _held.pop(one, None):
+    for one in [folder.resolve()] if folder else list(_held_folders):
+        if lock := _held_folders.pop(one, None):
             with suppress(OSError):  # Windows removes it when it is released
                 (one / LOCK).unlink()
             lock.release()

@@ -25,7 +25,8 @@ from fast_style.training.processes import Processes
 log = logging.getLogger(__name__)
 
 CONFIGURATION = ".hydra"  # Hydra's own name for the folder of its files, in a run's
-NAME, MADE = "run_folder", "made"  # of the callback in configs/train.yaml, and what it notes there
+CALLBACK = "run_folder"  # the name of RunFolder in configs/train.yaml
+MADE_KEY = "made"  # where it notes the folders that it made
 
 
 def make_folder(path: Path, others: bool) -> Path | None:
@@ -76,7 +77,7 @@ class RunFolder(Callback):
         if made != run:  # another training began within the same second
             OmegaConf.update(config, "hydra.run.dir", str(made))
         folders = [str(one) for one in (made, *missing)]
-        OmegaConf.update(config, f"hydra.callbacks.{NAME}.{MADE}", folders, force_add=True)
+        OmegaConf.update(config, f"hydra.callbacks.{CALLBACK}.{MADE_KEY}", folders, force_add=True)
 
     def on_multirun_start(self, config: DictConfig, **options: Any) -> None:
         """Keep Hydra from writing into the folders of a sweep's runs, too."""
@@ -91,7 +92,11 @@ def leave_refused(folder: Path) -> None:
         folder: The run's. Of a sweep, whose launcher makes it, it goes if it is empty.
     """
     hydra = HydraConfig.get()
-    made = [str(folder)] if hydra.mode == RunMode.MULTIRUN else hydra.callbacks[NAME].get(MADE, [])
+    made = (
+        [str(folder)]
+        if hydra.mode == RunMode.MULTIRUN
+        else hydra.callbacks[CALLBACK].get(MADE_KEY, [])
+    )
     for one in made:
         with suppress(OSError):
             Path(one).rmdir()  # if it is empty
@@ -125,7 +130,7 @@ class Configuration(pl.Callback):
             OSError: The disk is full, or the folder can't be written.
         """
         if not any((self.folder / name).exists() for name in self.texts):
-            self._write()
+            self._write_files()
         begin_log()
 
     def on_train_batch_end(
@@ -140,12 +145,12 @@ class Configuration(pl.Callback):
         if self.is_written:
             return
         try:
-            self._write()
+            self._write_files()
         except OSError as error:
             self.is_written = True  # there is one that fits: of the run that goes on
             log.warning("%s keeps the earlier run's: %s", self.folder, reason(error))
 
-    def _write(self) -> None:
+    def _write_files(self) -> None:
         """Write all files or none."""
         try:
             with ExitStack() as stack:

@@ -33,11 +33,16 @@ from fast_style.system.resources import asset
 
 log = logging.getLogger(__name__)
 
-SHEET = "contact_sheet.jpg"
+SHEET_NAME = "contact_sheet.jpg"
 NOTES = ".runs"  # in the sweep's folder, as long as it is under way
-PHOTOGRAPHS = ("castle_neuschwanstein.jpg", "two_dogs.jpg", "temple_by_night.jpg", "sunset.jpg")
-TILE = 320  # px, longer side
-QUALITY = 90
+SHEET_PHOTOGRAPHS = (
+    "castle_neuschwanstein.jpg",
+    "two_dogs.jpg",
+    "temple_by_night.jpg",
+    "sunset.jpg",
+)
+TILE_SIDE = 320  # px, longer side
+SHEET_QUALITY = 90
 
 
 def is_sweep() -> bool:
@@ -116,11 +121,11 @@ class ContactSheet(Callback):
             log.warning("no contact sheet: no run in %s has left a style model", folder)
             return
         try:
-            write_picture(folder / SHEET, contact_sheet(done), quality=QUALITY)
+            write_picture(folder / SHEET_NAME, contact_sheet(done), quality=SHEET_QUALITY)
         except (OSError, PictureError) as error:
             log.warning("no contact sheet: %s", error)
         else:
-            log.info("contact sheet of %d: %s", len(done), folder / SHEET)
+            log.info("contact sheet of %d: %s", len(done), folder / SHEET_NAME)
 
 
 def write_note(config: DictConfig, model: Path | None) -> None:
@@ -178,9 +183,9 @@ def results(runs: list[SweepRun]) -> list[tuple[str, Path]]:
 def contact_sheet(runs: list[tuple[str, Path]]) -> Tensor:
     """Return a row of photographs, and below it one for each run, ``(1, 3, H, W)`` in [0, 1]."""
     photographs = []
-    for name in PHOTOGRAPHS:
+    for name in SHEET_PHOTOGRAPHS:
         picture = read_picture(asset("photos") / "val" / name).rgb
-        photographs.append(resize(picture, *long_side_size(picture, TILE)))
+        photographs.append(resize(picture, *long_side_size(picture, TILE_SIDE)))
     rows: list[list[Tensor | None]] = [[*photographs]]
     labels = ["photographs"]
     for label, model in runs:

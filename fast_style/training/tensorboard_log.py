@@ -75,8 +75,8 @@ class _EventFile:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self.file = self.path.open("ab")
                 if not self.file.tell():
-                    self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
-            self._write(event)
+                    self._write_event(Event(wall_time=time.time(), file_version="brain.Event:2"))
+            self._write_event(event)
         if self.files.failed:
             self._let_go()
 
@@ -90,7 +90,7 @@ class _EventFile:
                 self.file.close()
         self.file = None
 
-    def _write(self, event: Event) -> None:
+    def _write_event(self, event: Event) -> None:
         assert self.file is not None
         RecordWriter(self.file).write(event.SerializeToString())
         self.file.flush()

@@ -25,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fast_style.system.files import write_atomically
 from fast_style.system.signals import STOPPING
-from fast_style.training.callbacks import Preview, Progress, Throughput, Waiting
+from fast_style.training.callbacks import Preview, Throughput, TrainingBar, Waiting
 from fast_style.training.tensorboard_log import StepLogger
 
 LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
@@ -286,42 +286,31 @@ def build_trainer(
 ) -> pl.Trainer:
     """Return a Trainer with all that a training needs but its log (``log_from``).
 
+    The keywords are the keys of the trainer section.
+
     Args:
         title: What is trained, for the progress bar.
         preview: Shows pictures.
-        last_checkpoint: Saves the training's state.
-        accelerator: As Lightning's.
-        devices: As Lightning's.
-        num_nodes: Machines.
-        strategy: One of ``STRATEGIES``.
-        precision: A Lightning precision (``resolve_precision`` gives it).
-        max_steps: Length of the training.
+        last_checkpoint: Saves the state of the training.
+        accelerator: As for ``bare_trainer``, with the three that follow.
+        devices: See there.
+        num_nodes: See there.
+        strategy: See there.
+        precision: One of Lightning's (``resolve_precision`` gives it).
+        max_steps: The length of the training.
         validate_every_n_steps: How often to validate.
         log_every_n_steps: How often to write scalars.
 
     Raises:
         ValueError: A count outside 1 to ``MOST_STEPS``; or as ``bare_trainer``, ``check_launcher``.
     """
-    counts = {
-        "max_steps": max_steps,
-        "num_nodes": num_nodes,
-        "validate_every_n_steps": validate_every_n_steps,
-        "log_every_n_steps": log_every_n_steps,
-        "preview_every_n_steps": preview.every_n_steps,
-    }
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"trainer.{name} must be at least 1, found {count}")
-        if count > MOST_STEPS:
-            raise ValueError(f"trainer.{name} must be at most {MOST_STEPS}, found {count}")
+    _check_count("max_steps", max_steps)
+    _check_count("num_nodes", num_nodes)
+    _check_count("validate_every_n_steps", validate_every_n_steps)
+    _check_count("log_every_n_steps", log_every_n_steps)
+    _check_count("preview_every_n_steps", preview.every_n_steps)
     throughput = Throughput()
-    callbacks = [
-        throughput,
-        Progress(title, throughput, line_every_n_steps=log_every_n_steps),
-        preview,
-        last_checkpoint,
-        Waiting(throughput),
-    ]
+    bar = TrainingBar(title, throughput, line_every_n_steps=log_every_n_steps)
     trainer = bare_trainer(
         accelerator,
         devices,
@@ -333,13 +322,19 @@ def build_trainer(
         check_val_every_n_epoch=None,
         log_every_n_steps=log_every_n_steps,
         num_sanity_val_steps=0,
-        callbacks=callbacks,  # of which LastCheckpoint keeps the state
-        # A file: in a folder Lightning looks for a state that SLURM's requeueing has left.
+        callbacks=[throughput, bar, preview, last_checkpoint, Waiting(throughput)],
+        # A file. In a folder Lightning would look for a state that SLURM's requeueing has left.
         default_root_dir=last_checkpoint.path,
         use_distributed_sampler=False,  # StepSampler shares out the photographs
     )
     check_launcher(trainer)
     return trainer
+
+
+def _check_count(key: str, count: int) -> None:
+    if not 1 <= count <= MOST_STEPS:
+        bound = "least 1" if count < 1 else f"most {MOST_STEPS}"
+        raise ValueError(f"trainer.{key} must be at {bound}, found {count}")
 
 
 def log_from(trainer: pl.Trainer, folder: Path, done: int | None, ended: bool) -> None:
