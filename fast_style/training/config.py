@@ -35,14 +35,14 @@ CONFIG_NAME = "train"
 # train.yaml names a style after its painting, unless style.name is given.
 if not OmegaConf.has_resolver("style_name"):
     OmegaConf.register_new_resolver("style_name", lambda image: style_name(str(image)))
-HYDRA_SECTIONS = {"defaults", "hydra"}  # parts of train.yaml that belong to Hydra
+NOT_OURS = {"defaults", "hydra"}  # parts of train.yaml that belong to Hydra
 # By section, the keys whose values are texts, also where they look like numbers.
-TEXT_KEYS = {
+TEXTS = {
     "": ("licence", "init_from", "ckpt_path"),
     "style": ("name", "image", "credit"),
     "data": ("root", "split", "val_split"),
 }
-REQUIRED_TEXT_KEYS = ("style.name", "style.image", "data.root")
+REQUIRED_TEXTS = ("style.name", "style.image", "data.root")
 TYPE_NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -137,7 +137,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     defaults = OmegaConf.to_container(OmegaConf.load(config_folder() / f"{CONFIG_NAME}.yaml"))
     assert isinstance(defaults, dict)
     _check_section(values, defaults, "")
-    for section, keys in TEXT_KEYS.items():
+    for section, keys in TEXTS.items():
         part: Any = values[section] if section else values
         for name in keys:
             part[name] = _config_text(part[name], f"{section}.{name}" if section else name)
@@ -200,7 +200,7 @@ def _several_values(words: Sequence[str]) -> str | None:
 
 def _config_text(value: Any, key: str) -> str | None:
     """Return the value of a text key. 2017 is a number to YAML, and a fine name for a folder."""
-    if value is None and key in REQUIRED_TEXT_KEYS:
+    if value is None and key in REQUIRED_TEXTS:
         raise ConfigError(_required(key))
     if not isinstance(value, str | int | float | None):
         raise ConfigError(f"{key} must be {TYPE_NAMES[str]}, found {value!r}")
@@ -244,7 +244,7 @@ def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: st
     top = {"network"} if not section else set()
     if unknown := sorted(map(str, values.keys() - defaults.keys() - top)):
         raise ConfigError(_unknown_key(f"{prefix}{unknown[0]}"))  # +key=value gets past Hydra
-    if missing := sorted(map(str, (defaults.keys() | top) - values.keys() - HYDRA_SECTIONS)):
+    if missing := sorted(map(str, (defaults.keys() | top) - values.keys() - NOT_OURS)):
         raise ConfigError(_required(f"{prefix}{missing[0]}"))
     for name in values.keys() & defaults.keys():
         value, default, key = values[name], defaults[name], f"{prefix}{name}"
@@ -255,7 +255,7 @@ def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: st
                     + ", ".join(f"{key}.{name}" for name in default)
                 )
             _check_section(value, default, key)
-        elif name in TEXT_KEYS.get(section, ()):
+        elif name in TEXTS.get(section, ()):
             continue  # _config_text checks it
         elif default not in (None, "???", "auto"):  # whose constructor checks it
             kind = type(default)
