@@ -30,12 +30,12 @@ from fast_style.training.tensorboard_log import StepLogger
 
 LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
 STRATEGIES = ("auto", "ddp")
-MOST_STEPS = 10**9  # a century of training; of far more PyTorch can't count the photographs
-CHECK_EVERY_N_STEPS = 10  # where a check has to wait for a GPU or for other processes
+MOST_STEPS = 10**9  # a century of training; PyTorch can't count the photographs of far more
+CHECK_EVERY_N_STEPS = 10  # steps between two checks that wait for a GPU or for other processes
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, renamed into place when they are whole."""
+    """Writes Lightning's checkpoints under another name, and renames them when they are whole."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
@@ -45,24 +45,24 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             OSError: The disk is full, or the folder can't be written.
         """
-        buffer = io.BytesIO()  # PyTorch's own writer hides what the system says of a full disk
+        buffer = io.BytesIO()  # PyTorch's writer hides the system's error about a full disk
         torch.save(checkpoint, buffer)
         with write_atomically(Path(path)) as temporary:
             temporary.write_bytes(buffer.getbuffer())
 
 
 class NonFiniteLossError(RuntimeError):
-    """The loss became infinite or no number; the message says since when, and what to do."""
+    """The loss is infinite or not a number. The message says since when, and what to do."""
 
 
 class LastCheckpoint(Callback):
-    """Keeps the state of the training in one file; on a signal saves it and stops.
+    """Keeps the state of the training in one file. On a signal it saves the state and stops.
 
-    A state whose loss or weights are not finite numbers is never saved: it ends the training.
+    A state is never saved if its loss or weights are not finite numbers. It ends the training.
 
     Args:
-        path: Of the file.
-        every_n_steps: How often it is written; also after the last step.
+        path: The file.
+        every_n_steps: Steps between two writings. The state is written after the last step, too.
 
     Raises:
         ValueError: ``every_n_steps`` is below 1.
@@ -73,14 +73,14 @@ class LastCheckpoint(Callback):
             raise ValueError(f"checkpoint.every_n_steps must be at least 1, found {every_n_steps}")
         self.path = path
         self.every_n_steps = every_n_steps
-        self.interrupted = False  # the same in all processes
-        self.signalled = False  # in this one
+        self.interrupted = False  # all processes agree that one was signalled
+        self.signalled = False  # this process has had a signal
         self._bad_since = torch.empty(0)  # the first step of a non-finite loss, 0 for none
         self._saved_step = 0
         self._handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over the signals; Python lets only its main thread do so."""
+        """Take over the signals. Python lets only its main thread do so."""
         self._bad_since = torch.zeros((), dtype=torch.long, device=pl_module.device)
         self._saved_step = trainer.global_step
         if threading.current_thread() is threading.main_thread():
@@ -95,7 +95,7 @@ class LastCheckpoint(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save, if it is time; stop, if a signal came during the step.
+        """Save the state, if that is due. Stop, if a signal came during the step.
 
         Raises:
             NonFiniteLossError: The loss, or a weight, is not a finite number.
@@ -105,7 +105,7 @@ class LastCheckpoint(Callback):
         is_bad = ~torch.isfinite(outputs["loss"].detach()) & (self._bad_since == 0)
         self._bad_since = torch.where(is_bad, step, self._bad_since)
         due = step % self.every_n_steps == 0 or step == trainer.max_steps
-        # To read a value from a GPU, or to ask other processes, holds up the step.
+        # To read a value from a GPU, or to ask other processes, delays the step.
         waits = trainer.world_size > 1 or self._bad_since.device.type != "cpu"
         if waits and not due and step % CHECK_EVERY_N_STEPS:
             return
@@ -116,10 +116,10 @@ class LastCheckpoint(Callback):
             self._saved_step = step
         if self.interrupted:
             trainer.should_stop = True
-            trainer.limit_val_batches = 0  # a machine that is taken away does not wait for it
+            trainer.limit_val_batches = 0  # no time for that if the machine is taken away
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the signals back; one may have come during the last validation."""
+        """Give the signals back. One may have come during the last validation."""
         self._restore()
         self._agree(trainer)
 
@@ -130,7 +130,7 @@ class LastCheckpoint(Callback):
         self._restore()
 
     def _agree(self, trainer: pl.Trainer) -> None:
-        """Stop all processes together, though the signal may have reached one of them only."""
+        """Stop all processes together, though the signal may have reached only one of them."""
         self.interrupted = trainer.strategy.reduce_boolean_decision(self.signalled, all=False)
 
     def _check(self, trainer: pl.Trainer, pl_module: pl.LightningModule, weights: bool) -> None:
@@ -155,7 +155,7 @@ class LastCheckpoint(Callback):
 
 
 def _ddp(accelerator: str) -> DDPStrategy:
-    """Return Lightning's strategy; what is frozen is the same everywhere and not sent around."""
+    """Return Lightning's strategy, without sending buffers: VGG16's are the same everywhere."""
     known = inspect.signature(DistributedDataParallel).parameters
     sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     options: dict[str, Any] = {sync: False}
@@ -167,9 +167,9 @@ def _ddp(accelerator: str) -> DDPStrategy:
 
 
 def _environments() -> list[SLURMEnvironment]:
-    """Return SLURM's, if Lightning would choose it, without its requeueing.
+    """Return SLURM's environment without requeueing, if Lightning would choose SLURM's.
 
-    That would write a state into the working folder, from which any later training there begins.
+    Requeueing would write a state into the working folder. Any later training there begins from it.
     """
     if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
         return []
@@ -179,17 +179,17 @@ def _environments() -> list[SLURMEnvironment]:
 def bare_trainer(
     accelerator: str, devices: int | str | list[int], num_nodes: int, strategy: str, **more: Any
 ) -> pl.Trainer:
-    """Return a Trainer that knows its hardware and its place among processes; it writes nothing.
+    """Return a Trainer that knows its hardware and the number of its process. It writes nothing.
 
     Args:
-        accelerator: As Lightning's.
-        devices: As Lightning's.
-        num_nodes: Machines.
-        strategy: One of ``STRATEGIES``; of several devices both are the same.
-        more: Options of Lightning's.
+        accelerator: As for Lightning's ``Trainer``.
+        devices: As for Lightning's ``Trainer``.
+        num_nodes: The number of machines.
+        strategy: One of ``STRATEGIES``. For several devices both are the same.
+        more: Further options of Lightning's ``Trainer``.
 
     Raises:
-        ValueError: Lightning has no such hardware, or can't use what the launcher says.
+        ValueError: Lightning has no such hardware, or the launcher's variables can't be used.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"trainer.strategy is {' or '.join(STRATEGIES)}, found {strategy!r}")
@@ -213,7 +213,7 @@ def bare_trainer(
         ):
             chosen = _ddp(accelerator)
         trainer = build(chosen, **more)
-    # SLURM's variables do not fit each other; a package for the accelerator is missing.
+    # SLURM's variables contradict each other, or a package for the accelerator is missing.
     except (RuntimeError, ImportError) as error:
         raise ValueError(str(error)) from error
     except KeyError as error:
@@ -251,10 +251,10 @@ def let_processes_go(trainer: pl.Trainer, kill: bool = False) -> None:
 
 
 def check_launcher(trainer: pl.Trainer) -> None:
-    """Check that as many processes were started as the training has devices.
+    """Check that a launcher has started as many processes as the training has devices.
 
     Raises:
-        ValueError: There are more, or fewer; or MASTER_PORT is no number.
+        ValueError: There are more or fewer, or MASTER_PORT is not a number.
     """
     environment = _environment(trainer)
     if environment is not None:
@@ -338,14 +338,14 @@ def _check_count(key: str, count: int) -> None:
 
 
 def log_from(trainer: pl.Trainer, folder: Path, done: int | None, ended: bool) -> None:
-    """Have a trainer write into ``folder/tensorboard``.
+    """Let a trainer write into ``folder/tensorboard``.
 
     Args:
         trainer: As ``build_trainer`` makes it.
-        folder: Of the run.
-        done: The steps behind this run, none if it begins. TensorBoard forgets what a killed run
-            has written of later ones, so that each stands once.
-        ended: Whether an earlier run came to its end there, and has written all of that step.
+        folder: The run's folder.
+        done: The number of steps done before this run; none for a new training. TensorBoard
+            forgets what a killed run has written of later steps, so that each step stands once.
+        ended: Whether an earlier run ended with that step, and has written all of it.
     """
     first = 0 if done is None else done + 1
     logger = StepLogger(folder / LOGS, purge_step=first)
