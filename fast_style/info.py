@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fast_style.cli.command import end
-from fast_style.cli.parser import Parser, show, usable_streams
+from fast_style.cli.console import show, usable_streams
+from fast_style.cli.parser import Parser
 from fast_style.system.messages import command
 from fast_style.system.resources import about_styles, shipped_styles
 

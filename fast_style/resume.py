@@ -8,11 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
-from fast_style.cli.parser import Parser, path_argument, say, usable_streams
-from fast_style.system.files import is_file, is_folder, shell_path
+from fast_style.cli.console import say, usable_streams
+from fast_style.cli.parser import Parser, path_argument
 from fast_style.system.messages import command, one_line
+from fast_style.system.paths import is_file, is_folder
+from fast_style.system.shell import shell_path
 
 PROGRAM = "resume"
 OVERRIDES = Path(".hydra", "overrides.yaml")  # in a run's folder: the words of its command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 MOST_LETTERS = 200  # of another program's error
 _ENTRY: list[str] = []  # how a person called this program, if by the one name for all commands
@@ -48,3 +49,17 @@ def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
 def reason(error: OSError) -> str:
     """Return the system's text of an error, without its number and the file's name."""
     return error.strerror or str(error)
+
+
+def printable(text: str) -> str:
+    r"""Return a text as Unicode: other bytes of a file's name become ``\udcfc`` and the like."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def printable_values(value: Any) -> Any:
+    """Return plain data, dictionaries and lists, with ``printable`` texts."""
+    if isinstance(value, dict):
+        return {key: printable_values(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [printable_values(one) for one in value]
+    return printable(value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
 """Trainings: runs and their folders, the Lightning module, photographs, callbacks, configuration.
 
-Alone knows Lightning and Hydra.
+Only this room knows Lightning and Hydra.
 """

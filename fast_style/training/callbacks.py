@@ -1,4 +1,4 @@
-"""What a person sees of a training: TensorBoard's pictures and speed, and the progress bar."""
+"""What a person sees of a training: pictures and speed in TensorBoard, and the progress bar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
-SHOW_EVERY_S = 0.5  # how often the progress bar shows new losses
+SHOW_EVERY_S = 0.5  # seconds after which the progress bar shows new losses
 
 
 class Preview(Callback):
@@ -26,7 +26,7 @@ class Preview(Callback):
     Args:
         content: The photographs, ``(N, 3, H, W)`` in [0, 1].
         style: The painting, ``(1, 3, H, W)`` in [0, 1].
-        every_n_steps: How often; also shown after the last step.
+        every_n_steps: Steps between two previews. There is one after the last step, too.
     """
 
     def __init__(self, content: Tensor, style: Tensor, every_n_steps: int) -> None:
@@ -46,7 +46,7 @@ class Preview(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Stylise the photographs, if it is time."""
+        """Stylise the photographs, if a preview is due."""
         step = trainer.global_step
         if trainer.is_global_zero and (step % self.every_n_steps == 0 or step == trainer.max_steps):
             self._add_image(trainer, "val/preview", self.grid(pl_module))
@@ -70,16 +70,16 @@ class Preview(Callback):
 class Throughput(Callback):
     """Measures photographs per second over all devices, and where a step's time goes.
 
-    ``perf/data_s`` is what a step waits for its photographs, ``perf/compute_s`` its computation;
-    pictures and checkpoints count in ``perf/images_per_s`` only, validation nowhere. A GPU works
-    behind the program's back: there the waiting for it shows as either.
+    ``perf/data_s`` is how long a step waits for its photographs, ``perf/compute_s`` how long it
+    computes. Previews and checkpoints count in ``perf/images_per_s`` only. Validation does not
+    count. A GPU computes while the program goes on: waiting for it may show in either.
     """
 
     def __init__(self) -> None:
         self.images_per_s = 0.0
         self.step_s = 0.0
-        self._start_s = 0.0  # of the step and what came before it
-        self._wait_s = 0.0  # of the waiting for a batch
+        self._start_s = 0.0  # when the last step ended
+        self._wait_s = 0.0  # when the waiting for a batch began
         self._compute_s = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -89,7 +89,7 @@ class Throughput(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Tensor, batch_idx: int
     ) -> None:
-        """The batch has come."""
+        """Note when the batch came."""
         self._compute_s = time.perf_counter()
 
     def on_train_batch_end(
@@ -100,11 +100,11 @@ class Throughput(Callback):
         batch: Tensor,
         batch_idx: int,
     ) -> None:
-        """Take the time since the last batch, waiting for data included."""
+        """Take the time since the last batch, with the waiting for data."""
         now_s = time.perf_counter()
         step_s = now_s - self._start_s
         speed = len(batch) * trainer.world_size / step_s
-        # The mean of about the last twenty steps: single steps vary with the machine's other load.
+        # About the mean of the last twenty steps: a single step varies with the machine's load.
         share = 0.05 if self.step_s else 1.0
         self.images_per_s += (speed - self.images_per_s) * share
         self.step_s += (step_s - self.step_s) * share
@@ -126,12 +126,12 @@ class Throughput(Callback):
         self._start_s = self._wait_s = time.perf_counter()
 
     def wait_for_data(self) -> None:
-        """From now on the next batch is waited for."""
+        """Note that from now on the program waits for the next batch."""
         self._wait_s = time.perf_counter()
 
 
 class Waiting(Callback):
-    """The last callback of all: what comes after it is the wait for the next photographs."""
+    """Tells ``throughput`` that a step is done. It is the last callback, so that all others are."""
 
     def __init__(self, throughput: Throughput) -> None:
         self.throughput = throughput
@@ -144,19 +144,19 @@ class Waiting(Callback):
         batch: Tensor,
         batch_idx: int,
     ) -> None:
-        """Pictures are made and checkpoints written."""
+        """Note that previews are made and checkpoints written."""
         self.throughput.wait_for_data()
 
 
-class Progress(ProgressBar):
-    """A bar over all steps with losses, images/s and time left; lines where none can be drawn.
+class TrainingBar(ProgressBar):
+    """A bar over all steps with losses, images/s and time left; lines where there is no terminal.
 
-    The losses are those of the last step whose scalars were computed, ``log_every_n_steps`` apart.
+    The losses are those of the last step that computed scalars: every ``log_every_n_steps``.
 
     Args:
         title: What is trained.
         throughput: Where the speed is measured.
-        line_every_n_steps: How often to log a line when the output is no terminal.
+        line_every_n_steps: Steps between two lines, where the output is not a terminal.
     """
 
     def __init__(self, title: str, throughput: Throughput, line_every_n_steps: int) -> None:
@@ -167,7 +167,7 @@ class Progress(ProgressBar):
         self._bar: tqdm[Any] | None = None
         self._enabled = True
         self._shown_s = 0.0
-        self._first_step = 0  # of this run, whose line tells early how long it takes
+        self._first_step = 0  # of this run; its line says early how long the run takes
 
     def disable(self) -> None:
         """Stay silent: Lightning asks every process but the first to."""
@@ -178,7 +178,7 @@ class Progress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the bar, at the step where the training starts."""
+        """Draw the bar, at the step from which the training starts."""
         self._first_step = trainer.global_step + 1
         self._bar = tqdm(
             desc=self.title,
@@ -202,7 +202,7 @@ class Progress(ProgressBar):
         step = trainer.global_step
         assert self._bar is not None
         if not self._bar.disable:
-            # Reading a loss makes the CPU wait for the GPU: not at every step.
+            # Not at every step: to read a loss, the CPU waits for the GPU.
             if time.perf_counter() - self._shown_s > SHOW_EVERY_S or step == trainer.max_steps:
                 self._bar.set_postfix_str(self._values(trainer), refresh=False)
                 self._shown_s = time.perf_counter()

@@ -1,10 +1,11 @@
-"""What Hydra composed, checked, and Hydra's complaints in one line that names the valid choices."""
+"""The configuration that Hydra composed, checked; Hydra's errors in one line with the choices."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,32 +13,38 @@ from typing import Any
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
     ConfigCompositionException,
     MissingConfigException,
     OverrideParseException,
 )
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from fast_style.models.style_file import style_name
 from fast_style.system.messages import did_you_mean, one_line
 from fast_style.system.resources import config_folder
 
 CONFIG_NAME = "train"
-# In train.yaml a style is called as its painting, unless told otherwise.
+# train.yaml names a style after its painting, unless style.name is given.
 if not OmegaConf.has_resolver("style_name"):
     OmegaConf.register_new_resolver("style_name", lambda image: style_name(str(image)))
-MOST_VALUES = 10_000  # of a configuration file, with all that it refers to
-NOT_OURS = {"defaults", "hydra"}  # in train.yaml, but Hydra's
-# Keys whose values are texts even where they look like numbers, by section.
+MOST_VALUES = 10_000  # of a configuration file, with all that its anchors stand for
+NOT_OURS = {"defaults", "hydra"}  # parts of train.yaml that belong to Hydra
+# By section, the keys whose values are texts, also where they look like numbers.
 TEXTS = {
     "": ("licence", "init_from", "ckpt_path"),
     "style": ("name", "image", "credit"),
     "data": ("root", "split", "val_split"),
 }
 REQUIRED_TEXTS = ("style.name", "style.image", "data.root")
-KINDS = {
+TYPE_NAMES = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -47,15 +54,14 @@ KINDS = {
 
 
 class ConfigError(ValueError):
-    """A configuration that can't be used; the message says which key, and what it may be."""
+    """A configuration that can't be used. The message names the key and what it may be."""
 
 
 @contextmanager
 def checked_files() -> Iterator[None]:
-    """Let Hydra read configuration files only after a check, as long as the body lasts.
+    """Check each configuration file before Hydra reads it, as long as the body lasts.
 
-    Hydra and OmegaConf answer a slip in a file with a traceback, and expand what refers to itself
-    or to much else without an end.
+    Without this, a slip in a person's own YAML file is a page of traceback.
     """
     load = OmegaConf.load
 
@@ -73,10 +79,15 @@ def checked_files() -> Iterator[None]:
 
 
 def check_file(text: str, path: Path) -> None:
-    """Check the text of a configuration file before values are made of it.
+    """Check the text of a configuration file.
+
+    Args:
+        text: What is in the file.
+        path: Where it is, for the message.
 
     Raises:
-        ConfigError: It is no YAML, no section of keys and values, or too much; in one line.
+        ConfigError: The text is not YAML, not lines of ``key: value``, or stands for too
+            much. One line with the place.
     """
     try:
         root = yaml.compose(text, yaml.SafeLoader)
@@ -96,10 +107,10 @@ def check_file(text: str, path: Path) -> None:
         raise ConfigError(f"{path}: the first line of an experiment is # @package _global_")
     try:
         OmegaConf.create(text)
-    except yaml.MarkedYAMLError as error:  # of values: a key twice, a tag
+    except yaml.MarkedYAMLError as error:  # a key that stands there twice, an unknown tag
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{path}{line}: {error.problem}") from error
-    except Exception as error:  # of a tag, as !!set, OmegaConf asserts that there is none
+    except Exception as error:  # OmegaConf's assertions
         raise ConfigError(f"{path}: its values cannot be read: {one_line(error)}") from error
 
 
@@ -119,27 +130,27 @@ def _expanded(node: yaml.Node, path: Path, known: dict[int, int]) -> int:
 
 
 def override(key: str, value: str) -> str:
-    """Return ``key=value`` as Hydra reads it, the value in quotes of its own if it needs them."""
+    """Return ``key=value`` for Hydra's command line, with quotes around the value if needed."""
     if re.fullmatch(r"[\w./+-]+", value, re.ASCII) is None:
-        escaped = re.sub(r'(\\*)("|$)', r"\1\1\2", value)  # backslashes before a quote only
+        escaped = re.sub(r'(\\*)("|$)', r"\1\1\2", value)  # only those before a quote
         value = '"' + escaped.replace('"', '\\"') + '"'
     return f"{key}={value}"
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """Return the configuration as plain dictionaries, lists and numbers, its types checked.
+    """Return the configuration as plain dictionaries, lists and numbers, with checked types.
 
     Raises:
-        ConfigError: A required value is missing, a key is not in ``train.yaml``, or a value is
-            of another type than its default there.
+        ConfigError: A required value is missing, a key is not in ``train.yaml``, or a value has
+            another type than its default there.
     """
     try:
+        # First without references: a missing value is named itself, not what refers to it.
+        OmegaConf.to_container(config, throw_on_missing=True)
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise ConfigError(_required(error.full_key or str(error))) from error
     except OmegaConfBaseException as error:
-        if missing := _missing(error):
-            raise ConfigError(_required(missing)) from error
         raise ConfigError(str(error).splitlines()[0]) from error
     assert isinstance(values, dict)
     defaults = OmegaConf.to_container(OmegaConf.load(config_folder() / f"{CONFIG_NAME}.yaml"))
@@ -148,56 +159,71 @@ def plain(config: DictConfig) -> dict[str, Any]:
     for section, keys in TEXTS.items():
         part: Any = values[section] if section else values
         for name in keys:
-            part[name] = _text(part[name], f"{section}.{name}" if section else name)
+            part[name] = _config_text(part[name], f"{section}.{name}" if section else name)
     return values  # type: ignore[return-value]
 
 
 def explain(error: Exception) -> str:
-    """Return Hydra's or OmegaConf's error as one line for the command line."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-        group, _, choice = error.missing_cfg_file.rpartition("/")
-        meant = did_you_mean(choice, error.options, f"{group}=")
-        if group == "style" and "." in choice:
-            meant = f"; a painting of your own is {override('style.image', choice)};"
-        choices = f"{group}={' | '.join(error.options)}"
-        return f"there is no {group}={choice}{meant or ';'} choose {choices}"
-    if isinstance(error, OmegaConfBaseException) and (missing := _missing(error)):
-        return _required(missing)
+    """Return an error of Hydra's or OmegaConf's as one line for the command line."""
     text = " ".join(str(error).split())
-    if found := re.match(r"Ambiguous value for argument '(.+?)=(.+?)' 1\. To use it", text):
-        quoted = override(found[1], found[2])
-        return (
-            f"{found[1]}={found[2]} is several values, which only a sweep (-m) takes, one after "
-            f"the other; a list needs brackets: '{found[1]}=[{found[2]}]', a text with commas "
-            f"needs quotes of its own: '{quoted}'"
-        )
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        return _unknown_choice(error.missing_cfg_file, error.options)
     if isinstance(error, OverrideParseException):
         return (
             f"cannot understand {error.override!r}: {text}. Write key=value; a value with commas, "
             "brackets, = or letters beyond a to z needs quotes of its own: "
             "'style.image=\"a, b.jpg\"'"
         )
-    found = re.search(r"Could not override '([^']+)'", text)
-    if found and not found[1].startswith("hydra."):
-        return _unknown_key(found[1])
-    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
-        text += " " + " ".join(str(error.__cause__).split())
+    if isinstance(error, ConfigCompositionException):
+        cause = error.__cause__
+        if cause is None:
+            return _several_values(sys.argv[1:]) or text
+        if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+            key = str(cause.full_key)
+            return text if key.startswith("hydra.") else _unknown_key(key)
+        text += " " + " ".join(str(cause).split())
     return text
 
 
-def _text(value: Any, key: str) -> str | None:
-    """Return a text key's value; 2017 is a number to YAML, and a fine name for a folder."""
+def _unknown_choice(name: str, options: Sequence[str]) -> str:
+    """Say that a group has no such choice, and which it has."""
+    group, _, choice = name.rpartition("/")
+    meant = did_you_mean(choice, options, f"{group}=")
+    if group == "style" and "." in choice:
+        meant = f"; a painting of your own is {override('style.image', choice)};"
+    return f"there is no {group}={choice}{meant or ';'} choose {group}={' | '.join(options)}"
+
+
+def _several_values(words: Sequence[str]) -> str | None:
+    """Say which word of the command line has several values though it starts no sweep.
+
+    Hydra's own advice names quotes that the shell takes away.
+    """
+    if {"-m", "--multirun"} & set(words):
+        return None
+    parser = OverridesParser.create()
+    for word in words:
+        if (
+            "=" in word
+            and not word.startswith("-")
+            and parser.parse_override(word).is_sweep_override()
+        ):
+            key, _, value = word.partition("=")
+            return (
+                f"{word} is several values, which only a sweep (-m) takes, one after the other; a "
+                f"list needs brackets: '{key}=[{value}]', a text with commas needs quotes of its "
+                f"own: '{override(key, value)}'"
+            )
+    return None
+
+
+def _config_text(value: Any, key: str) -> str | None:
+    """Return the value of a text key. 2017 is a number to YAML, and a fine name for a folder."""
     if value is None and key in REQUIRED_TEXTS:
         raise ConfigError(_required(key))
     if not isinstance(value, str | int | float | None):
-        raise ConfigError(f"{key} must be {KINDS[str]}, found {value!r}")
+        raise ConfigError(f"{key} must be {TYPE_NAMES[str]}, found {value!r}")
     return None if value is None else str(value)
-
-
-def _missing(error: OmegaConfBaseException) -> str | None:
-    """Return the key that a reference asked for and that has no value, if that is the error."""
-    found = re.search(r"Missing mandatory value: ([\w.]+)", str(error))
-    return found[1] if found else None
 
 
 def _required(key: str) -> str:
@@ -205,7 +231,7 @@ def _required(key: str) -> str:
 
 
 def _unknown_key(key: str) -> str:
-    """Say which part of a dotted key does not exist, and what does at its place."""
+    """Say which part of a dotted key does not exist, and which keys there are in its place."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         section: Any = compose(CONFIG_NAME)
@@ -215,9 +241,9 @@ def _unknown_key(key: str) -> str:
             return f"there is no {key}: {'.'.join(parents)} is not a section"
         if name not in section:
             choices = {str(choice) for choice in section}
-            if not parents:  # groups that are no section, as experiment, can be chosen too
+            if not parents:  # groups without a section, such as experiment, are choices too
                 choices |= {path.name for path in config_folder().iterdir() if path.is_dir()}
-                # A key without its section is the commonest slip.
+                # The most common slip is a key without its section.
                 homes = [str(s) for s in section if isinstance(section[s], DictConfig)]
                 if inside := [f"{s}.{name}" for s in homes if name in section[s]]:
                     return f"there is no {name}; did you mean {' or '.join(inside)}?"
@@ -231,9 +257,9 @@ def _unknown_key(key: str) -> str:
 
 
 def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: str) -> None:
-    """Check that ``values`` has the keys and types of ``defaults``, through all sections."""
+    """Check that ``values`` has the keys and the types of ``defaults``, in all sections."""
     prefix = f"{section}." if section else ""
-    # The network's section depends on the network: build_network checks it.
+    # The keys of the network section depend on the network. build_network checks them.
     top = {"network"} if not section else set()
     if unknown := sorted(map(str, values.keys() - defaults.keys() - top)):
         raise ConfigError(_unknown_key(f"{prefix}{unknown[0]}"))  # +key=value gets past Hydra
@@ -249,8 +275,8 @@ def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: st
                 )
             _check_section(value, default, key)
         elif name in TEXTS.get(section, ()):
-            continue  # made a text afterwards
-        elif default not in (None, "???", "auto"):  # there, the constructor knows
+            continue  # _config_text checks it
+        elif default not in (None, "???", "auto"):  # whose constructor checks it
             kind = type(default)
             if type(value) is not kind and not (kind is float and type(value) is int):
-                raise ConfigError(f"{key} must be {KINDS[kind]}, found {value!r}")
+                raise ConfigError(f"{key} must be {TYPE_NAMES[kind]}, found {value!r}")

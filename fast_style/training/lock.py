@@ -1,4 +1,4 @@
-"""A run's folder is one training's: a lock, held from before Hydra writes to the end of the run."""
+"""A lock keeps a run's folder for one training, from before Hydra writes to the end of the run."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ from fast_style.system.atomic import PART_PREFIX
 from fast_style.system.shell import shell_path
 from fast_style.training.processes import Processes
 
-LOCK = ".lock"  # in a run's folder while it runs
-_held: dict[Path, FileLock] = {}
+LOCK = ".lock"  # a file in a run's folder, as long as the run goes on
+_held_folders: dict[Path, FileLock] = {}
 
 
 class FolderInUse(BaseException):
-    """Another training holds the folder. No ``Exception``: of a callback's Hydra only warns."""
+    """Another training holds the folder.
+
+    Not an ``Exception``: Hydra only warns of those that its callbacks raise.
+    """
 
 
 def hold(folder: Path) -> bool:
-    """Hold a run's folder until ``let_go`` or the end of this process, however that comes.
+    """Hold a run's folder until ``let_go``, or until this process ends in whatever way.
 
     Returns:
-        Whether it is held: not where its file system has no locks or it can't be written.
+        Whether it is held. It is not if it can't be written, or its file system has no locks.
 
     Raises:
         FolderInUse: Another process holds it.
     """
     folder = folder.resolve()
-    if folder in _held:
+    if folder in _held_folders:
         return True
     lock = FileLock(folder / LOCK, timeout=0, thread_local=False, fallback_to_soft=False)
     try:
@@ -45,21 +48,21 @@ def hold(folder: Path) -> bool:
         ) from None
     except OSError:
         return False
-    _held[folder] = lock
+    _held_folders[folder] = lock
     return True
 
 
 def let_go(folder: Path | None = None) -> None:
-    """Let go of a folder, or of all."""
-    for one in [folder.resolve()] if folder else list(_held):
-        if lock := _held.pop(one, None):
-            with suppress(OSError):  # Windows removes it when it is released
+    """Let go of a folder, or of all folders."""
+    for one in [folder.resolve()] if folder else list(_held_folders):
+        if lock := _held_folders.pop(one, None):
+            with suppress(OSError):  # Windows removes the file when the lock is released
                 (one / LOCK).unlink()
             lock.release()
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove half-written files that killed runs have left in a folder that is held."""
+    """Remove the half-written files of killed runs from a folder that is held."""
     for place in (folder, *folder.glob("*/")):
         for path in place.glob(f"{PART_PREFIX}*"):
             with suppress(OSError):
@@ -70,7 +73,7 @@ def remove_parts(folder: Path) -> None:
 class HeldFolder(Callback):
     """Holds the folder of a run, or of a sweep, before Hydra writes into it.
 
-    Named in configs/train.yaml, after the callback that settles which folder it is.
+    A callback of Hydra's, named in configs/train.yaml after the one that chooses the folder.
     """
 
     def on_run_start(self, config: DictConfig, **options: Any) -> None:
@@ -79,7 +82,7 @@ class HeldFolder(Callback):
         Raises:
             FolderInUse: Another process holds it.
         """
-        with suppress(OmegaConfBaseException, OSError):  # said when the run begins
+        with suppress(OmegaConfBaseException, OSError):  # reported when the run begins
             self._hold(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **options: Any) -> None:
@@ -93,7 +96,7 @@ class HeldFolder(Callback):
 
     @staticmethod
     def _hold(folder: Path) -> None:
-        if Processes.rank > 0:  # the first holds it for all
+        if Processes.rank > 0:  # the first process holds it for all
             return
         folder.mkdir(parents=True, exist_ok=True)
         hold(folder)

@@ -1,7 +1,7 @@
-"""Where the lines of a training's log go: to the screen, and into a file.
+"""Where the lines of a training's log go: to the screen, and into a file of the run's folder.
 
-Named in configs/train.yaml, which Hydra reads. What can't be written is said in one line, once, and
-no training ends by it. What the screen or Unicode has no letters for is shown with backslashes.
+configs/train.yaml names these classes for Hydra. Python's own handlers answer a full disk, or a
+terminal that is gone, with a page of traceback for each line. These say it once, in one line.
 """
 
 from __future__ import annotations
@@ -12,128 +12,85 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from fast_style.system.messages import reason
+from fast_style.system.messages import printable, reason
 
 
-def printable(text: str) -> str:
-    r"""Return a text as Unicode: bytes of a name that are none become ``\udcfc`` and such."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+class ScreenLog(logging.StreamHandler[Any]):
+    """Writes to standard output, until that fails."""
 
-
-def printable_values(value: Any) -> Any:
-    """Return plain data, dictionaries and lists, with all its texts ``printable``."""
-    if isinstance(value, dict):
-        return {key: printable_values(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [printable_values(one) for one in value]
-    return printable(value) if isinstance(value, str) else value
-
-
-class _Once(logging.StreamHandler[Any]):
-    """Falls silent at the first error of the system's, and says so on standard error."""
-
-    failed = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a line."""
-        if self.failed or not self.is_open():
-            return
-        try:
-            super().emit(record)
-        except OSError:  # a file is opened where logging does not look
-            self.handleError(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, logging's own name
-        """Give up, if the system refuses to write; a mistake in a call is shown as by logging."""
-        error = sys.exception()
-        if not isinstance(error, OSError):
-            super().handleError(record)
-            return
-        self.failed = True
-        self.let_go()
-        if sys.stderr is not None:
-            with suppress(OSError):  # it may be full, too
-                sys.stderr.write(
-                    f"fast_style.train: cannot write {printable(self.place())}: {reason(error)}; "
-                    "the lines of the log that follow are missing there\n"
-                )
-
-    def is_open(self) -> bool:
-        """Whether there is something to write to."""
-        return True
-
-    def place(self) -> str:
-        """Return a name of what is written."""
-        raise NotImplementedError
-
-    def let_go(self) -> None:
-        """Leave what can't be written."""
-        raise NotImplementedError
-
-
-class Screen(_Once):
-    """Writes to standard output."""
+    place = "standard output"
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, in letters that the screen has."""
         encoding = getattr(self.stream, "encoding", None) or "utf-8"
         return super().format(record).encode(encoding, "backslashreplace").decode(encoding)
 
-    def is_open(self) -> bool:
-        """Whether there is a screen: services have none."""
-        return self.stream is not None
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        try:
+            super().emit(record)
+        except OSError:  # the file cannot be opened
+            self.handleError(record)
 
-    def place(self) -> str:
-        """Return its name."""
-        return "standard output"
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, logging's own name
+        """Say what failed and fall silent; show a mistake in a call as logging does."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self.addFilter(lambda record: False)
+        self.leave()
+        with suppress(OSError):  # standard error may be full, too
+            sys.stderr.write(
+                f"fast_style.train: cannot write {printable(self.place)}: {reason(error)}; "
+                "the lines of the log that follow are missing there\n"
+            )
 
-    def let_go(self) -> None:
-        """Send what comes to nowhere: Python writes what it holds once more, at its end."""
-        with suppress(OSError, ValueError, AttributeError):  # not all streams are files
+    def leave(self) -> None:
+        """Let the stream lead nowhere: at its end Python tries again to write what is left."""
+        with suppress(OSError, ValueError):  # the stream has no number, or is closed
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.stream.fileno())
             os.close(nowhere)
 
 
-class TrainLog(_Once, logging.FileHandler):
-    """Writes a run's file, in UTF-8, from ``begin`` on; the lines before are held until then.
+class TrainLog(ScreenLog, logging.FileHandler):
+    """Writes into the run's file, in UTF-8. Holds the lines until ``begin``.
+
+    A run that is refused leaves no file, and adds no line to an earlier run's.
 
     Args:
-        filename: Of the file; nothing is made there before the run is accepted.
-        mode: As Python's ``open``.
+        filename: The file. It is opened for the first line after ``begin``.
     """
 
-    def __init__(self, filename: str, mode: str = "a") -> None:
-        super().__init__(filename, mode, encoding="utf-8", errors="backslashreplace", delay=True)
-        self._held: list[logging.LogRecord] | None = []
+    def __init__(self, filename: str) -> None:
+        logging.FileHandler.__init__(
+            self, filename, encoding="utf-8", errors="backslashreplace", delay=True
+        )
+        self.place = self.baseFilename
+        self._lines: list[logging.LogRecord] | None = []
 
     def begin(self) -> None:
-        """Write what is held, and from now on all."""
-        held, self._held = self._held or [], None
-        for record in held:
+        """Write the lines that are held, and from now on every line."""
+        lines, self._lines = self._lines or [], None
+        for record in lines:
             self.handle(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or hold it."""
-        if self._held is None:
+        if self._lines is None:
             super().emit(record)
         else:
-            self._held.append(record)
+            self._lines.append(record)
 
-    def place(self) -> str:
-        """Return the file's name."""
-        return self.baseFilename
-
-    def let_go(self) -> None:
+    def leave(self) -> None:
         """Close the file."""
-        stream, self.stream = self.stream, None
-        with suppress(OSError):  # it tries once more to write what it holds
-            if stream is not None:
-                stream.close()
+        with suppress(OSError):  # closing tries again to write what is left
+            self.close()
 
 
 def begin_log() -> None:
-    """Let this run's file begin: the run is accepted."""
+    """Let the file of this run begin: the run is accepted."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, TrainLog):
             handler.begin()

@@ -1,4 +1,4 @@
-"""Of the processes of one training the first writes; the others are silent."""
+"""One training may have several processes: the first writes, the others are silent."""
 
 from __future__ import annotations
 
@@ -12,51 +12,53 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fast_style.training.leftovers import GIVEN_WITH
 from fast_style.training.trainer import bare_trainer
 
-PLACE = ("accelerator", "devices", "num_nodes", "strategy")  # what decides on the processes
+# The keys of the trainer section on which the number of processes depends.
+PROCESS_KEYS = ("accelerator", "devices", "num_nodes", "strategy")
+# Where launchers write a process's number: torchrun, Lightning, SLURM, LSF.
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 
 
 def process_rank(config: DictConfig) -> int:
-    """Return which of the processes of its training this is, as Lightning will see it.
+    """Return the number of this process among those of its training, from 0, as Lightning counts.
 
-    A training of one process has none but its first, whatever a launcher says: of several that
-    SLURM started, each may train something else.
+    A training on one device has one process, whatever a launcher says: SLURM may have started
+    several processes that each train something else.
     """
     try:
-        options = {name: OmegaConf.select(config, f"trainer.{name}") for name in PLACE}
+        options = {name: OmegaConf.select(config, f"trainer.{name}") for name in PROCESS_KEYS}
         if OmegaConf.is_list(options["devices"]):
             options["devices"] = list(options["devices"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return int(bare_trainer(**options).global_rank)
-    except Exception:  # it is said when the run begins, by the first process
-        ranks = [os.environ.get(name, "") for name in GIVEN_WITH]
+    except Exception:  # the first process reports it when the run begins
+        ranks = [os.environ.get(name, "") for name in RANK_VARIABLES]
         return max([int(rank) for rank in ranks if rank.isdecimal()], default=0)
 
 
 class Processes(Callback):
-    """Keeps all processes but the first from logging and from writing what Hydra writes.
+    """Keeps every process but the first from logging and from writing Hydra's files.
 
-    Named in configs/train.yaml, before all callbacks that look at folders.
+    A callback of Hydra's, named in configs/train.yaml before all callbacks that look at folders.
     """
 
-    rank: ClassVar[int] = 0  # of this process
+    rank: ClassVar[int] = 0  # the number of this process
 
     def on_run_start(self, config: DictConfig, **options: Any) -> None:
-        """Find this process's place; silence it if it is not the first."""
+        """Find the number of this process. Silence it if it is not the first."""
         Processes.rank = process_rank(config)
         if self.rank == 0:
             return
         with open_dict(config.hydra):
             config.hydra.job_logging = {"version": 1, "root": {"level": "ERROR"}}
             if not _is_given(config, "hydra.run.dir"):
-                # Started in another second, Hydra would make it a folder of its own name.
+                # Hydra names a folder by the second: this process may have begun in another.
                 config.hydra.run.dir = _temporary_folder()
 
     def on_multirun_start(self, config: DictConfig, **options: Any) -> None:
-        """The same for a sweep, whose runs are composed from what is given on the command line."""
+        """Do the same for a sweep: Hydra composes its runs from the command line."""
         Processes.rank = process_rank(config)
         if self.rank == 0:
             return

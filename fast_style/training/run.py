@@ -1,4 +1,4 @@
-"""A training run from its configuration: five objects built by name, fitted, and exported."""
+"""A training run: its parts built from the sections of the configuration, fitted and exported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import Tensor
 
 from fast_style import __version__
@@ -27,6 +26,7 @@ from fast_style.models.style_file import (
     save_style_model,
 )
 from fast_style.system.memory import keep_freed_memory
+from fast_style.system.messages import printable_values
 from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import asset
 from fast_style.system.shell import shell_path
@@ -40,7 +40,6 @@ from fast_style.training.hardware import (
     resolve_precision,
     vgg_dtype,
 )
-from fast_style.training.log_handlers import printable_values
 from fast_style.training.module import StyleModule
 from fast_style.training.photographs import crops_per_step
 from fast_style.training.processes import Processes
@@ -52,14 +51,15 @@ from fast_style.training.trainer import (
     NonFiniteLossError,
     build_trainer,
     log_from,
+    starts_processes,
 )
 
 log = logging.getLogger(__name__)
 
 PREVIEW_PHOTOGRAPHS = 8
-# Of a model's description: what must be the same for a run to go on.
+# The sections of a model's description that must stay the same for a run to go on.
 RESUMED_SECTIONS = ("network", "style", "loss", "optimizer", "data", "seed")
-# What may differ, though then the result is another than an unbroken run's.
+# These may change. Then the result is not that of an unbroken run.
 RESUMED_TRAINER = ("precision", "compile", "processes")
 # What versions without these options did.
 EARLIER: dict[str, dict[str, Any]] = {
@@ -67,11 +67,11 @@ EARLIER: dict[str, dict[str, Any]] = {
     "data": {"other_sizes": []},
 }
 LAST = Path("checkpoints", "last.ckpt")  # in a run's folder
-FINAL_METRICS = ("loss", "content_error", "style_error")  # by which TensorBoard compares runs
+FINAL_METRICS = ("loss", "content_error", "style_error")  # TensorBoard compares runs by these
 
 
 class Training(NamedTuple):
-    """What a run is made of."""
+    """The parts of a run."""
 
     module: StyleModule
     data: PhotographData
@@ -82,7 +82,7 @@ class Training(NamedTuple):
 
 
 def style_image(image: str) -> Path:
-    """Return the path of a painting: one the package carries by its bare name, or any file.
+    """Return the path of a painting: the bare name of one in the package, or any file.
 
     Raises:
         ValueError: An empty name.
@@ -96,7 +96,7 @@ def style_image(image: str) -> Path:
 def describe(
     config: dict[str, Any], photographs: int, precision: str, processes: int
 ) -> dict[str, Any]:
-    """Return plain data that says what a model is and how it was made; no path of a machine."""
+    """Return plain data that says what a model is and how it was made, without machine's paths."""
     style, data, loss = dict(config["style"]), dict(config["data"]), dict(config["loss"])
     known = json.loads(asset("styles/credits.json").read_text(encoding="utf-8"))
     style["credit"] = style["credit"] or known.get(style["image"])
@@ -125,11 +125,16 @@ def checkpoint_to_resume(
 ) -> Path | None:
     """Return the checkpoint that ``ckpt_path`` means in this run's folder, checked to fit.
 
-    The number of steps may differ: the schedule is stretched from there on.
+    The number of steps may differ: the schedule follows the new number from there on.
+
+    Args:
+        ckpt_path: ``last``, a .ckpt file, or none for a new training.
+        folder: The run's folder.
+        description: What ``describe`` says of this run.
 
     Raises:
-        ValueError: There is none, it is damaged, or it belongs to another configuration; or a new
-            training would replace the one in the folder.
+        ValueError: There is no such checkpoint, it is damaged, or it belongs to another
+            configuration. Or a new training would replace the one in the folder.
     """
     if ckpt_path is None:
         if is_file(folder / LAST):
@@ -140,7 +145,7 @@ def checkpoint_to_resume(
         return None
     path = folder / LAST if ckpt_path == "last" else user_path(ckpt_path)
     if not is_file(path):
-        # Of the processes but the first, which would be refused here, none has looked before.
+        # The first process checks for all: it makes these folders while the others look.
         begun = Processes.rank > 0 or any(
             is_folder(folder / name) for name in (CONFIGURATION, LOGS)
         )
@@ -204,7 +209,7 @@ def checked_model(name_or_path: str | Path, network: object) -> StyleModel:
 
 
 def steps_of(path: Path) -> int | None:
-    """Return after how many steps a model or a checkpoint was written, if it says so."""
+    """Return the number of steps after which a model or a checkpoint was written, if it says so."""
     try:
         found = load_style_model(path).description.get("steps")
     except ModelFileError:
@@ -216,14 +221,9 @@ def check_sweep(trainer: pl.Trainer) -> None:
     """Check that a sweep does not have to start processes.
 
     Raises:
-        ValueError: It has to: Lightning would start them with the command line of the whole sweep.
+        ValueError: It has to. Lightning would start them with the command of the whole sweep.
     """
-    launcher = trainer.strategy.launcher
-    if (
-        is_sweep()
-        and isinstance(launcher, _SubprocessScriptLauncher)
-        and not launcher.cluster_environment.creates_processes_externally
-    ):
+    if is_sweep() and starts_processes(trainer):
         raise ValueError(
             "a sweep (-m) cannot start trainings of several processes by itself: start it with "
             "torchrun or SLURM, or train one after the other"
@@ -231,7 +231,11 @@ def check_sweep(trainer: pl.Trainer) -> None:
 
 
 def prepare(config: dict[str, Any], folder: Path) -> Training:
-    """Build network, loss, data, module and trainer from the configuration's sections.
+    """Build network, loss, data, module and trainer from the sections of the configuration.
+
+    Args:
+        config: As ``plain`` returns it.
+        folder: The run's folder.
 
     Raises:
         ValueError: The configuration can't be used.
@@ -265,7 +269,7 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     data.setup()
     assert data.train_set is not None
     if is_compiled:
-        network.compile(dynamic=False)  # sizes are few; PyTorch 2.15 fails to compile for any size
+        network.compile(dynamic=False)  # there are few sizes; PyTorch 2.15 fails with dynamic ones
     preview = Preview(
         data.val_images[:PREVIEW_PHOTOGRAPHS], painting, options.pop("preview_every_n_steps")
     )
@@ -298,7 +302,10 @@ def check_result(trainer: pl.Trainer, module: StyleModule, data: PhotographData)
 
 
 def fit(training: Training, folder: Path) -> Path | None:
-    """Train, validate and export; return the style model's path, none if interrupted.
+    """Train, validate and export.
+
+    Returns:
+        The path of the style model; none if the training was interrupted.
 
     Raises:
         OSError: The disk is full, or ``folder`` can't be written.
@@ -311,7 +318,7 @@ def fit(training: Training, folder: Path) -> Path | None:
     if last.interrupted:
         return None
     last_validated = trainer.global_step % trainer.val_check_interval == 0
-    # A finished run that is resumed has no step left, and so no validation of its own.
+    # A finished run that is resumed has no step left, and so no validation.
     if not last_validated or "val/loss" not in trainer.callback_metrics:
         trainer.validate(module, datamodule=data, verbose=False)
     check_result(trainer, module, data)
@@ -329,7 +336,7 @@ def fit(training: Training, folder: Path) -> Path | None:
             finals["style_error"],
             finals["content_error"],
         )
-        if isinstance(trainer.logger, TensorBoardLogger):  # the table that compares runs
+        if isinstance(trainer.logger, TensorBoardLogger):  # the HParams tab compares runs
             tagged = {f"val/{tag}": value for tag, value in finals.items()}
             trainer.logger.log_hyperparams(dict(module.hparams), tagged, trainer.global_step)
             trainer.logger.finalize("success")

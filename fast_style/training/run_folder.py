@@ -1,6 +1,6 @@
-"""A run's folder and the configuration in it: nothing is written before the run is accepted.
+"""A run's folder and the configuration in it. Nothing is written before the run is accepted.
 
-What Hydra itself would write, it writes before our code runs, over what an earlier run has left.
+Hydra itself would write before our code runs, over the files of an earlier run.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from fast_style.training.processes import Processes
 
 log = logging.getLogger(__name__)
 
-CONFIGURATION = ".hydra"  # Hydra's own name for the folder of its files, in a run's
-NAME, MADE = "run_folder", "made"  # of the callback in configs/train.yaml, and what it notes there
+CONFIGURATION = ".hydra"  # Hydra's name for its own folder in a run's folder
+CALLBACK = "run_folder"  # the name of RunFolder in configs/train.yaml
+MADE_KEY = "made"  # where it notes the folders that it made
 
 
 def make_folder(path: Path, others: bool) -> Path | None:
-    """Make a folder that there was not, and return it.
+    """Make a folder that did not exist, and return it.
 
     Args:
-        path: Its parent is there.
-        others: If it is there already, make ``path-2`` or the next that is free; else return none.
+        path: The folder. Its parent exists.
+        others: What to do if it exists: make ``path-2`` or the next free one, or return none.
 
     Raises:
         OSError: It can't be made.
@@ -52,15 +53,15 @@ def make_folder(path: Path, others: bool) -> Path | None:
 
 
 class RunFolder(Callback):
-    """Makes a run's folder, so that it is this run's alone, and keeps Hydra from writing there.
+    """Makes a folder for this run alone, and keeps Hydra from writing there.
 
-    Named in configs/train.yaml as a callback of Hydra's. Which folders there were not is noted in
-    the run's own configuration: nothing of it is left for another run of this process.
+    A callback of Hydra's, named in configs/train.yaml. It notes the folders that it made in the
+    configuration of the run, so that another run of this process knows nothing of them.
     """
 
     def on_run_start(self, config: DictConfig, **options: Any) -> None:
-        """Make the folder, if there is none."""
-        if Processes.rank > 0:  # the first has made it
+        """Make the folder, if it does not exist."""
+        if Processes.rank > 0:  # the first process has made it
             return
         OmegaConf.update(config, "hydra.output_subdir", None)
         try:
@@ -69,42 +70,46 @@ class RunFolder(Callback):
             run.parent.mkdir(parents=True, exist_ok=True)
             named = any(one.startswith("hydra.run.dir=") for one in config.hydra.overrides.hydra)
             made = make_folder(run, others=not named)
-        except (OmegaConfBaseException, OSError):  # said when the run begins
+        except (OmegaConfBaseException, OSError):  # reported when the run begins
             return
         if made is None:
             return
         if made != run:  # another training began within the same second
             OmegaConf.update(config, "hydra.run.dir", str(made))
         folders = [str(one) for one in (made, *missing)]
-        OmegaConf.update(config, f"hydra.callbacks.{NAME}.{MADE}", folders, force_add=True)
+        OmegaConf.update(config, f"hydra.callbacks.{CALLBACK}.{MADE_KEY}", folders, force_add=True)
 
     def on_multirun_start(self, config: DictConfig, **options: Any) -> None:
-        """Keep Hydra from writing into the folders of a sweep's runs, too."""
+        """Keep Hydra from writing into the folders of a sweep's runs."""
         overrides = config.hydra.overrides.hydra
         config.hydra.overrides.hydra = [one for one in overrides if "output_subdir=" not in one]
 
 
 def leave_refused(folder: Path) -> None:
-    """Remove the empty folders that were made for a run that is refused.
+    """Remove the folders that were made for a run that is refused, as far as they are empty.
 
     Args:
-        folder: The run's. Of a sweep, whose launcher makes it, it goes if it is empty.
+        folder: The run's folder. In a sweep it is the only one that goes.
     """
     hydra = HydraConfig.get()
-    made = [str(folder)] if hydra.mode == RunMode.MULTIRUN else hydra.callbacks[NAME].get(MADE, [])
+    made = (
+        [str(folder)]
+        if hydra.mode == RunMode.MULTIRUN
+        else hydra.callbacks[CALLBACK].get(MADE_KEY, [])
+    )
     for one in made:
         with suppress(OSError):
-            Path(one).rmdir()  # if it is empty
+            Path(one).rmdir()  # only an empty folder can go
 
 
 class Configuration(pl.Callback):
-    """Writes what Hydra composed: the configuration, the command line, and Hydra's own part.
+    """Writes the configuration that Hydra composed, the command line, and Hydra's own part.
 
-    An earlier run's, in the same folder, stays until this one has done its first step.
+    The files of an earlier run in the same folder stay until this run has done its first step.
 
     Args:
-        config: Of the run, without Hydra's part.
-        folder: Of the run.
+        config: The run's configuration, without Hydra's part.
+        folder: The run's folder.
     """
 
     def __init__(self, config: DictConfig, folder: Path) -> None:
@@ -119,13 +124,13 @@ class Configuration(pl.Callback):
         self.is_written = False
 
     def accept(self) -> None:
-        """The run is accepted: write the files, if there are none, and let its log begin.
+        """Write the files, if there are none, and let the log begin: the run is accepted.
 
         Raises:
             OSError: The disk is full, or the folder can't be written.
         """
         if not any((self.folder / name).exists() for name in self.texts):
-            self._write()
+            self._write_files()
         begin_log()
 
     def on_train_batch_end(
@@ -136,16 +141,16 @@ class Configuration(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Replace an earlier run's files after the first step."""
+        """Replace the files of an earlier run after the first step."""
         if self.is_written:
             return
         try:
-            self._write()
+            self._write_files()
         except OSError as error:
-            self.is_written = True  # there is one that fits: of the run that goes on
+            self.is_written = True  # the earlier files fit: they are of the run that goes on
             log.warning("%s keeps the earlier run's: %s", self.folder, reason(error))
 
-    def _write(self) -> None:
+    def _write_files(self) -> None:
         """Write all files or none."""
         try:
             with ExitStack() as stack:
@@ -154,6 +159,6 @@ class Configuration(pl.Callback):
                     temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError:
             with suppress(OSError):
-                self.folder.rmdir()  # if it is empty
+                self.folder.rmdir()  # only an empty folder can go
             raise
         self.is_written = True

@@ -1,8 +1,8 @@
 """The contact sheet at the end of a sweep (Hydra's --multirun): every result on the same pictures.
 
-Named in configs/train.yaml as a callback of Hydra's. Each run leaves a note in the sweep's folder,
-whichever process it is in: so it works with every launcher, wherever ``hydra.sweep.subdir`` puts
-the runs, and takes none of an earlier sweep for one of this.
+Each run leaves a note in the sweep's folder, from whatever process it runs in. So the sheet works
+with every launcher of Hydra's and every ``hydra.sweep.subdir``, and shows no run of an earlier
+sweep.
 """
 
 from __future__ import annotations
@@ -28,16 +28,21 @@ from fast_style.models.style_file import ModelFileError
 from fast_style.painting.sheet import sheet
 from fast_style.painting.style import load
 from fast_style.system.atomic import write_atomically
+from fast_style.system.messages import printable
 from fast_style.system.resources import asset
-from fast_style.training.log_handlers import printable
 
 log = logging.getLogger(__name__)
 
-SHEET = "contact_sheet.jpg"
-NOTES = ".runs"  # in the sweep's folder, as long as it is under way
-PHOTOGRAPHS = ("castle_neuschwanstein.jpg", "two_dogs.jpg", "temple_by_night.jpg", "sunset.jpg")
-TILE = 320  # px, longer side
-QUALITY = 90
+SHEET_NAME = "contact_sheet.jpg"
+NOTES = ".runs"  # a folder in the sweep's folder, as long as the sweep goes on
+SHEET_PHOTOGRAPHS = (
+    "castle_neuschwanstein.jpg",
+    "two_dogs.jpg",
+    "temple_by_night.jpg",
+    "sunset.jpg",
+)
+TILE_SIDE = 320  # px, longer side of a picture on the sheet
+SHEET_QUALITY = 90
 
 
 def is_sweep() -> bool:
@@ -46,30 +51,33 @@ def is_sweep() -> bool:
 
 
 class SweepRun(NamedTuple):
-    """What a run of a sweep notes of itself."""
+    """What a run of a sweep notes about itself."""
 
     folder: Path
-    changes: list[str]  # the values that it was given
-    model: Path | None  # its style model; none before it is there
+    changes: list[str]  # the overrides of its command line
+    model: Path | None  # its style model; none until it exists
 
 
 class ContactSheet(Callback):
-    """Writes ``contact_sheet.jpg`` into the sweep's folder when its runs have ended."""
+    """Writes ``contact_sheet.jpg`` into the sweep's folder when its runs have ended.
 
-    current: ClassVar[ContactSheet | None] = None  # of the command that is under way
+    A callback of Hydra's, named in configs/train.yaml.
+    """
+
+    current: ClassVar[ContactSheet | None] = None  # of the command that runs now
 
     def __init__(self) -> None:
         ContactSheet.current = self
-        self.folder: Path | None = None  # of a sweep that is under way
+        self.folder: Path | None = None  # of the sweep, while it goes on
         self.unfinished: list[Path] = []  # runs that have ended without a style model
 
     def on_multirun_start(self, config: DictConfig, **options: Any) -> None:
-        """Remember the folder, for a sweep that is interrupted."""
+        """Remember the folder, in case the sweep is interrupted."""
         self.folder = Path(config.hydra.sweep.dir).resolve()
         remove_notes(self.folder)  # of a sweep that was killed
 
     def on_job_start(self, config: DictConfig, **options: Any) -> None:
-        """Note a run, in the process that it is in."""
+        """Note a run, in the process in which it runs."""
         if config.hydra.mode == RunMode.MULTIRUN:
             write_note(config, None)
 
@@ -81,27 +89,27 @@ class ContactSheet(Callback):
             write_note(config, folder / f"{config.style.name}.safetensors")
 
     def on_multirun_end(self, config: DictConfig, **options: Any) -> None:
-        """All runs have ended."""
+        """Write the sheet: all runs have ended."""
         self.finish()
 
     @classmethod
     def forget(cls) -> None:
-        """Another command begins in this process."""
+        """Forget the earlier command: another one begins in this process."""
         cls.current = None
 
     @classmethod
     def end_early(cls) -> None:
-        """Show what is done of a sweep that is interrupted, if it is one."""
+        """Show the results so far of a sweep that is interrupted. Do nothing outside of a sweep."""
         if cls.current is not None:
             cls.current.finish()
 
     @classmethod
     def failed(cls) -> list[Path]:
-        """Return the runs of the sweep that have left no style model, wherever they ran."""
+        """Return the runs of the sweep that have left no style model."""
         return [] if cls.current is None else cls.current.unfinished
 
     def finish(self) -> None:
-        """Stylise the photographs with every model; a run without one is left out and named."""
+        """Stylise the photographs with every model. Name each run that has left none."""
         folder, self.folder = self.folder, None
         if folder is None:
             return
@@ -116,19 +124,19 @@ class ContactSheet(Callback):
             log.warning("no contact sheet: no run in %s has left a style model", folder)
             return
         try:
-            write_picture(folder / SHEET, contact_sheet(done), quality=QUALITY)
+            write_picture(folder / SHEET_NAME, contact_sheet(done), quality=SHEET_QUALITY)
         except (OSError, PictureError) as error:
             log.warning("no contact sheet: %s", error)
         else:
-            log.info("contact sheet of %d: %s", len(done), folder / SHEET)
+            log.info("contact sheet of %d: %s", len(done), folder / SHEET_NAME)
 
 
 def write_note(config: DictConfig, model: Path | None) -> None:
-    """Leave a note of a run in its sweep's folder, for the process that started the sweep.
+    """Leave a note about a run in its sweep's folder, for the process that started the sweep.
 
     Args:
-        config: The run's, with Hydra's part.
-        model: Its style model, if it is there.
+        config: The run's configuration, with Hydra's part.
+        model: Its style model, if that exists.
     """
     folder, number = Path(config.hydra.sweep.dir).resolve(), int(config.hydra.job.num)
     note = {
@@ -155,7 +163,7 @@ def noted(folder: Path) -> list[SweepRun]:
 
 
 def remove_notes(folder: Path) -> None:
-    """Remove what the runs of a sweep have noted."""
+    """Remove the notes of a sweep's runs."""
     for path in (folder / NOTES).glob("*.json"):
         with suppress(OSError):
             path.unlink()
@@ -164,7 +172,7 @@ def remove_notes(folder: Path) -> None:
 
 
 def results(runs: list[SweepRun]) -> list[tuple[str, Path]]:
-    """Return what each run changed that not all did, as text, and its style model."""
+    """Return the changes of each run that not all runs share, as text, and its style model."""
     done = [run for run in runs if run.model is not None]
     shared = set.intersection(*(set(run.changes) for run in done)) if len(done) > 1 else set()
     found = []
@@ -178,9 +186,9 @@ def results(runs: list[SweepRun]) -> list[tuple[str, Path]]:
 def contact_sheet(runs: list[tuple[str, Path]]) -> Tensor:
     """Return a row of photographs, and below it one for each run, ``(1, 3, H, W)`` in [0, 1]."""
     photographs = []
-    for name in PHOTOGRAPHS:
+    for name in SHEET_PHOTOGRAPHS:
         picture = read_picture(asset("photos") / "val" / name).rgb
-        photographs.append(resize(picture, *long_side_size(picture, TILE)))
+        photographs.append(resize(picture, *long_side_size(picture, TILE_SIDE)))
     rows: list[list[Tensor | None]] = [[*photographs]]
     labels = ["photographs"]
     for label, model in runs:

@@ -1,6 +1,7 @@
-"""The scalars and pictures of a training, as TensorBoard reads them; a full disk ends no training.
+"""The scalars and pictures of a training, as TensorBoard reads them.
 
-A file that can't be written is named once, and nothing more is written for TensorBoard.
+A full disk does not end the training. The file that can't be written is named once, and nothing
+more is written for TensorBoard.
 """
 
 from __future__ import annotations
@@ -24,14 +25,13 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 from fast_style.system.atomic import write_atomically
-from fast_style.system.messages import reason
-from fast_style.training.log_handlers import printable
+from fast_style.system.messages import printable, reason
 
 log = logging.getLogger(__name__)
 
 
 class _Files:
-    """What is written into one folder, until something can't be."""
+    """A folder that is written into until something can't be written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +39,7 @@ class _Files:
 
     @contextmanager
     def attempt(self, path: Path) -> Iterator[None]:
-        """Do the body; a system's error is logged, and ends all writing."""
+        """Do the body. Log an error of the system's; it ends all writing."""
         try:
             yield
         except OSError as error:
@@ -52,9 +52,9 @@ class _Files:
 
 
 class _EventFile:
-    """A file of events, each written at once by whom it comes from.
+    """A file of events, each written at once.
 
-    TensorBoard's own class writes in a thread, which prints what goes wrong and stops.
+    TensorBoard's own class writes in a thread, which prints a traceback if it fails, and stops.
     """
 
     def __init__(self, files: _Files) -> None:
@@ -68,7 +68,7 @@ class _EventFile:
         return str(self.files.folder)
 
     def add_event(self, event: Event) -> None:
-        """Write an event; the first opens the file."""
+        """Write an event. The first one opens the file."""
         if self.files.failed:
             return
         with self.files.attempt(self.path):
@@ -76,42 +76,42 @@ class _EventFile:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self.file = self.path.open("ab")
                 if not self.file.tell():
-                    self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
-            self._write(event)
+                    self._write_event(Event(wall_time=time.time(), file_version="brain.Event:2"))
+            self._write_event(event)
         if self.files.failed:
             self._let_go()
 
     def flush(self) -> None:
-        """All is written already."""
+        """Do nothing: all is written already."""
 
     def close(self) -> None:
-        """Close the file; a further event opens it again."""
+        """Close the file. A further event opens it again."""
         with self.files.attempt(self.path):
             if self.file is not None:
                 self.file.close()
         self.file = None
 
-    def _write(self, event: Event) -> None:
+    def _write_event(self, event: Event) -> None:
         assert self.file is not None
         RecordWriter(self.file).write(event.SerializeToString())
         self.file.flush()
 
     def _let_go(self) -> None:
         if self.file is not None:
-            with suppress(OSError):  # it tries once more to write what it holds
+            with suppress(OSError):  # closing tries again to write what is left
                 self.file.close()
         self.file = None
 
 
 class _Events(FileWriter):
-    """PyTorch's writer of summaries, into such a file."""
+    """PyTorch's writer of summaries, into an ``_EventFile``."""
 
     def __init__(self, files: _Files) -> None:
         self.event_writer = _EventFile(files)
 
 
 class _Summaries(SummaryWriter):
-    """PyTorch's writer of scalars and pictures, into one such file."""
+    """PyTorch's writer of scalars and pictures, into one ``_EventFile``."""
 
     def __init__(self, files: _Files, purge_step: int) -> None:
         self.events = _Events(files)
@@ -126,7 +126,7 @@ class _Summaries(SummaryWriter):
 
 
 def _free(path: Path) -> Path:
-    """Return ``path``, or with a number the next that there is not yet."""
+    """Return ``path``, or the first ``path.NUMBER`` that does not exist."""
     number, free = 0, path
     while free.exists():
         number += 1
@@ -135,20 +135,20 @@ def _free(path: Path) -> Path:
 
 
 class StepLogger(TensorBoardLogger):
-    """TensorBoard by the number of steps done, as checkpoints and pictures count.
+    """Writes for TensorBoard, by the number of steps done, as checkpoints and pictures count.
 
-    Lightning's own number is one less while it trains, and its ``epoch`` means nothing here: a
-    training is one stretch of steps. Where it is stopped, Lightning would write scalars once more:
-    those of the last step that computed them; and at the end with the hyperparameters.
+    Lightning's own number is one less during the training. Its ``epoch`` means nothing here, since
+    a training is one stretch of steps. Where a training stops, and at its end, Lightning would
+    write the scalars of the last step that computed them once more. Each scalar is written once.
 
     Args:
-        folder: Where the files go; it is made when the first is written.
-        purge_step: From which on TensorBoard is to forget what an earlier run has written there.
+        folder: Where the files go. It is made when the first file is written.
+        purge_step: TensorBoard forgets what an earlier run has written there from this step on.
     """
 
     steps_done: Callable[[], int]
     every_n_steps: int
-    first_step = 0  # of which this run writes
+    first_step = 0  # the first step of which this run writes scalars
 
     def __init__(self, folder: Path, purge_step: int = 0) -> None:
         super().__init__(folder.parent, name=folder.name, version="", default_hp_metric=False)
@@ -158,13 +158,13 @@ class StepLogger(TensorBoardLogger):
 
     @property
     def log_dir(self) -> str:
-        """The folder, without Lightning's reading of ``$`` and ``~``."""
+        """The folder. Lightning's own property would expand ``$`` and ``~`` in its name."""
         return str(self._files.folder)
 
     @property
     @rank_zero_experiment
     def experiment(self) -> SummaryWriter:
-        """What writes; it raises no OSError."""
+        """The writer. It never raises an OSError."""
         if self._experiment is None:
             self._experiment = _Summaries(self._files, self.purge_step)
         return self._experiment
@@ -185,7 +185,7 @@ class StepLogger(TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the settings into a file of their own, once."""
+        """Write the hyperparameters into a file of their own, once."""
         path = Path(self.log_dir, self.NAME_HPARAMS_FILE)
         if self._files.failed or path.exists():
             return
@@ -194,7 +194,7 @@ class StepLogger(TensorBoardLogger):
 
     @staticmethod
     def _sanitize_params(params: dict[str, Any]) -> dict[str, Any]:
-        """Return settings whose texts TensorBoard can hold: Unicode, which not every name is."""
+        """Return the hyperparameters as Unicode, as TensorBoard needs it; not every name is."""
         clean = TensorBoardLogger._sanitize_params(params)
         return {
             name: printable(value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""From the config's trainer section to a Lightning Trainer: devices, checkpoints, logs."""
+"""The Lightning Trainer, built from the trainer section: devices, checkpoints, logs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 import io
 import os
 import signal
+import subprocess
 import threading
 from pathlib import Path
 from types import FrameType
@@ -13,28 +14,28 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins import ClusterEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
-from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch.nn.parallel import DistributedDataParallel
 
 from fast_style.system.atomic import write_atomically
 from fast_style.system.signals import STOPPING
-from fast_style.training.callbacks import Preview, Progress, Throughput, Waiting
+from fast_style.training.callbacks import Preview, Throughput, TrainingBar, Waiting
 from fast_style.training.tensorboard_log import StepLogger
 
 LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
 STRATEGIES = ("auto", "ddp")
-MOST_STEPS = 10**9  # a century of training; of far more PyTorch can't count the photographs
-CHECK_EVERY_N_STEPS = 10  # where a check has to wait for a GPU or for other processes
+MOST_STEPS = 10**9  # a century of training; PyTorch can't count the photographs of far more
+CHECK_EVERY_N_STEPS = 10  # steps between two checks that wait for a GPU or for other processes
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoint files, renamed into place when they are whole."""
+    """Writes Lightning's checkpoints under another name, and renames them when they are whole."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
@@ -44,24 +45,24 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             OSError: The disk is full, or the folder can't be written.
         """
-        buffer = io.BytesIO()  # PyTorch's own writer hides what the system says of a full disk
+        buffer = io.BytesIO()  # PyTorch's writer hides the system's error about a full disk
         torch.save(checkpoint, buffer)
         with write_atomically(Path(path)) as temporary:
             temporary.write_bytes(buffer.getbuffer())
 
 
 class NonFiniteLossError(RuntimeError):
-    """The loss became infinite or no number; the message says since when, and what to do."""
+    """The loss is infinite or not a number. The message says since when, and what to do."""
 
 
 class LastCheckpoint(Callback):
-    """Keeps the state of the training in one file; on a signal saves it and stops.
+    """Keeps the state of the training in one file. On a signal it saves the state and stops.
 
-    A state whose loss or weights are not finite numbers is never saved: it ends the training.
+    A state is never saved if its loss or weights are not finite numbers. It ends the training.
 
     Args:
-        path: Of the file.
-        every_n_steps: How often it is written; also after the last step.
+        path: The file.
+        every_n_steps: Steps between two writings. The state is written after the last step, too.
 
     Raises:
         ValueError: ``every_n_steps`` is below 1.
@@ -72,14 +73,14 @@ class LastCheckpoint(Callback):
             raise ValueError(f"checkpoint.every_n_steps must be at least 1, found {every_n_steps}")
         self.path = path
         self.every_n_steps = every_n_steps
-        self.interrupted = False  # the same in all processes
-        self.signalled = False  # in this one
+        self.interrupted = False  # all processes agree that one was signalled
+        self.signalled = False  # this process has had a signal
         self._bad_since = torch.empty(0)  # the first step of a non-finite loss, 0 for none
         self._saved_step = 0
         self._handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over the signals; Python lets only its main thread do so."""
+        """Take over the signals. Python lets only its main thread do so."""
         self._bad_since = torch.zeros((), dtype=torch.long, device=pl_module.device)
         self._saved_step = trainer.global_step
         if threading.current_thread() is threading.main_thread():
@@ -94,7 +95,7 @@ class LastCheckpoint(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save, if it is time; stop, if a signal came during the step.
+        """Save the state, if that is due. Stop, if a signal came during the step.
 
         Raises:
             NonFiniteLossError: The loss, or a weight, is not a finite number.
@@ -104,7 +105,7 @@ class LastCheckpoint(Callback):
         is_bad = ~torch.isfinite(outputs["loss"].detach()) & (self._bad_since == 0)
         self._bad_since = torch.where(is_bad, step, self._bad_since)
         due = step % self.every_n_steps == 0 or step == trainer.max_steps
-        # To read a value from a GPU, or to ask other processes, holds up the step.
+        # To read a value from a GPU, or to ask other processes, delays the step.
         waits = trainer.world_size > 1 or self._bad_since.device.type != "cpu"
         if waits and not due and step % CHECK_EVERY_N_STEPS:
             return
@@ -115,10 +116,10 @@ class LastCheckpoint(Callback):
             self._saved_step = step
         if self.interrupted:
             trainer.should_stop = True
-            trainer.limit_val_batches = 0  # a machine that is taken away does not wait for it
+            trainer.limit_val_batches = 0  # no time for that if the machine is taken away
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the signals back; one may have come during the last validation."""
+        """Give the signals back. One may have come during the last validation."""
         self._restore()
         self._agree(trainer)
 
@@ -129,7 +130,7 @@ class LastCheckpoint(Callback):
         self._restore()
 
     def _agree(self, trainer: pl.Trainer) -> None:
-        """Stop all processes together, though the signal may have reached one of them only."""
+        """Stop all processes together, though the signal may have reached only one of them."""
         self.interrupted = trainer.strategy.reduce_boolean_decision(self.signalled, all=False)
 
     def _check(self, trainer: pl.Trainer, pl_module: pl.LightningModule, weights: bool) -> None:
@@ -154,7 +155,7 @@ class LastCheckpoint(Callback):
 
 
 def _ddp(accelerator: str) -> DDPStrategy:
-    """Return Lightning's strategy; what is frozen is the same everywhere and not sent around."""
+    """Return Lightning's strategy, without sending buffers: VGG16's are the same everywhere."""
     known = inspect.signature(DistributedDataParallel).parameters
     sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     options: dict[str, Any] = {sync: False}
@@ -166,9 +167,9 @@ def _ddp(accelerator: str) -> DDPStrategy:
 
 
 def _environments() -> list[SLURMEnvironment]:
-    """Return SLURM's, if Lightning would choose it, without its requeueing.
+    """Return SLURM's environment without requeueing, if Lightning would choose SLURM's.
 
-    That would write a state into the working folder, from which any later training there begins.
+    Requeueing would write a state into the working folder. Any later training there begins from it.
     """
     if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
         return []
@@ -178,17 +179,17 @@ def _environments() -> list[SLURMEnvironment]:
 def bare_trainer(
     accelerator: str, devices: int | str | list[int], num_nodes: int, strategy: str, **more: Any
 ) -> pl.Trainer:
-    """Return a Trainer that knows its hardware and its place among processes; it writes nothing.
+    """Return a Trainer that knows its hardware and the number of its process. It writes nothing.
 
     Args:
-        accelerator: As Lightning's.
-        devices: As Lightning's.
-        num_nodes: Machines.
-        strategy: One of ``STRATEGIES``; of several devices both are the same.
-        more: Options of Lightning's.
+        accelerator: As for Lightning's ``Trainer``.
+        devices: As for Lightning's ``Trainer``.
+        num_nodes: The number of machines.
+        strategy: One of ``STRATEGIES``. For several devices both are the same.
+        more: Further options of Lightning's ``Trainer``.
 
     Raises:
-        ValueError: Lightning has no such hardware, or can't use what the launcher says.
+        ValueError: Lightning has no such hardware, or the launcher's variables can't be used.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"trainer.strategy is {' or '.join(STRATEGIES)}, found {strategy!r}")
@@ -212,7 +213,7 @@ def bare_trainer(
         ):
             chosen = _ddp(accelerator)
         trainer = build(chosen, **more)
-    # SLURM's variables do not fit each other; a package for the accelerator is missing.
+    # SLURM's variables contradict each other, or a package for the accelerator is missing.
     except (RuntimeError, ImportError) as error:
         raise ValueError(str(error)) from error
     except KeyError as error:
@@ -221,18 +222,45 @@ def bare_trainer(
     return trainer
 
 
+def _environment(trainer: pl.Trainer) -> ClusterEnvironment | None:
+    """Return what tells several processes their places; none for a training of one device."""
+    strategy = trainer.strategy
+    return strategy.cluster_environment if isinstance(strategy, DDPStrategy) else None
+
+
+def starts_processes(trainer: pl.Trainer) -> bool:
+    """Whether Lightning starts further processes itself, since no launcher has started them."""
+    environment = _environment(trainer)
+    return environment is not None and not environment.creates_processes_externally
+
+
+def let_processes_go(trainer: pl.Trainer, kill: bool = False) -> None:
+    """Stop watching the processes that Lightning has started.
+
+    Lightning kills this process some seconds after one of them fails. A person would then see no
+    error message, and the exit code of a killed program. ``procs`` is where Lightning holds them.
+
+    Args:
+        trainer: Of this process.
+        kill: End them first. They may be waiting for this process.
+    """
+    started: list[subprocess.Popen[bytes]] = getattr(trainer.strategy.launcher, "procs", [])
+    for process in started if kill else ():
+        process.kill()
+    started.clear()
+
+
 def check_launcher(trainer: pl.Trainer) -> None:
-    """Check that as many processes were started as the training has devices.
+    """Check that a launcher has started as many processes as the training has devices.
 
     Raises:
-        ValueError: There are more, or fewer; or MASTER_PORT is no number.
+        ValueError: There are more or fewer, or MASTER_PORT is not a number.
     """
-    launcher = trainer.strategy.launcher
-    if isinstance(launcher, _SubprocessScriptLauncher):
-        devices, nodes = launcher.num_processes, launcher.num_nodes
-        launcher.cluster_environment.validate_settings(devices, nodes)
-        if "MASTER_PORT" in os.environ:  # is it a number?
-            launcher.cluster_environment.main_port  # noqa: B018
+    environment = _environment(trainer)
+    if environment is not None:
+        environment.validate_settings(trainer.num_devices, trainer.num_nodes)
+        if "MASTER_PORT" in os.environ:
+            environment.main_port  # noqa: B018, raises ValueError if it is no number
     elif TorchElasticEnvironment.detect():
         TorchElasticEnvironment().validate_settings(trainer.num_devices, trainer.num_nodes)
     if trainer.global_rank >= trainer.world_size:
@@ -258,42 +286,31 @@ def build_trainer(
 ) -> pl.Trainer:
     """Return a Trainer with all that a training needs but its log (``log_from``).
 
+    The keywords are the keys of the trainer section.
+
     Args:
         title: What is trained, for the progress bar.
         preview: Shows pictures.
-        last_checkpoint: Saves the training's state.
-        accelerator: As Lightning's.
-        devices: As Lightning's.
-        num_nodes: Machines.
-        strategy: One of ``STRATEGIES``.
-        precision: A Lightning precision (``resolve_precision`` gives it).
-        max_steps: Length of the training.
+        last_checkpoint: Saves the state of the training.
+        accelerator: As for ``bare_trainer``, with the three that follow.
+        devices: See there.
+        num_nodes: See there.
+        strategy: See there.
+        precision: One of Lightning's (``resolve_precision`` gives it).
+        max_steps: The length of the training.
         validate_every_n_steps: How often to validate.
         log_every_n_steps: How often to write scalars.
 
     Raises:
         ValueError: A count outside 1 to ``MOST_STEPS``; or as ``bare_trainer``, ``check_launcher``.
     """
-    counts = {
-        "max_steps": max_steps,
-        "num_nodes": num_nodes,
-        "validate_every_n_steps": validate_every_n_steps,
-        "log_every_n_steps": log_every_n_steps,
-        "preview_every_n_steps": preview.every_n_steps,
-    }
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"trainer.{name} must be at least 1, found {count}")
-        if count > MOST_STEPS:
-            raise ValueError(f"trainer.{name} must be at most {MOST_STEPS}, found {count}")
+    _check_count("max_steps", max_steps)
+    _check_count("num_nodes", num_nodes)
+    _check_count("validate_every_n_steps", validate_every_n_steps)
+    _check_count("log_every_n_steps", log_every_n_steps)
+    _check_count("preview_every_n_steps", preview.every_n_steps)
     throughput = Throughput()
-    callbacks = [
-        throughput,
-        Progress(title, throughput, line_every_n_steps=log_every_n_steps),
-        preview,
-        last_checkpoint,
-        Waiting(throughput),
-    ]
+    bar = TrainingBar(title, throughput, line_every_n_steps=log_every_n_steps)
     trainer = bare_trainer(
         accelerator,
         devices,
@@ -305,8 +322,8 @@ def build_trainer(
         check_val_every_n_epoch=None,
         log_every_n_steps=log_every_n_steps,
         num_sanity_val_steps=0,
-        callbacks=callbacks,  # of which LastCheckpoint keeps the state
-        # A file: in a folder Lightning looks for a state that SLURM's requeueing has left.
+        callbacks=[throughput, bar, preview, last_checkpoint, Waiting(throughput)],
+        # A file. In a folder Lightning would look for a state that SLURM's requeueing has left.
         default_root_dir=last_checkpoint.path,
         use_distributed_sampler=False,  # StepSampler shares out the photographs
     )
@@ -314,15 +331,21 @@ def build_trainer(
     return trainer
 
 
+def _check_count(key: str, count: int) -> None:
+    if not 1 <= count <= MOST_STEPS:
+        bound = "least 1" if count < 1 else f"most {MOST_STEPS}"
+        raise ValueError(f"trainer.{key} must be at {bound}, found {count}")
+
+
 def log_from(trainer: pl.Trainer, folder: Path, done: int | None, ended: bool) -> None:
-    """Have a trainer write into ``folder/tensorboard``.
+    """Let a trainer write into ``folder/tensorboard``.
 
     Args:
         trainer: As ``build_trainer`` makes it.
-        folder: Of the run.
-        done: The steps behind this run, none if it begins. TensorBoard forgets what a killed run
-            has written of later ones, so that each stands once.
-        ended: Whether an earlier run came to its end there, and has written all of that step.
+        folder: The run's folder.
+        done: The number of steps done before this run; none for a new training. TensorBoard
+            forgets what a killed run has written of later steps, so that each step stands once.
+        ended: Whether an earlier run ended with that step, and has written all of it.
     """
     first = 0 if done is None else done + 1
     logger = StepLogger(folder / LOGS, purge_step=first)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from fast_style.system.files import ADDRESS, is_file, is_folder, user_path
+from fast_style.system.paths import ADDRESS, is_file, is_folder, user_path
 from fast_style.training.config import TEXTS, ConfigError, override
 
 # Keys whose values are texts, most of them paths, by their full names.

@@ -214,7 +214,7 @@ def _checked(config: DictConfig) -> int:
     try:
         plain(config)
     except (ValueError, TypeError, OSError) as error:
-        return train._fail(error)
+        return train._say_error(error)
     return 0
 
 

@@ -4,7 +4,10 @@ import functools
 import inspect
 import json
 import logging
+import os
 import re
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +34,7 @@ from fast_style.training.photographs import crops_per_step
 from fast_style.training.run import style_image
 from fast_style.training.trainer import build_trainer
 
+RECIPES = Path(__file__).parents[2] / "scripts" / "recipes"
 FILES = sorted(config_folder().rglob("*.yaml"))
 OPTIONS = [f"{file.parent.name}={file.stem}" for file in FILES if file.parent != config_folder()]
 GROUPS = sorted({option.partition("=")[0] for option in OPTIONS})
@@ -164,6 +168,21 @@ def test_the_commands_in_the_comments_compose(file: Path) -> None:
             more = [option for option in command.split() if option.startswith("trainer.")]
             given = dict(OmegaConf.from_dotlist(more).get("trainer", {}))
             assert values["trainer"] == complete(f"experiment={file.stem}")["trainer"] | given
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+@pytest.mark.parametrize("script", sorted(RECIPES.glob("*.sh")), ids=lambda script: script.stem)
+def test_the_commands_of_a_recipe_in_parts_compose(script: Path, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    run = [str(script), "photographs", str(tmp_path / "runs")]
+    result = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
+    commands = COMMAND.findall(result.stdout.replace("-m fast_style", "python -m fast_style"))
+    assert len(commands) == script.read_text(encoding="utf-8").count("\ntrain ")
+    for command in commands:
+        plain(composed(*command.split()))
 
 
 def test_the_choices_in_the_comments_exist() -> None:

@@ -1,4 +1,4 @@
-"""The log's lines: on a full disk, on screens without all letters, and before a run is accepted."""
+"""The log's lines: on a full disk, on a screen that is gone, and before a run is accepted."""
 
 from __future__ import annotations
 
@@ -12,13 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fast_style.training.log_handlers import (
-    Screen,
-    TrainLog,
-    begin_log,
-    printable,
-    printable_values,
-)
+from fast_style.system.messages import printable, printable_values
+from fast_style.training.log_handlers import ScreenLog, TrainLog, begin_log
 
 NOT_UNICODE = os.fsdecode(b"gr\xfcn.jpg")
 FULL = Path("/dev/full")
@@ -99,7 +94,7 @@ def test_a_screen_shows_letters_that_it_lacks_with_backslashes(
 ) -> None:
     written = io.BytesIO()
     shown = io.TextIOWrapper(written, encoding=encoding)
-    log.addHandler(Screen(shown))
+    log.addHandler(ScreenLog(shown))
     log.info("%s 東", NOT_UNICODE)
     shown.flush()
     assert written.getvalue() == rb"gr\udcfcn.jpg \u6771" + b"\n"
@@ -113,7 +108,7 @@ def test_a_screen_that_is_gone_is_said_once(
         def write(self, text: str) -> int:
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    log.addHandler(Screen(Gone()))
+    log.addHandler(ScreenLog(Gone()))
     log.info("one")
     log.info("two")
     (line,) = capfd.readouterr().err.splitlines()
@@ -123,6 +118,6 @@ def test_a_screen_that_is_gone_is_said_once(
 def test_a_mistake_in_a_call_is_shown_as_ever(
     log: logging.Logger, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    log.addHandler(Screen(sys.stdout))
+    log.addHandler(ScreenLog(sys.stdout))
     log.info("%d", "text")
     assert "TypeError" in capfd.readouterr().err

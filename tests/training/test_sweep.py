@@ -17,7 +17,7 @@ from support import TINY_TRAINING
 from fast_style.images.reading import read_picture
 from fast_style.training import sweep
 from fast_style.training.sweep import (
-    SHEET,
+    SHEET_NAME,
     ContactSheet,
     SweepRun,
     contact_sheet,
@@ -59,9 +59,9 @@ def test_a_sweep_ends_with_a_contact_sheet(
     changes = ["trainer.max_steps=2", "loss.style_weight=2,5", f"hydra/launcher={launcher}"]
     result = tiny_sweep(photographs, tmp_path, *changes)
     assert result.returncode == 0, result.stderr
-    assert f"contact sheet of 2: {tmp_path / SHEET}" in result.stdout
+    assert f"contact sheet of 2: {tmp_path / SHEET_NAME}" in result.stdout
     assert {path.parent.name for path in tmp_path.rglob("starry.safetensors")} == {"0", "1"}
-    height, width = read_picture(tmp_path / SHEET).rgb.shape[-2:]
+    height, width = read_picture(tmp_path / SHEET_NAME).rgb.shape[-2:]
     assert width > 4 * 250
     assert height > 3 * 250
 
@@ -80,7 +80,7 @@ def test_a_run_that_fails_is_named_and_the_others_are_done(
     assert "the style size must be at least 32 px, found 4" in result.stderr
     assert f"no style model in {tmp_path / '0'}: " in result.stdout
     assert not (tmp_path / "0").exists()
-    assert (tmp_path / SHEET).exists()
+    assert (tmp_path / SHEET_NAME).exists()
 
 
 @pytest.mark.slow
@@ -103,8 +103,8 @@ def test_an_interruption_ends_the_whole_sweep_and_shows_what_is_done(
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "go on with: python -m fast_style.train" in output
-    assert f"contact sheet of 1: {tmp_path / SHEET}" in output
-    assert (tmp_path / SHEET).exists()
+    assert f"contact sheet of 1: {tmp_path / SHEET_NAME}" in output
+    assert (tmp_path / SHEET_NAME).exists()
     assert not (tmp_path / "2").exists()
 
 
@@ -156,7 +156,7 @@ def test_a_sweep_without_a_result_says_so(tmp_path: Path, caplog: pytest.LogCapt
         sheet.on_multirun_start(config)
         sheet.on_multirun_end(config)
     assert "no contact sheet" in caplog.text
-    assert not (tmp_path / SHEET).exists()
+    assert not (tmp_path / SHEET_NAME).exists()
 
 
 def test_a_full_disk_leaves_no_sheet_and_says_so(
@@ -197,14 +197,14 @@ def test_runs_deep_below_and_the_models_of_an_earlier_sweep(
     sizes = [nested, "trainer.max_steps=1", "style.size=48,64"]
     first = tiny_sweep(photographs, tmp_path, *sizes)
     assert first.returncode == 0, first.stderr
-    assert f"contact sheet of 2: {tmp_path / SHEET}" in first.stdout
+    assert f"contact sheet of 2: {tmp_path / SHEET_NAME}" in first.stdout
     assert len(list(tmp_path.glob("size/*/*/.hydra/overrides.yaml"))) == 2
     assert not (tmp_path / ".runs").exists()
     # One new run, and one that is refused where the earlier sweep's model lies.
     second = tiny_sweep(photographs, tmp_path, nested, "trainer.max_steps=1", "style.size=48,32")
     assert second.returncode == 2
     assert f"no style model in {tmp_path / 'size' / '48' / '0'}: " in second.stdout
-    assert f"contact sheet of 1: {tmp_path / SHEET}" in second.stdout
+    assert f"contact sheet of 1: {tmp_path / SHEET_NAME}" in second.stdout
 
 
 def test_of_two_commands_in_one_process_each_has_its_own_sweep(tmp_path: Path) -> None:
@@ -217,4 +217,4 @@ def test_of_two_commands_in_one_process_each_has_its_own_sweep(tmp_path: Path) -
     ContactSheet()  # as Hydra makes it for the next
     assert ContactSheet.failed() == []
     ContactSheet.end_early()
-    assert not (tmp_path / SHEET).exists()
+    assert not (tmp_path / SHEET_NAME).exists()

@@ -80,7 +80,7 @@ def test_a_full_disk_ends_the_file_and_is_said_once(
         if len(written) > good:
             full()
 
-    monkeypatch.setattr(tensorboard_log._EventFile, "_write", write)
+    monkeypatch.setattr(tensorboard_log._EventFile, "_write_event", write)
     use(logger(tmp_path))
     assert len(written) == good + 1
     (line,) = [one.getMessage() for one in caplog.records]
