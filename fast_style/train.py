@@ -36,6 +36,7 @@ from fast_style.system.signals import STOPPING, interrupted_by
 from fast_style.training.config import (
     CONFIG_NAME,
     ConfigError,
+    adding_names,
     checked_files,
     explain,
     override,
@@ -206,6 +207,7 @@ def main() -> int:
             raise KeyboardInterrupt  # else Hydra starts the next run
         return codes[-1]
 
+    sys.argv[1:] = adding_names(sys.argv[1:])
     try:
         with interrupted_by(*STOPPING), checked_files():
             job()

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from fast_style.cli.parser import say
 from fast_style.images.writing import check_not_input, check_writable
+from fast_style.models.losses import further_terms
 from fast_style.optimizing.descent import ALGORITHMS
 from fast_style.system.files import check_free
 from fast_style.system.hardware import is_out_of_memory
@@ -66,9 +67,11 @@ class Bar:
 
     def show(self, number: int, scalars: Mapping[str, float]) -> None:
         """Move to step ``number``, counted from 1, with the loss terms of ``scalars``."""
-        shown = {"loss": "loss", "content": "content_loss", "style": "style_loss"}
-        values = ", ".join(f"{name} {scalars[key]:.4g}" for name, key in shown.items())
-        rest = scalars["loss"] - scalars["content_loss"] - scalars["style_loss"]
+        names = ["content", "style", *further_terms(scalars)]
+        parts = {name: scalars[f"{name}_loss"] for name in names}
+        shown = {"loss": scalars["loss"], **parts}
+        values = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
+        rest = scalars["loss"] - sum(parts.values())
         values += f", smoothness {max(0.0, rest):.2g}"  # variation and grid
         if not self._bar.disable:
             self._bar.set_postfix_str(values, refresh=False)

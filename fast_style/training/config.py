@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ TEXTS = {
     "data": ("root", "split", "val_split"),
 }
 REQUIRED_TEXTS = ("style.name", "style.image", "data.root")
+# Sections whose keys are names that a person may add; who reads them knows the names.
+NAMED_NUMBERS = ("loss.terms",)
 KINDS = {
     bool: "true or false",
     int: "a whole number",
@@ -124,6 +126,16 @@ def override(key: str, value: str) -> str:
         escaped = re.sub(r'(\\*)("|$)', r"\1\1\2", value)  # backslashes before a quote only
         value = '"' + escaped.replace('"', '\\"') + '"'
     return f"{key}={value}"
+
+
+def adding_names(words: Sequence[str]) -> list[str]:
+    """Return a command's words, so that Hydra adds what is new in a section of names.
+
+    It would ask for ``+loss.terms.NAME`` where the section does not have the name yet, and refuse
+    that where it does.
+    """
+    sections = "|".join(map(re.escape, NAMED_NUMBERS))
+    return [re.sub(rf"^(?=({sections})\.\w+=)", "++", word) for word in words]
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -241,7 +253,10 @@ def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: st
         raise ConfigError(_required(f"{prefix}{missing[0]}"))
     for name in values.keys() & defaults.keys():
         value, default, key = values[name], defaults[name], f"{prefix}{name}"
-        if isinstance(default, dict):
+        if key in NAMED_NUMBERS:
+            if not isinstance(value, dict):
+                raise ConfigError(f"{key} must be names and numbers, as {key}.NAME=0.5, or {{}}")
+        elif isinstance(default, dict):
             if not isinstance(value, dict):
                 raise ConfigError(
                     f"{key} is a section of the configuration, found {value!r}; it has: "

@@ -104,6 +104,8 @@ def describe(
     data["root"] = Path(data["root"]).name
     del data["num_workers"]  # makes no difference
     loss["vgg_weights"] = Path(loss["vgg_weights"]).name
+    if not loss["terms"]:  # as models from before there were terms, with which they compare
+        del loss["terms"]
     description = {
         "package_version": __version__,
         "licence": config["licence"],
