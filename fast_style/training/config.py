@@ -159,7 +159,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     _check_section(values, defaults, "")
     for section, keys in TEXTS.items():
         part: Any = values[section] if section else values
-        for name in keys:
+        for name in part.keys() & set(keys):  # another source of photographs has other keys
             part[name] = _text(part[name], f"{section}.{name}" if section else name)
     return values  # type: ignore[return-value]
 
@@ -245,9 +245,11 @@ def _unknown_key(key: str) -> str:
 def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: str) -> None:
     """Check that ``values`` has the keys and types of ``defaults``, through all sections."""
     prefix = f"{section}." if section else ""
-    # The network's section depends on the network: build_network checks it.
+    # The network's section depends on the network: build_network checks it. So do the keys of a
+    # source of photographs: build_source checks them.
     top = {"network"} if not section else set()
-    if unknown := sorted(map(str, values.keys() - defaults.keys() - top)):
+    known = values.keys() if section == "data" else defaults.keys() | top
+    if unknown := sorted(map(str, values.keys() - known)):
         raise ConfigError(_unknown_key(f"{prefix}{unknown[0]}"))  # +key=value gets past Hydra
     if missing := sorted(map(str, (defaults.keys() | top) - values.keys() - NOT_OURS)):
         raise ConfigError(_required(f"{prefix}{missing[0]}"))
