@@ -23,9 +23,9 @@ from fast_style.training.photographs import (
     DataError,
     Photographs,
     StepSampler,
+    as_file,
     cause,
     centre_box,
-    as_file,
     way_out,
 )
 from fast_style.training.source import Source, build_source

@@ -41,7 +41,7 @@ def damaged(folder: Path, count: int) -> Path:
     return folder
 
 
-def photograph_data(root: Path | str, **changes: Any) -> PhotographData:
+def new_data(root: Path | str, **changes: Any) -> PhotographData:
     arguments: dict[str, Any] = {
         "source": "folder",
         "root": str(root),
@@ -60,7 +60,7 @@ def photograph_data(root: Path | str, **changes: Any) -> PhotographData:
 
 
 def ready(root: Path | str, **changes: Any) -> PhotographData:
-    data = photograph_data(root, **changes)
+    data = new_data(root, **changes)
     data.setup()
     return data
 
@@ -130,7 +130,7 @@ def test_an_argument_out_of_its_range(
     name: str, value: object, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        photograph_data(tmp_path, **{name: value})
+        new_data(tmp_path, **{name: value})
 
 
 def test_the_extreme_arguments_are_allowed(tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_too_few_readable_photographs_in_the_validation_split(tmp_path: Path) ->
 
 @pytest.mark.parametrize("split", [None, "train"])
 def test_a_missing_folder_is_an_error_of_setup(split: str | None, tmp_path: Path) -> None:
-    data = photograph_data(tmp_path / "nowhere", split=split)
+    data = new_data(tmp_path / "nowhere", split=split)
     with pytest.raises(DataError, match="there is no folder .*nowhere"):
         data.setup()
 
@@ -470,7 +470,7 @@ def test_a_file_is_logged_once(
 
 
 def test_sound_files_are_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    data = photograph_data(photographs(tmp_path, 8))
+    data = new_data(photographs(tmp_path, 8))
     batch = torch.empty(0)
     assert data.on_after_batch_transfer(batch, 0) is batch  # before setup, too
     data.setup()
