@@ -23,6 +23,7 @@ from fast_style.system import resources
 from fast_style.system.resources import asset, config_folder
 
 EXAMPLE = re.compile(r"```\w+\n# (fast_style|configs)/(\S+)\n(.*?)```", re.DOTALL)
+pytestmark = pytest.mark.usefixtures("quiet_globals")
 NETWORK = ("network.channels=", "network.residual_blocks=")  # of the tiny training
 Run = Callable[..., Path]
 
@@ -161,7 +162,6 @@ def test_the_source(in_place: None, run: Run, photographs: Path, tmp_path: Path)
     run("zipped", *options, "ckpt_path=last", "trainer.max_steps=4")
     run("folder", "ckpt_path=last", "trainer.max_steps=4")
     assert are_equal(zipped, tmp_path / "folder")
-    run("worker", *options, "data.num_workers=1")
 
 
 @pytest.mark.parametrize(
