@@ -159,10 +159,10 @@ def crops_per_step(batch_size: int, image_size: int, size: int) -> int:
 class StepSampler(Sampler[list[Draw]]):
     """Batches of draws of one size each; in a lap over all photographs none is drawn twice.
 
-    A step takes one of the sizes by chance; of larger crops fewer, for about as many pixels, but at
-    least one: the rest of its share of the photographs is passed over. What step k holds depends on
-    the seed and k alone: a run that starts at a later step goes on exactly where one that stopped
-    there left off, whatever the number of workers.
+    A step takes one of the sizes by chance. It has fewer of larger crops, for about as many pixels,
+    but at least one. The rest of its share of the photographs is passed over. What step k holds
+    depends on the seed and k alone. So a run that begins at a later step goes on exactly where
+    another stopped, whatever the number of workers.
 
     Args:
         photographs: How many there are.
