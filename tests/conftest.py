@@ -93,3 +93,16 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         levels = (np.stack(waves, axis=-1) * 100 + 128).astype(np.uint8)
         Image.fromarray(levels).save(folder / f"{index}.png")
     return folder
+
+
+@pytest.fixture
+def quiet_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give back what Hydra and the command change in a process."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)

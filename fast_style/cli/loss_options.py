@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from fast_style.models.losses import NORMALIZATIONS
+from fast_style.models.term import term_names
 from fast_style.models.vgg import VGG_LAYERS
 from fast_style.system.resources import config_folder
 
@@ -51,6 +52,9 @@ def add_loss_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             _option(weights), nargs="*", type=float, metavar="W", help="one for each layer (1)"
         )
+    group.add_argument(
+        "--terms", nargs="*", metavar="TERM=W", help=f"further terms: {', '.join(term_names())}"
+    )
     group.add_argument("--normalization", choices=NORMALIZATIONS, help="of the errors")
     group.add_argument(
         "--vgg-weights", metavar="W", help="bundled, torchvision or a file (bundled)"
@@ -63,7 +67,7 @@ def loss_arguments(options: argparse.Namespace) -> dict[str, Any]:
     Layers given without weights have weight 1 each.
 
     Raises:
-        ValueError: There is no such preset.
+        ValueError: There is no such preset, or a term without a weight.
     """
     arguments = load_preset(options.loss)
     for key in LOSS_LAYER_KEYS:
@@ -72,10 +76,21 @@ def loss_arguments(options: argparse.Namespace) -> dict[str, Any]:
             arguments |= {key: layers, _weights_key(key): [1.0] * len(layers)}
         if weights is not None:
             arguments[_weights_key(key)] = weights
+    if options.terms is not None:
+        arguments["terms"] = dict(map(_term, options.terms))
     for key in (*LOSS_NUMBER_KEYS, "normalization", "vgg_weights"):
         if (value := getattr(options, key)) is not None:
             arguments[key] = value
     return arguments
+
+
+def _term(text: str) -> tuple[str, float]:
+    """Return the name and the weight in ``NAME=WEIGHT``."""
+    name, _, weight = text.partition("=")
+    try:
+        return name, float(weight)
+    except ValueError:
+        raise ValueError(f"--terms: a term has a weight, as {name}=0.5; found {text!r}") from None
 
 
 def _weights_key(layers_key: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fast_style.cli.console import say
+from fast_style.models.losses import further_terms
 
 # What is shown beside the bar, and its key in ``LossTerms.scalars``.
 SHOWN_SCALARS = {
@@ -45,7 +46,8 @@ class Bar:
 
     def show(self, number: int, scalars: Mapping[str, float]) -> None:
         """Move to step ``number``, counted from 1, with the loss terms of ``scalars``."""
-        values = ", ".join(f"{name} {scalars[key]:.4g}" for name, key in SHOWN_SCALARS.items())
+        shown = SHOWN_SCALARS | {name: f"{name}_loss" for name in further_terms(scalars)}
+        values = ", ".join(f"{name} {scalars[key]:.4g}" for name, key in shown.items())
         if not self._bar.disable:
             self._bar.set_postfix_str(values, refresh=False)
             self._bar.update(number - self.number)

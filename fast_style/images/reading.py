@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageSequence, JpegImagePlugin, UnidentifiedImageError
@@ -29,7 +30,7 @@ from fast_style.images import header, heif
 from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.images.decoding import TURNED, as_tensor, decoded, flat_image, picture_of
 from fast_style.images.metadata import BROKEN, kept_dpi, kept_exif, orientation
-from fast_style.images.picture import Clip, Picture, PictureError, as_bytes, scaled_size
+from fast_style.images.picture import Clip, Picture, PictureError, as_bytes, as_float, scaled_size
 from fast_style.images.profiles import (
     HDR_REMARK,
     HDR_TRANSFERS,
@@ -318,13 +319,22 @@ def read_style(path: str | Path, size: int) -> Tensor:
         return as_tensor(painting.resize((width, height), Image.Resampling.LANCZOS, box))
 
 
-def read_crop(path: str | Path, size: int, choose_box: Callable[[int, int], Box]) -> Tensor:
-    """Return a crop of a photograph resized to a square, ``(3, size, size)``, float32, [0, 1].
+def read_crop(
+    path: str | Path | io.BytesIO, size: int, choose_box: Callable[[int, int], Box]
+) -> Tensor:
+    """Return a crop of a photograph, ``(3, size, size)``, float32, [0, 1]: as ``read_levels``."""
+    return as_float(read_levels(path, size, choose_box))
+
+
+def read_levels(
+    path: str | Path | io.BytesIO, size: int, choose_box: Callable[[int, int], Box]
+) -> Tensor:
+    """Return a crop of a photograph resized to a square, ``(3, size, size)``, uint8.
 
     A photograph much larger than the crop needs is decoded at a reduced scale.
 
     Args:
-        path: The photograph. Transparent parts are taken as white.
+        path: Of the photograph, or its bytes. Transparent parts are taken as white.
         size: Height and width of the result, px.
         choose_box: Called with the upright photograph's width and height, px; returns the crop.
 
@@ -345,7 +355,7 @@ def read_crop(path: str | Path, size: int, choose_box: Callable[[int, int], Box]
         shrink /= reduce
         box = (left * shrink, upper * shrink, right * shrink, lower * shrink)
         square = photograph.resize((size, size), Image.Resampling.BICUBIC, box, REDUCING_GAP)
-        return as_tensor(square)[0]
+        return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
 
 
 def picture_size(path: str | Path | io.BytesIO) -> tuple[int, int]:

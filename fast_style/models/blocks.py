@@ -74,5 +74,5 @@ class Exact(nn.Sequential):
             return self._applied(x)
 
     def _applied(self, x: Tensor) -> Tensor:
-        result: Tensor = super().forward(x)
+        result: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
         return result

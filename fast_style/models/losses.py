@@ -6,7 +6,7 @@ All formulas are here; training, optimisation and evaluation call PerceptualLoss
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Literal, NamedTuple
 
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_style.models.loss_sums import self_product, squared_distance, sum_of_squares
+from fast_style.models.term import OWN_PARTS, Seen, Term, term_class
 from fast_style.models.vgg import VGG16Features, canonical_layer
 from fast_style.system.memory import check_memory
 from fast_style.system.precision import exact_float32
@@ -32,8 +33,8 @@ class LossTerms(NamedTuple):
     """The loss of a batch and its parts, tensors of float32 or better, and the weights.
 
     ``totals``, ``(N,)``, has for each photograph the weighted sum of its content and style errors
-    by layer, total variation and grid energy; ``total`` is their mean. The parts are scalars,
-    unweighted means over the batch.
+    by layer, total variation, grid energy and further terms; ``total`` is their mean. The parts are
+    scalars, unweighted means over the batch.
     """
 
     total: Tensor
@@ -46,6 +47,8 @@ class LossTerms(NamedTuple):
     total_variation_weight: float
     grid: Tensor
     grid_weight: float
+    further: Mapping[str, Tensor] = {}  # by name, the terms of ``loss.terms``
+    further_weights: Mapping[str, float] = {}
 
     def scalars(self) -> dict[str, Tensor]:
         """Return what is worth logging, detached.
@@ -67,7 +70,17 @@ class LossTerms(NamedTuple):
         scalars["total_variation"] = self.total_variation
         scalars["grid_loss"] = self.grid_weight * self.grid
         scalars["grid"] = self.grid
+        for name, error in self.further.items():
+            scalars[f"{name}_loss"] = self.further_weights[name] * error
+            scalars[f"{name}_error"] = error
         return {name: value.detach() for name, value in scalars.items()}
+
+
+def further_terms(scalars: Iterable[str]) -> list[str]:
+    """Return the names of the further terms, from the names that ``LossTerms.scalars`` gives."""
+    ending = "_loss"
+    parts = [name.removesuffix(ending) for name in scalars if name.endswith(ending)]
+    return [part for part in parts if part not in OWN_PARTS]
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -197,11 +210,13 @@ class PerceptualLoss(nn.Module):
         style_shares: Of each of several paintings. The target is the mean of their Gram matrices
             by these shares (``relative``: divided by each one's energy), which has the same
             minimum as the sum of their errors by these shares.
+        terms: Further terms, a file each in ``models/terms``, and their weights. One of weight 0 is
+            measured, and no more.
 
     Raises:
         ValueError: No layer at all, an unknown one, one named twice, not one weight per layer, a
-            weight that is negative or not finite, an unknown normalisation, a style picture of
-            another shape, too small, or (``TooLittleMemoryError``) too large.
+            weight that is negative or not finite, an unknown normalisation or term, a style picture
+            of another shape, too small, or (``TooLittleMemoryError``) too large.
         VGGWeightsError: As ``VGG16Features``.
 
     Source: Gatys et al. 2015, arXiv:1508.06576; Johnson et al. 2016, arXiv:1603.08155.
@@ -224,6 +239,7 @@ class PerceptualLoss(nn.Module):
         vgg_weights: str = "bundled",
         dtype: torch.dtype = torch.float32,
         style_shares: Sequence[float] = (1.0,),
+        terms: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         if normalization not in NORMALIZATIONS:
@@ -241,38 +257,51 @@ class PerceptualLoss(nn.Module):
         self.total_variation_weight = _weight("total_variation_weight", total_variation_weight)
         self.grid_weight = _weight("grid_weight", grid_weight)
         self.normalization = normalization
-        layers = {**self.content_weights, **self.style_weights}
+        further = dict(terms or {})
+        designs = {name: term_class(name) for name in further}
+        self.term_weights = {name: _weight(f"terms.{name}", further[name]) for name in further}
+        self.term_layers = _layers_of(designs.values())
+        layers = {*self.content_weights, *self.style_weights, *self.term_layers}
         self.vgg = VGG16Features(layers, vgg_weights, dtype)
         styles = [style] if isinstance(style, Tensor) else list(style)
-        for name, gram in self._mean_grams(styles, style_shares).items():
-            if not gram.any():
-                raise ValueError(f"the style picture leaves {name} without any activation")
-            self.register_buffer(f"style_gram_{name}", gram, persistent=False)
+        self.style_shares = _checked_shares(style_shares, len(styles))
+        self.terms = nn.ModuleDict({name: nn.ModuleList() for name in designs})
+        self._look_at(styles, designs)
 
     @torch.no_grad()
-    def _mean_grams(self, styles: list[Tensor], shares: Sequence[float]) -> dict[str, Tensor]:
+    def _look_at(self, styles: list[Tensor], designs: Mapping[str, type[Term]]) -> None:
+        """Keep of the paintings their Gram matrices, and a term for each of them and each name."""
+        grams: dict[str, list[Tensor]] = {layer: [] for layer in self.style_weights}
+        layers = {*self.style_weights, *self.term_layers}
         for style in styles:
             if style.ndim != 4 or style.shape[0] != 1:
                 raise ValueError(f"expected one style (1, 3, H, W), found {tuple(style.shape)}")
-        if len(shares) != len(styles):
-            raise ValueError(f"{len(styles)} styles need as many shares, found {len(shares)}")
-        shares = [_weight("style_shares", share) for share in shares]
-        if not sum(shares) > 0:
-            raise ValueError(f"the shares of the styles must not all be 0, found {shares}")
-        if not self.style_weights:
-            return {}
-        grams: dict[str, list[Tensor]] = {layer: [] for layer in self.style_weights}
-        for style in styles:
-            pixels = style.shape[-2] * style.shape[-1]
-            check_memory(
-                f"a painting of {pixels / 1e6:.1f} megapixels",
-                STYLE_BYTES_PER_PIXEL * pixels,
-                style.device,
-                "take it smaller: style.size, --style-scale",
-            )
-            for layer, features in self.vgg(style, self.style_weights).items():
-                grams[layer].append(gram_matrix(features))
-        return {layer: self._mean_gram(each, shares) for layer, each in grams.items()}
+            features = self._features_of_painting(style, layers) if layers else {}
+            for layer, found in grams.items():
+                found.append(gram_matrix(features[layer]))
+            for name, design in designs.items():
+                self._terms_of(name).append(design(Seen(style, features)))
+        for layer, found in grams.items():
+            gram = self._mean_gram(found, self.style_shares)
+            if not gram.any():
+                raise ValueError(f"the style picture leaves {layer} without any activation")
+            self.register_buffer(f"style_gram_{layer}", gram, persistent=False)
+
+    def _features_of_painting(self, style: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        pixels = style.shape[-2] * style.shape[-1]
+        check_memory(
+            f"a painting of {pixels / 1e6:.1f} megapixels",
+            STYLE_BYTES_PER_PIXEL * pixels,
+            style.device,
+            "take it smaller: style.size, --style-scale",
+        )
+        return self.vgg(style, layers)  # type: ignore[no-any-return]
+
+    def _terms_of(self, name: str) -> nn.ModuleList:
+        """Return the terms of a name, one for each painting."""
+        found = self.terms[name]
+        assert isinstance(found, nn.ModuleList)
+        return found
 
     def _mean_gram(self, grams: list[Tensor], shares: Sequence[float]) -> Tensor:
         """Return the Gram matrix with the least sum of errors to several, by their shares."""
@@ -285,8 +314,8 @@ class PerceptualLoss(nn.Module):
         return torch.stack(parts).sum(0)
 
     @torch.no_grad()
-    def content_targets(self, content: Tensor) -> dict[str, Tensor]:
-        """Return the features that the content error compares with, by layer.
+    def content_targets(self, content: Tensor) -> Seen:
+        """Return what a picture of these photographs is compared with.
 
         Args:
             content: ``(N, 3, H, W)``, floating point, in [0, 1].
@@ -294,7 +323,8 @@ class PerceptualLoss(nn.Module):
         Raises:
             ValueError: As ``VGG16Features.forward``.
         """
-        return self.vgg(content, self.content_weights) if self.content_weights else {}
+        layers = {*self.content_weights, *self.term_layers}
+        return Seen(content, self.vgg(content, layers) if layers else {})
 
     def forward(self, stylized: Tensor, content: Tensor) -> LossTerms:
         """Return the loss of ``stylized`` as a picture of ``content`` in the style.
@@ -311,7 +341,7 @@ class PerceptualLoss(nn.Module):
             raise ValueError(f"stylized and content must have the same shape, found {found}")
         return self.compare(stylized, self.content_targets(content))
 
-    def compare(self, stylized: Tensor, targets: Mapping[str, Tensor]) -> LossTerms:
+    def compare(self, stylized: Tensor, targets: Seen) -> LossTerms:
         """Return the loss as ``forward`` does, for targets computed once.
 
         Args:
@@ -324,7 +354,8 @@ class PerceptualLoss(nn.Module):
         features = self.vgg(stylized)
         with torch.autocast(stylized.device.type, enabled=False):
             content_errors = {
-                layer: self._error(features[layer], targets[layer]) for layer in targets
+                layer: self._error(features[layer], targets.features[layer])
+                for layer in self.content_weights
             }
             style_errors = {
                 layer: self._error(gram_matrix(features[layer]), self.style_gram(layer))
@@ -338,6 +369,10 @@ class PerceptualLoss(nn.Module):
                 totals = totals + self.content_weights[layer] * error
             for layer, error in style_errors.items():
                 totals = totals + self.style_weights[layer] * error
+            further = self._further(Seen(stylized, features), targets)
+            for name, error in further.items():
+                if self.term_weights[name]:
+                    totals = totals + self.term_weights[name] * error
         return LossTerms(
             totals.mean(),
             totals,
@@ -349,7 +384,21 @@ class PerceptualLoss(nn.Module):
             self.total_variation_weight,
             grid.mean(),
             self.grid_weight,
+            {name: error.mean() for name, error in further.items()},
+            self.term_weights,
         )
+
+    def _further(self, stylized: Seen, targets: Seen) -> dict[str, Tensor]:
+        """Return the errors of the further terms, ``(N,)`` each: their means over the paintings."""
+        whole, found = sum(self.style_shares), {}
+        for name, weight in self.term_weights.items():
+            with nullcontext() if weight else torch.no_grad():
+                parts = [
+                    share / whole * term(stylized, targets)
+                    for share, term in zip(self.style_shares, self._terms_of(name), strict=True)
+                ]
+            found[name] = torch.stack(parts).sum(0)
+        return found
 
     def _grid(self, stylized: Tensor) -> Tensor:
         """Return the grid energies, ``(N,)``, without a gradient where they do not count."""
@@ -399,3 +448,17 @@ def _layer_weights(
             raise ValueError(f"loss.{part}_layers names {layer} twice")
         weights[layer] = factor * _weight(f"{part}_layer_weights", value)
     return weights
+
+
+def _checked_shares(shares: Sequence[float], styles: int) -> list[float]:
+    if len(shares) != styles:
+        raise ValueError(f"{styles} styles need as many shares, found {len(shares)}")
+    checked = [_weight("style_shares", share) for share in shares]
+    if not sum(checked) > 0:
+        raise ValueError(f"the shares of the styles must not all be 0, found {checked}")
+    return checked
+
+
+def _layers_of(designs: Iterable[type[Term]]) -> set[str]:
+    """Return the layers that terms look at."""
+    return {canonical_layer(layer) for design in designs for layer in design.layers}

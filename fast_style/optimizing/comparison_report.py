@@ -5,16 +5,34 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from fast_style.models.losses import further_terms
 from fast_style.system.atomic import write_atomically
 
-STARTS = {"noise": "tab:blue", "content": "tab:orange"}  # of the optimiser, with their colours
-MARKS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # numbers of evaluations with a row in the table
-SHOWN = ("content_loss", "style_loss", "total_variation_loss", "grid_loss", "loss")
-LABEL = 48  # width of the table's first column, letters
+STARTS = {"noise": "tab:blue", "content": "tab:orange"}  # of the optimiser, and their colours
+MARKS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # evaluations that the table shows
+LABEL = 48  # letters of a label in the table
+
+
+class TableColumn(NamedTuple):
+    """A part of the loss in the table."""
+
+    title: str
+    scalar: str  # of LossTerms.scalars()
+    digits: int = 4
+    width: int = 9  # letters
+
+
+PARTS = (
+    TableColumn("content", "content_loss"),
+    TableColumn("style", "style_loss"),
+    TableColumn("total variation", "total_variation_loss", 3, 17),
+    TableColumn("grid", "grid_loss", 3),
+)
+TOTAL = TableColumn("total", "loss")
 
 
 def spread(counts: Sequence[int | None], most: int) -> str:
@@ -34,18 +52,18 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
     """Return the table of one size as text, from the records of its photographs."""
     size, count = records[0]["size"], len(records)
     head = f"{size} x {size} px, {count} photograph{'s' * (count > 1)}"
-    titles = (
-        f"{'content':>9}{'style':>9}{'total variation':>17}{'grid':>9}{'total':>9}{'seconds':>10}"
-    )
-    lines = [f"{head:{LABEL}} {titles}"]
+    columns = _columns(records[0]["unstylised"])
+    titles = "".join(f"{column.title:>{column.width}}" for column in columns)
+    lines = [f"{head:{LABEL}} {titles}{'seconds':>10}"]
 
     def line(label: str, scalars: Sequence[dict[str, float]], seconds: float | None) -> None:
-        content, style, variation, grid, total = (
-            statistics.mean(one[name] for one in scalars) for name in SHOWN
+        means = [statistics.mean(one[column.scalar] for one in scalars) for column in columns]
+        values = "".join(
+            f"{mean:{column.width}.{column.digits}g}"
+            for column, mean in zip(columns, means, strict=True)
         )
         time_s = "" if seconds is None else f"{seconds:10.3g}"
-        values = f"{content:9.4g}{style:9.4g}{variation:17.3g}{grid:9.3g}{total:9.4g}{time_s}"
-        lines.append(f"{label[-LABEL:]:{LABEL}} {values}")
+        lines.append(f"{label[-LABEL:]:{LABEL}} {values}{time_s}")
 
     line("the photograph itself", [r["unstylised"] for r in records], None)
     for model in models:
@@ -74,6 +92,13 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
                 f"{'over ' * (None in counts)}{statistics.mean(ratios):.0f} times faster"
             )
     return "\n".join(lines)
+
+
+def _columns(scalars: Iterable[str]) -> list[TableColumn]:
+    """Return the table's columns for what was measured."""
+    names = further_terms(scalars)
+    further = [TableColumn(name, f"{name}_loss", width=max(9, len(name) + 2)) for name in names]
+    return [*PARTS, *further, TOTAL]
 
 
 def plot(

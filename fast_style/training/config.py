@@ -44,6 +44,8 @@ TEXTS = {
     "data": ("root", "split", "val_split"),
 }
 REQUIRED_TEXTS = ("style.name", "style.image", "data.root")
+# Sections whose keys are names that a person may add; who reads them knows the names.
+NAMED_NUMBERS = ("loss.terms",)
 TYPE_NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -137,6 +139,16 @@ def override(key: str, value: str) -> str:
     return f"{key}={value}"
 
 
+def adding_names(words: Sequence[str]) -> list[str]:
+    """Return a command's words, so that Hydra adds what is new in a section of names.
+
+    It would ask for ``+loss.terms.NAME`` where the section does not have the name yet, and refuse
+    that where it does.
+    """
+    sections = "|".join(map(re.escape, NAMED_NUMBERS))
+    return [re.sub(rf"^(?=({sections})\.\w+=)", "++", word) for word in words]
+
+
 def plain(config: DictConfig) -> dict[str, Any]:
     """Return the configuration as plain dictionaries, lists and numbers, with checked types.
 
@@ -158,7 +170,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     _check_section(values, defaults, "")
     for section, keys in TEXTS.items():
         part: Any = values[section] if section else values
-        for name in keys:
+        for name in part.keys() & set(keys):  # another source of photographs has other keys
             part[name] = _config_text(part[name], f"{section}.{name}" if section else name)
     return values  # type: ignore[return-value]
 
@@ -259,15 +271,20 @@ def _unknown_key(key: str) -> str:
 def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: str) -> None:
     """Check that ``values`` has the keys and the types of ``defaults``, in all sections."""
     prefix = f"{section}." if section else ""
-    # The keys of the network section depend on the network. build_network checks them.
+    # The keys of the network section depend on the network. build_network checks them. Those of
+    # the data section depend on the source of photographs. build_source checks them.
     top = {"network"} if not section else set()
-    if unknown := sorted(map(str, values.keys() - defaults.keys() - top)):
+    known = values.keys() if section == "data" else defaults.keys() | top
+    if unknown := sorted(map(str, values.keys() - known)):
         raise ConfigError(_unknown_key(f"{prefix}{unknown[0]}"))  # +key=value gets past Hydra
     if missing := sorted(map(str, (defaults.keys() | top) - values.keys() - NOT_OURS)):
         raise ConfigError(_required(f"{prefix}{missing[0]}"))
     for name in values.keys() & defaults.keys():
         value, default, key = values[name], defaults[name], f"{prefix}{name}"
-        if isinstance(default, dict):
+        if key in NAMED_NUMBERS:
+            if not isinstance(value, dict):
+                raise ConfigError(f"{key} must be names and numbers, as {key}.NAME=0.5, or {{}}")
+        elif isinstance(default, dict):
             if not isinstance(value, dict):
                 raise ConfigError(
                     f"{key} is a section of the configuration, found {value!r}; it has: "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import random
 import signal
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -18,19 +19,17 @@ from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.images.picture import PictureError, as_float
 from fast_style.images.reading import read_crop
 from fast_style.system.memory import keep_freed_memory
-from fast_style.system.paths import identity, user_path
-from fast_style.system.resources import asset
 from fast_style.system.signals import STOPPING
 from fast_style.training.photographs import (
     DataError,
     Photographs,
     StepSampler,
+    as_file,
     cause,
     centre_box,
-    find_photographs,
-    split_folder,
     way_out,
 )
+from fast_style.training.source import Source, build_source
 
 log = logging.getLogger(__name__)
 
@@ -52,40 +51,53 @@ def _begin_worker(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-class PhotographData(pl.LightningDataModule):
-    """Training crops and held-back photographs from any folder, flat or nested.
+def photograph_data(section: dict[str, Any], seed: int) -> PhotographData:
+    """Return the photographs that the configuration's section ``data`` describes.
 
     Args:
-        root: The folder, or ``bundled`` for the package's sample photographs.
-        split: Its part to train on, as in the COCO layout (``root/split`` or
-            ``root/images/split``); none for the whole folder.
-        val_split: The part to validate on. Where it is absent, photographs of the training part
-            are held back instead and never trained on.
+        section: ``source``, the source's own keys, and ``PhotographData``'s.
+        seed: Of the order, the crops and the flips.
+
+    Raises:
+        ValueError: As ``build_source`` and ``PhotographData``.
+    """
+    parameters = inspect.signature(PhotographData).parameters
+    own = {key: value for key, value in section.items() if key in parameters and key != "source"}
+    others = {key: value for key, value in section.items() if key not in parameters}
+    return PhotographData(build_source(section["source"], others), seed, **own)
+
+
+class PhotographData(pl.LightningDataModule):
+    """Training crops and held-back photographs from any source.
+
+    All but the first two are keys of the section ``data``.
+
+    Args:
+        source: Where the photographs come from.
+        seed: Of the order, the crops and the flips.
         image_size: Side of a training crop and of a validation photograph, px.
         other_sizes: Sides of crops that other steps take, px; each step takes one of all sizes.
         batch_size: Photographs per step and device; of other sizes as many as have its pixels.
         smallest_crop: Side of the smallest crop, as a share of the photograph's shorter side.
         val_photographs: How many to validate on.
         num_workers: Processes that decode; ``auto`` chooses by what trains.
-        seed: Of the order, the crops and the flips.
 
     Raises:
         ValueError: A number out of its range.
-        DataError: In ``setup``: a folder that is missing, empty or too small.
+        DataError: In ``setup``: photographs that are missing, or too few.
     """
 
     def __init__(
         self,
-        root: str,
-        split: str | None,
-        val_split: str | None,
+        source: Source,
+        seed: int,
+        *,
         image_size: int,
         other_sizes: list[int],
         batch_size: int,
         smallest_crop: float,
         val_photographs: int,
         num_workers: int | str,
-        seed: int,
     ) -> None:
         super().__init__()
         if image_size < SMALLEST_SIDE:
@@ -105,54 +117,51 @@ class PhotographData(pl.LightningDataModule):
             raise ValueError(f"data.val_photographs must be at least 1, found {val_photographs}")
         if num_workers != "auto" and (type(num_workers) is not int or num_workers < 0):
             raise ValueError(f"data.num_workers is auto or 0 and more, found {num_workers!r}")
-        self.root = asset("photos") if root == "bundled" else user_path(root)
-        self.split = split
-        self.val_split = val_split
+        self.source = source
+        self.seed = seed
         self.image_size = image_size
         self.other_sizes = other_sizes
         self.batch_size = batch_size
         self.smallest_crop = smallest_crop
         self.val_photographs = val_photographs
         self.num_workers = num_workers
-        self.seed = seed
         self.train_set: Photographs | None = None
         self.val_images = torch.empty(0)
-        self.skipped: set[Path] = set()  # files found undecodable so far, and logged
+        self.skipped: set[str] = set()  # photographs found undecodable so far, and logged
 
     def setup(self, stage: str | None = None) -> None:
         """Find the photographs and read those that are held back.
 
         Raises:
-            DataError: A folder is missing, empty, or has too few photographs to hold some back.
+            DataError: There are none, or too few to hold some back.
         """
         if self.train_set is not None:
             return
-        files = find_photographs(split_folder(self.root, self.split))
-        val_folder = split_folder(self.root, self.val_split) if self.val_split else None
-        if val_folder is not None and val_folder.is_dir():
-            candidates, held_back_from = find_photographs(val_folder), val_folder
-        else:
-            candidates, held_back_from = files, split_folder(self.root, self.split)
+        source, count = self.source, len(self.source)
+        own = source.validation()
+        held_back_from = own or source
         # By a generator of its own: the same photographs are held back whatever the seed.
-        used, images = self._read_val(random.Random(0).sample(candidates, len(candidates)))
-        held_back = {identity(path) for path in used}  # by whatever name: there may be links
-        files = [path for path in files if identity(path) not in held_back]
+        candidates = range(len(held_back_from))
+        order = random.Random(0).sample(candidates, len(candidates))
+        used, images = self._read_val(held_back_from, order)
+        held_back = {held_back_from.identity(index) for index in used}
+        chosen = [index for index in range(count) if source.identity(index) not in held_back]
         # Held back from the photographs to train on, they must not be the larger part.
-        fewest = len(images) if held_back_from != val_folder else 1
-        if len(images) < self.val_photographs or len(files) < fewest:
-            most, readable = len(images), len(images) + len(files)
-            if held_back_from != val_folder:  # a fifth, if there are two at all
+        fewest = len(images) if own is None else 1
+        if len(images) < self.val_photographs or len(chosen) < fewest:
+            most, readable = len(images), len(images) + len(chosen)
+            if own is None:  # a fifth, if there are two at all
                 most = max(readable // 5, min(1, readable // 2))
             use_fewer = f" or use fewer, as data.val_photographs={most}" if most else ""
             raise DataError(
                 f"{held_back_from} has too few photographs: {len(images)} readable ones to "
-                f"validate on (data.val_photographs={self.val_photographs}) leave {len(files)} to "
+                f"validate on (data.val_photographs={self.val_photographs}) leave {len(chosen)} to "
                 f"train on; add photographs{use_fewer}{way_out(self.skipped)}"
             )
         self.val_images = torch.stack(images)
-        self.train_set = Photographs(files, self.smallest_crop, self.seed)
+        self.train_set = Photographs(source, chosen, self.smallest_crop, self.seed)
         log.info(
-            "%d photographs to train on, %d held back, from %s", len(files), len(images), self.root
+            "%d photographs to train on, %d held back, from %s", len(chosen), len(images), source
         )
 
     @property
@@ -168,8 +177,7 @@ class PhotographData(pl.LightningDataModule):
             len(self.train_set),
             self.sizes,
             self.batch_size,
-            self.trainer.global_step,
-            self.trainer.max_steps,
+            range(self.trainer.global_step, self.trainer.max_steps),
             self.seed,
             self.trainer.global_rank,
             self.trainer.world_size,
@@ -198,30 +206,27 @@ class PhotographData(pl.LightningDataModule):
     ) -> Tensor | list[Tensor]:
         """Return a batch as float in [0, 1]; log the files found damaged since the last one."""
         if self.train_set is not None:
-            for path in self.damaged_files():
-                self._skip(path)
+            for label in self.train_set.damaged_labels():
+                self._skip(label)
         return as_float(batch) if isinstance(batch, Tensor) else batch
 
-    def damaged_files(self) -> list[Path]:
-        """Return the training files found undecodable so far."""
-        assert self.train_set is not None
-        return [self.train_set.files[i] for i in self.train_set.damaged.nonzero().flatten()]
+    def _skip(self, label: str) -> None:
+        if label not in self.skipped:
+            self.skipped.add(label)
+            log.warning("skipped %s: %s", label, cause(label))
 
-    def _skip(self, path: Path) -> None:
-        if path not in self.skipped:
-            self.skipped.add(path)
-            log.warning("skipped %s: %s", path, cause(path))
-
-    def _read_val(self, candidates: Sequence[Path]) -> tuple[list[Path], list[Tensor]]:
+    def _read_val(self, source: Source, order: Sequence[int]) -> tuple[list[int], list[Tensor]]:
         """Read the first readable ones; the damaged ones before them count as used."""
-        used: list[Path] = []
+        used: list[int] = []
         images: list[Tensor] = []
-        for path in candidates:
+        for index in order:
             if len(images) == self.val_photographs:
                 break
-            used.append(path)
+            used.append(index)
             try:
-                images.append(read_crop(path, self.image_size, centre_box))
+                images.append(
+                    read_crop(as_file(source.photograph(index)), self.image_size, centre_box)
+                )
             except PictureError:
-                self._skip(path)
+                self._skip(source.label(index))
         return used, images

@@ -29,12 +29,12 @@ OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda totals: totals.mean(),
     "mean_log": lambda totals: totals.clamp_min(SMALLEST_TOTAL).log().mean(),
 }
-# Deviation, levels of 255, below which a crop is plain. Of one that is, an empty page, each
-# instance normalisation enlarges the gradient some 300 times: twenty of them to infinity.
+# Deviation, levels of 255, below which a crop is plain, as an empty page is. On a plain crop each
+# instance normalisation makes the gradient some 300 times larger. Twenty of them make it infinite.
 PLAIN = 1.0
 START_SHARE = 1 / 25  # of the learning rate, at which the first step is taken
 LENGTH_KEY = "schedule_steps"  # in a Lightning checkpoint
-RECENCY = 3  # the averaged weights: those of step t count t to the power of it
+RECENCY = 3  # in the mean, the weights of step t count t**RECENCY
 
 
 def one_cycle(progress: float, warmup: float) -> float:
@@ -73,7 +73,7 @@ SCHEDULES: dict[str, Callable[[float, float], float]] = {
 
 @torch.no_grad()
 def take_into_mean(mean: nn.Module, network: nn.Module, count: int) -> None:
-    """Take a network's weights into their mean over the steps, of which later count for more.
+    """Add a network's weights to their mean over the steps. Later steps count for more.
 
     Args:
         mean: Its weights are those of the first ``count`` steps in the mean.
@@ -115,8 +115,8 @@ class _Shown(torch.autograd.Function):
 def as_shown(picture: Tensor) -> Tensor:
     """Return a picture, ``(N, 3, H, W)``, as it would be written: clamped to [0, 1].
 
-    The gradient passes by the clamping, so that a value outside can come back, but for what would
-    push the value further out: that of a projection onto [0, 1], at its border.
+    The gradient ignores the clamping, so that a value outside can come back. Only a gradient that
+    would push it further out becomes 0.
     """
     shown: Tensor = _Shown.apply(picture)
     return shown
@@ -222,7 +222,7 @@ class StyleModule(pl.LightningModule):
         return OBJECTIVES[self.objective](totals), stylized, terms
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Take a step, and have its weights in the mean."""
+        """Take a step, and add its weights to the mean."""
         super().optimizer_step(*args, **kwargs)
         if self.average is not None:
             take_into_mean(self.average, self.network, self.global_step)  # still without this one
@@ -261,8 +261,8 @@ class StyleModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser of the network and its schedule over the trainer's steps.
 
-        A training that goes on has its warm-up behind it where the learning rate stays: what was
-        its length then is its length now, though there are more steps.
+        Where the learning rate stays, a training that goes on with more steps keeps the length of
+        its warm-up: it is over.
         """
         optimizer = OPTIMIZERS[self.method](self.network, self.learning_rate)
         if self.length is None or self.schedule == "one_cycle":

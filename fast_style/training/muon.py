@@ -25,7 +25,7 @@ class Muon(Adam):
     A convolution's gradient has few strong directions and many weak ones. Adam follows the strong
     ones; here the mean gradient, as a matrix of outputs by inputs, is replaced by the nearest
     orthogonal matrix, so that the weak ones are learned as fast. The first convolution, from
-    colours, and the last, to colours, stay with Adam, as do norms and biases.
+    colours, and the last, to colours, are left to Adam, as are norms and biases.
 
     Args:
         network: Its 4-D weights, but for the first and the last of them, are the matrices.
@@ -75,10 +75,11 @@ class Muon(Adam):
 
 
 def orthogonalized(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """Return, for each, about the nearest matrix whose singular values are all 1; nought of nought.
+    """Return, for each, about the nearest matrix whose singular values are all 1; zeros for zeros.
 
-    What the iteration turns, the Gram matrices, all have the size of the largest, so that they are
-    turned together: a GPU takes no longer for many small ones than for one (a CPU gains nothing).
+    The iteration works on the Gram matrices. All are filled up to the size of the largest, so that
+    they are computed together. A GPU takes no longer for many small ones than for one; a CPU gains
+    nothing.
 
     Args:
         matrices: ``(rows, columns)`` each, float32 or finer.

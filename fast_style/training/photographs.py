@@ -1,7 +1,8 @@
-"""Photographs in folders: finding them, random crops, and the order in which they are drawn."""
+"""Photographs: finding them in folders, random crops, and the order in which they are drawn."""
 
 from __future__ import annotations
 
+import io
 import logging
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,9 +13,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from fast_style.images import heif
-from fast_style.images.picture import PictureError, as_bytes
-from fast_style.images.reading import READABLE, Box, read_crop
+from fast_style.images.picture import PictureError
+from fast_style.images.reading import READABLE, Box, read_levels
 from fast_style.system.folders import find_files
+from fast_style.training.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +51,16 @@ def find_photographs(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def cause(path: Path) -> str:
+def cause(label: str | Path) -> str:
     """Return why a photograph that can't be decoded can't be, as far as its name tells."""
-    if path.suffix.lower() in heif.SUFFIXES and not heif.is_available():
+    if Path(label).suffix.lower() in heif.SUFFIXES and not heif.is_available():
         return heif.NEEDED
     return "it cannot be decoded"
 
 
-def way_out(paths: Iterable[Path]) -> str:
+def way_out(labels: Iterable[str | Path]) -> str:
     """Return what would let some of the photographs be decoded that can't be, or nothing."""
-    needing = sum(cause(path) == heif.NEEDED for path in paths)
+    needing = sum(cause(label) == heif.NEEDED for label in labels)
     return f"; {needing} more could be read: {heif.NEEDED}" if needing else ""
 
 
@@ -90,49 +92,63 @@ def centre_box(width: int, height: int) -> Box:
 class Photographs(Dataset[Tensor]):
     """Random square crops, flipped half the time: a pure function of the seed and the draw.
 
-    A file that can't be decoded is replaced by the next one and marked in ``damaged``, which
+    A photograph that can't be decoded is replaced by the next one and marked in ``damaged``, which
     worker processes share.
 
     Args:
-        files: The photographs.
+        source: Where the photographs come from.
+        chosen: Their indices in it.
         smallest_crop: Side of the smallest crop, as a share of the photograph's shorter side.
         seed: Of crops and flips.
     """
 
-    def __init__(self, files: Sequence[Path], smallest_crop: float, seed: int) -> None:
-        self.files = list(files)
+    def __init__(
+        self, source: Source, chosen: Sequence[int], smallest_crop: float, seed: int
+    ) -> None:
+        self.source = source
+        self.chosen = torch.tensor(chosen, dtype=torch.long)  # as a list eight times the memory
         self.smallest_crop = smallest_crop
         self.seed = seed
-        self.damaged = torch.zeros(len(self.files), dtype=torch.bool)
+        self.damaged = torch.zeros(len(self.chosen), dtype=torch.bool)
         self.damaged.share_memory_()
 
     def __len__(self) -> int:
-        """Return the number of files."""
-        return len(self.files)
+        """Return the number of photographs."""
+        return len(self.chosen)
 
     def __getitem__(self, draw: Draw) -> Tensor:
         """Return a crop, ``(3, size, size)``, uint8: a quarter of what floats take.
 
         Raises:
-            DataError: Not one file can be decoded.
+            DataError: Not one photograph can be decoded.
         """
         number, index, size = draw
-        for offset in range(len(self.files)):
-            at = (index + offset) % len(self.files)
+        for offset in range(len(self)):
+            at = (index + offset) % len(self)
             try:
-                return self._crop(self.files[at], size, random.Random(f"{self.seed}/{number}"))
+                return self._crop(int(self.chosen[at]), size, f"{self.seed}/{number}")
             except PictureError:
                 self.damaged[at] = True
-        raise DataError(
-            f"none of the {len(self.files)} photographs can be decoded{way_out(self.files)}"
-        )
+        labels = map(self.source.label, self.chosen.tolist())
+        raise DataError(f"none of the {len(self)} photographs can be decoded{way_out(labels)}")
 
-    def _crop(self, path: Path, size: int, generator: random.Random) -> Tensor:
+    def damaged_labels(self) -> list[str]:
+        """Return what the photographs are called that were found undecodable so far."""
+        return [self.source.label(i) for i in self.chosen[self.damaged].tolist()]
+
+    def _crop(self, index: int, size: int, seed: str) -> Tensor:
+        generator = random.Random(seed)
+
         def choose_box(width: int, height: int) -> Box:
             return random_box(width, height, self.smallest_crop, generator)
 
-        crop = as_bytes(read_crop(path, size, choose_box))
+        crop = read_levels(as_file(self.source.photograph(index)), size, choose_box)
         return crop.flip(-1) if generator.random() < 0.5 else crop
+
+
+def as_file(photograph: Path | bytes) -> Path | io.BytesIO:
+    """Return what a source gives as what readers of pictures take."""
+    return io.BytesIO(photograph) if isinstance(photograph, bytes) else photograph
 
 
 def crops_per_step(batch_size: int, image_size: int, size: int) -> int:
@@ -143,17 +159,16 @@ def crops_per_step(batch_size: int, image_size: int, size: int) -> int:
 class StepSampler(Sampler[list[Draw]]):
     """Batches of draws of one size each; in a lap over all photographs none is drawn twice.
 
-    A step takes one of the sizes by chance; of larger crops fewer, for about as many pixels, but at
-    least one: the rest of its share of the photographs is passed over. What step k holds depends on
-    the seed and k alone: a run that starts at ``first_step`` goes on exactly where one that stopped
-    there left off, whatever the number of workers.
+    A step takes one of the sizes by chance. It has fewer of larger crops, for about as many pixels,
+    but at least one. The rest of its share of the photographs is passed over. What step k holds
+    depends on the seed and k alone. So a run that begins at a later step goes on exactly where
+    another stopped, whatever the number of workers.
 
     Args:
         photographs: How many there are.
         sizes: Of the crops, px, the first that of ``batch_size``.
         batch_size: Crops of the first size per device.
-        first_step: The first step to give.
-        steps: The step to end before.
+        steps: Those to give.
         seed: Of the order.
         rank: This process among ``world_size``; each gets its own share of every step.
         world_size: How many processes train together.
@@ -164,8 +179,7 @@ class StepSampler(Sampler[list[Draw]]):
         photographs: int,
         sizes: Sequence[int],
         batch_size: int,
-        first_step: int,
-        steps: int,
+        steps: range,
         seed: int,
         rank: int = 0,
         world_size: int = 1,
@@ -173,7 +187,6 @@ class StepSampler(Sampler[list[Draw]]):
         self.photographs = photographs
         self.sizes = tuple(sizes)
         self.batch_size = batch_size
-        self.first_step = first_step
         self.steps = steps
         self.seed = seed
         self.rank = rank
@@ -181,13 +194,13 @@ class StepSampler(Sampler[list[Draw]]):
         self.most = max(crops_per_step(batch_size, self.sizes[0], size) for size in self.sizes)
 
     def __len__(self) -> int:
-        """Return the number of steps in all: Lightning counts those before ``first_step`` too."""
-        return self.steps
+        """Return the number of steps in all: Lightning counts those before the first too."""
+        return self.steps.stop
 
     def __iter__(self) -> Iterator[list[Draw]]:
         """Yield one step's draws after the other."""
         lap, order = -1, torch.empty(0, dtype=torch.long)
-        for step in range(self.first_step, self.steps):
+        for step in self.steps:
             size = random.Random(f"{self.seed}/size/{step}").choice(self.sizes)
             count = crops_per_step(self.batch_size, self.sizes[0], size)
             first = step * self.world_size * self.most + self.rank * count

@@ -31,7 +31,7 @@ from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import asset
 from fast_style.system.shell import shell_path
 from fast_style.training.callbacks import Preview
-from fast_style.training.data import PhotographData
+from fast_style.training.data import PhotographData, photograph_data
 from fast_style.training.hardware import (
     check_accelerator,
     check_compiler,
@@ -64,7 +64,7 @@ RESUMED_TRAINER = ("precision", "compile", "processes")
 # What versions without these options did.
 EARLIER: dict[str, dict[str, Any]] = {
     "optimizer": {"objective": "mean", "schedule": "one_cycle"},
-    "data": {"other_sizes": []},
+    "data": {"other_sizes": [], "source": "folder"},
 }
 LAST = Path("checkpoints", "last.ckpt")  # in a run's folder
 FINAL_METRICS = ("loss", "content_error", "style_error")  # TensorBoard compares runs by these
@@ -102,9 +102,12 @@ def describe(
     style["credit"] = style["credit"] or known.get(style["image"])
     style["sha256"] = sha256(style_image(style["image"]).read_bytes()).hexdigest()
     style["image"] = Path(style["image"]).name
-    data["root"] = Path(data["root"]).name
+    if "root" in data:
+        data["root"] = Path(data["root"]).name
     del data["num_workers"]  # makes no difference
     loss["vgg_weights"] = Path(loss["vgg_weights"]).name
+    if not loss["terms"]:  # as models from before there were terms, with which they compare
+        del loss["terms"]
     description = {
         "package_version": __version__,
         "licence": config["licence"],
@@ -261,7 +264,7 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
         model = checked_model(config["init_from"], config["network"])
         network.load_state_dict(model.network.state_dict())
     network.to(memory_format=memory_format)
-    data = PhotographData(**config["data"], seed=seed)
+    data = photograph_data(config["data"], seed)
     for size in data.sizes:
         count = crops_per_step(data.batch_size, data.image_size, size)
         check_crops(count, size, options["accelerator"])

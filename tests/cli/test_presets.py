@@ -48,6 +48,15 @@ def test_layers_without_weights_count_alike() -> None:
     assert changed["content_layer_weights"] == [0.5]
 
 
+def test_further_terms_have_weights() -> None:
+    assert parsed("--terms", "laplacian=0.5", "statistics=2")["terms"] == {
+        "laplacian": 0.5,
+        "statistics": 2.0,
+    }
+    with pytest.raises(ValueError, match="laplacian=0.5; found 'laplacian'"):
+        parsed("--terms", "laplacian")
+
+
 def test_an_unknown_preset() -> None:
     with pytest.raises(
         ValueError, match="there is no loss 'x'; choose balanced, crisp, gatys, johnson"

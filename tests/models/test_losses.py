@@ -373,14 +373,15 @@ def test_targets_computed_once_give_the_same_loss() -> None:
     expected = objective(stylized, content).scalars()
     found = objective.compare(stylized, objective.content_targets(content)).scalars()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
-    assert objective.content_targets(content)["relu2_2"].grad_fn is None
+    assert objective.content_targets(content).features["relu2_2"].grad_fn is None
 
 
 def test_a_loss_of_style_alone_needs_no_content() -> None:
     objective = loss(content_layers=[], content_layer_weights=[])
-    assert objective.content_targets(image(1, 3, 32, 40)) == {}
+    targets = objective.content_targets(image(1, 3, 32, 40))
+    assert targets.features == {}
     picture = image(1, 3, 24, 24)  # of any size, then
-    assert float(objective.compare(picture, {}).total) > 0
+    assert float(objective.compare(picture, targets).total) > 0
 
 
 def test_several_paintings_share_one_target() -> None:

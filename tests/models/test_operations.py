@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 import torch
 import torch.nn.functional as F
-from support import ROOT
 from torch import Tensor, nn
 
 from fast_style.models.blocks import ConvNorm, Exact, UpsampleConv, basic_block
@@ -137,14 +135,3 @@ def test_what_the_released_networks_compute() -> None:
 def test_what_is_not_known_is_refused(step: object, message: str) -> None:
     with pytest.raises(UnsupportedNetworkError, match=message):
         operations(Odd(step))
-
-
-def test_the_example_of_the_documentation() -> None:
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    example = re.search(r"```python\n(.*?)```", text, re.DOTALL)
-    assert example is not None
-    names: dict[str, Any] = dict(globals())
-    exec(example[1], names)
-    network = names["Small"](8).eval()
-    assert operations(network)
-    assert network(picture(33, 47)).shape == (1, 3, 33, 47)

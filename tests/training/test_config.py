@@ -27,11 +27,19 @@ from fast_style.images.reading import read_style
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.network import build_network, network_class
 from fast_style.system.resources import asset, config_folder
-from fast_style.training.config import CONFIG_NAME, ConfigError, check_file, override, plain
-from fast_style.training.data import PhotographData
+from fast_style.training.config import (
+    CONFIG_NAME,
+    ConfigError,
+    adding_names,
+    check_file,
+    override,
+    plain,
+)
+from fast_style.training.data import PhotographData, photograph_data
 from fast_style.training.module import StyleModule
 from fast_style.training.photographs import crops_per_step
 from fast_style.training.run import style_image
+from fast_style.training.source import source_class
 from fast_style.training.trainer import build_trainer
 
 RECIPES = Path(__file__).parents[2] / "scripts" / "recipes"
@@ -201,7 +209,8 @@ def test_the_choices_in_the_comments_exist() -> None:
 def test_the_sections_bind_to_their_constructors(option: str) -> None:
     values = complete(option)
     assert set(values["loss"]) == parameters(PerceptualLoss, "style", "style_shares", "dtype")
-    assert set(values["data"]) == parameters(PhotographData, "seed")
+    source = parameters(source_class(values["data"]["source"]))
+    assert set(values["data"]) == parameters(PhotographData, "seed") | source
     module = parameters(StyleModule, "network", "loss", "description")
     assert set(values["optimizer"]) == module
     assert set(values["network"]) == {"name", *parameters(network_class(values["network"]["name"]))}
@@ -231,7 +240,7 @@ def test_every_loss_builds(option: str) -> None:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_the_numbers_are_in_their_ranges(option: str) -> None:
     values = complete(option)
-    PhotographData(**values["data"], seed=values["seed"])
+    photograph_data(values["data"], values["seed"])
     StyleModule(nn.Identity(), nn.Identity(), **values["optimizer"], description={})  # type: ignore[arg-type]
     counts = ("max_steps", *(key for key in values["trainer"] if key.endswith("_n_steps")))
     assert len(counts) == 4
@@ -265,6 +274,7 @@ def test_balanced_is_relative_with_equal_layers() -> None:
         "style_weight": 5.0,
         "total_variation_weight": 1e-6,
         "grid_weight": 2e-2,
+        "terms": {},
         "vgg_weights": "bundled",
     }
 
@@ -287,6 +297,7 @@ def test_johnson_is_the_classical_loss() -> None:
         "style_weight": 5.0,
         "total_variation_weight": 1e-3,
         "grid_weight": 20.0,
+        "terms": {},
         "vgg_weights": "bundled",
     }
 
@@ -348,6 +359,7 @@ def changed(key: str, value: object) -> DictConfig:
         ("loss.vgg_weights", ["a"], r"loss.vgg_weights must be a text, found \['a'\]"),
         ("optimizer", 5, "optimizer is a section .*, found 5; it has: optimizer.method, .*"),
         ("optimizer", None, "optimizer is a section .*, found None; it has: .*"),
+        ("loss.terms", 5, r"loss\.terms must be .* loss\.terms\.NAME=0\.5, .*"),
         ("data.root", "???", "data.root is required: give data.root=... on the command line"),
         ("seed", "???", "seed is required: give seed=... on the command line"),
         ("licence", "${nowhere}", "Interpolation key 'nowhere' not found"),
@@ -411,6 +423,14 @@ def test_a_style_without_a_name_or_a_painting(tmp_path: Path, command: Callable[
     folder = f"hydra.run.dir={tmp_path}"
     assert command("style.name=null", folder).startswith("style.name is required")
     assert command("style.image=???", folder).startswith("style.image is required")
+
+
+def test_a_name_may_be_added_to_a_section_of_names() -> None:
+    given = ["loss.terms.laplacian=0.5", "loss.style_weight=3", "-m", "x=loss.terms.laplacian=1"]
+    words = adding_names(given)
+    assert words == [f"++{given[0]}", *given[1:]]
+    assert adding_names(words) == words
+    assert plain(composed(*words[:2]))["loss"]["terms"] == {"laplacian": 0.5}
 
 
 def test_references_are_resolved() -> None:

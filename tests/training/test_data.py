@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from fast_style.images import heif
 from fast_style.images.reading import picture_size
 from fast_style.system.resources import asset
-from fast_style.training.data import PhotographData
+from fast_style.training.data import PhotographData, photograph_data
 from fast_style.training.photographs import DataError, find_photographs
 
 COCO = Path(os.environ.get("FAST_STYLE_COCO", "coco"))
@@ -41,8 +41,9 @@ def damaged(folder: Path, count: int) -> Path:
     return folder
 
 
-def photograph_data(root: Path | str, **changes: Any) -> PhotographData:
+def new_data(root: Path | str, **changes: Any) -> PhotographData:
     arguments: dict[str, Any] = {
+        "source": "folder",
         "root": str(root),
         "split": None,
         "val_split": None,
@@ -54,18 +55,25 @@ def photograph_data(root: Path | str, **changes: Any) -> PhotographData:
         "num_workers": 0,
         "seed": 0,
     }
-    return PhotographData(**(arguments | changes))
+    arguments |= changes
+    return photograph_data(arguments, arguments.pop("seed"))
 
 
 def ready(root: Path | str, **changes: Any) -> PhotographData:
-    data = photograph_data(root, **changes)
+    data = new_data(root, **changes)
     data.setup()
     return data
 
 
 def trained_on(data: PhotographData) -> list[Path]:
     assert data.train_set is not None
-    return data.train_set.files
+    files = [data.source.photograph(index) for index in data.train_set.chosen.tolist()]
+    return [path for path in files if isinstance(path, Path)]
+
+
+def damaged_paths(data: PhotographData) -> list[Path]:
+    assert data.train_set is not None
+    return [Path(label) for label in data.train_set.damaged_labels()]
 
 
 def numbers(images: Tensor) -> list[int]:
@@ -122,7 +130,7 @@ def test_an_argument_out_of_its_range(
     name: str, value: object, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        photograph_data(tmp_path, **{name: value})
+        new_data(tmp_path, **{name: value})
 
 
 def test_the_extreme_arguments_are_allowed(tmp_path: Path) -> None:
@@ -319,7 +327,7 @@ def test_too_few_readable_photographs_in_the_validation_split(tmp_path: Path) ->
 
 @pytest.mark.parametrize("split", [None, "train"])
 def test_a_missing_folder_is_an_error_of_setup(split: str | None, tmp_path: Path) -> None:
-    data = photograph_data(tmp_path / "nowhere", split=split)
+    data = new_data(tmp_path / "nowhere", split=split)
     with pytest.raises(DataError, match="there is no folder .*nowhere"):
         data.setup()
 
@@ -420,9 +428,9 @@ def test_damaged_files_are_logged_by_name(
 ) -> None:
     data = partly_damaged
     data.num_workers = num_workers
-    assert data.damaged_files() == []
+    assert damaged_paths(data) == []
     found: list[Any] = list(loader(data))
-    assert data.damaged_files() == trained_on(data)[1:3]
+    assert damaged_paths(data) == trained_on(data)[1:3]
     caplog.clear()
     data.on_after_batch_transfer(found[0], 0)
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
@@ -462,7 +470,7 @@ def test_a_file_is_logged_once(
 
 
 def test_sound_files_are_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    data = photograph_data(photographs(tmp_path, 8))
+    data = new_data(photographs(tmp_path, 8))
     batch = torch.empty(0)
     assert data.on_after_batch_transfer(batch, 0) is batch  # before setup, too
     data.setup()
@@ -485,7 +493,7 @@ def test_photographs_of_coco() -> None:
     for batch in batches(data, max_steps=3):
         assert batch.shape == (2, 3, 64, 64)
         assert 0 <= batch.min() < batch.max() <= 1
-    assert data.damaged_files() == []
+    assert damaged_paths(data) == []
 
 
 def bundled(split: str) -> list[Path]:
@@ -517,7 +525,7 @@ def test_the_bundled_photographs_can_be_used() -> None:
     assert data.train_set is not None
     crops = [data.train_set[index, index, 64] for index in range(len(data.train_set))]
     assert all(crop.float().std() > 2.5 for crop in crops)  # pictures, not blanks
-    assert data.damaged_files() == []
+    assert damaged_paths(data) == []
 
 
 def credits_of_photographs() -> list[list[str]]:

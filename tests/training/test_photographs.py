@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from fast_style.images import heif
-from fast_style.images.reading import READABLE
+from fast_style.images.reading import READABLE, read_crop, read_levels
 from fast_style.system.folders import find_files
 from fast_style.training.photographs import (
     DataError,
@@ -29,6 +29,7 @@ from fast_style.training.photographs import (
     random_box,
     split_folder,
 )
+from fast_style.training.source import Source
 
 WIDTH, HEIGHT = 200, 120
 
@@ -54,6 +55,33 @@ def files(tmp_path: Path) -> list[Path]:
     return [ramp(tmp_path / f"{index}.png", blue=40 * index) for index in range(4)]
 
 
+class Listed(Source):
+    """Pictures whose paths are given."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = list(files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def photograph(self, index: int) -> Path | bytes:
+        return self.files[index]
+
+    def label(self, index: int) -> str:
+        return str(self.files[index])
+
+
+class InMemory(Listed):
+    """The same, as bytes."""
+
+    def photograph(self, index: int) -> bytes:
+        return self.files[index].read_bytes()
+
+
+def crops_of(files: Sequence[Path], smallest_crop: float, seed: int) -> Photographs:
+    return Photographs(Listed(files), range(len(files)), smallest_crop, seed)
+
+
 def steps(
     photographs: int,
     batch_size: int,
@@ -65,7 +93,9 @@ def steps(
     world_size: int = 1,
     sizes: Sequence[int] = (32,),
 ) -> list[list[Draw]]:
-    return list(StepSampler(photographs, sizes, batch_size, first, last, seed, rank, world_size))
+    return list(
+        StepSampler(photographs, sizes, batch_size, range(first, last), seed, rank, world_size)
+    )
 
 
 def draws(
@@ -166,7 +196,7 @@ def test_what_lets_heif_be_read_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(heif, "is_available", lambda: False)
     paths = touch(tmp_path, "a.HEIC", "b.jpg", "c.heif")
     with pytest.raises(DataError, match=f"none of the 3 .*; 2 more .*{re.escape(heif.NEEDED)}"):
-        Photographs(paths, 1.0, 0)[(0, 0, 32)]
+        crops_of(paths, 1.0, 0)[(0, 0, 32)]
     assert cause(paths[0]) == heif.NEEDED
     assert "pip" not in cause(paths[1])
     monkeypatch.setattr(heif, "is_available", lambda: True)
@@ -286,7 +316,7 @@ def test_the_centre_box(width: int, height: int, expected: tuple[float, ...]) ->
 
 
 def test_a_crop_is_a_small_picture(files: list[Path]) -> None:
-    photographs = Photographs(files, 0.5, 0)
+    photographs = crops_of(files, 0.5, 0)
     assert len(photographs) == 4
     crop = photographs[0, 1, 32]
     assert crop.shape == (3, 32, 32)
@@ -303,7 +333,7 @@ def test_any_picture_gives_a_crop(mode: str, width: int, height: int, tmp_path: 
         Image.fromarray(levels[..., 0].astype(np.uint16) * 257).save(path)
     else:
         Image.fromarray(levels).convert(mode).save(path)
-    photographs = Photographs([path], 0.1, 0)
+    photographs = crops_of([path], 0.1, 0)
     for number in range(5):
         crop = photographs[number, 0, 32]
         assert crop.shape == (3, 32, 32)
@@ -321,7 +351,7 @@ def extent(channel: Tensor) -> tuple[float, float]:
 
 
 def test_crops_are_squares_of_all_sizes_inside_the_photograph(files: list[Path]) -> None:
-    photographs = Photographs(files[:1], 0.5, 0)
+    photographs = crops_of(files[:1], 0.5, 0)
     sides = []
     for number in range(60):
         crop = photographs[number, 0, 32]
@@ -337,32 +367,32 @@ def test_crops_are_squares_of_all_sizes_inside_the_photograph(files: list[Path])
 
 
 def test_the_same_draw_gives_the_same_crop(files: list[Path]) -> None:
-    photographs = Photographs(files, 0.5, 3)
+    photographs = crops_of(files, 0.5, 3)
     first = photographs[7, 2, 32]
     photographs[8, 0, 32]
     random.seed(1)
     torch.manual_seed(1)
     assert torch.equal(photographs[7, 2, 32], first)
-    assert torch.equal(Photographs(files, 0.5, 3)[7, 2, 32], first)
+    assert torch.equal(crops_of(files, 0.5, 3)[7, 2, 32], first)
 
 
 def test_a_crop_leaves_the_global_generators_alone(files: list[Path]) -> None:
     python, pytorch = random.getstate(), torch.get_rng_state()
     numpy = np.random.get_state(legacy=False)
-    Photographs(files, 0.5, 3)[0, 0, 32]
+    crops_of(files, 0.5, 3)[0, 0, 32]
     assert random.getstate() == python
     assert torch.equal(torch.get_rng_state(), pytorch)
     assert str(np.random.get_state(legacy=False)) == str(numpy)
 
 
 def test_other_draws_and_other_seeds_give_other_crops(files: list[Path]) -> None:
-    crops = [Photographs(files, 0.5, seed)[number, 0, 32] for seed in (0, 1) for number in (0, 1)]
+    crops = [crops_of(files, 0.5, seed)[number, 0, 32] for seed in (0, 1) for number in (0, 1)]
     for i, crop in enumerate(crops):
         assert not any(torch.equal(crop, other) for other in crops[:i])
 
 
 def test_half_of_the_crops_are_flipped(files: list[Path]) -> None:
-    photographs = Photographs(files[:1], 0.5, 0)
+    photographs = crops_of(files[:1], 0.5, 0)
     flipped = 0
     for number in range(200):
         crop = photographs[number, 0, 32]
@@ -371,11 +401,28 @@ def test_half_of_the_crops_are_flipped(files: list[Path]) -> None:
     assert 75 <= flipped <= 125
 
 
-def test_the_arguments_are_left_alone(files: list[Path]) -> None:
-    given = list(files)
-    photographs = Photographs(given, 0.5, 0)
-    given.clear()
-    assert photographs.files == files
+def test_bytes_in_memory_give_the_crops_of_the_file(files: list[Path]) -> None:
+    expected = crops_of(files, 0.5, 0)
+    found = Photographs(InMemory(files), range(4), 0.5, 0)
+    for number in range(4):
+        assert torch.equal(found[number, number, 32], expected[number, number, 32])
+    files[0].write_bytes(b"not a picture")
+    found[0, 0, 32]
+    assert found.damaged_labels() == [str(files[0])]
+
+
+def test_only_the_chosen_are_drawn(files: list[Path]) -> None:
+    some = Photographs(Listed(files), [3, 1], 0.5, 0)
+    assert len(some) == 2
+    assert [int(some[0, index, 32][2, 0, 0]) for index in range(2)] == [120, 40]
+
+
+def test_a_crop_has_lost_nothing_to_floats(files: list[Path]) -> None:
+    path, box = files[1], (10.5, 3.25, 90.5, 83.25)
+    levels = read_levels(path, 32, lambda width, height: box)
+    assert levels.dtype == torch.uint8
+    assert levels.is_contiguous()
+    assert torch.equal(read_crop(path, 32, lambda width, height: box), levels / 255)
 
 
 def broken(kind: str, path: Path) -> None:
@@ -396,7 +443,7 @@ def test_a_damaged_file_is_replaced_by_the_next_one(
     kind: str, index: int, replacement: int, files: list[Path]
 ) -> None:
     broken(kind, files[index])
-    photographs = Photographs(files, 0.5, 0)
+    photographs = crops_of(files, 0.5, 0)
     assert torch.equal(photographs[5, index, 32], photographs[5, replacement, 32])
     assert photographs.damaged.tolist() == [at == index for at in range(4)]
 
@@ -404,14 +451,14 @@ def test_a_damaged_file_is_replaced_by_the_next_one(
 def test_damaged_neighbours_are_passed_over(files: list[Path]) -> None:
     for index in (0, 2, 3):
         broken("text", files[index])
-    photographs = Photographs(files, 0.5, 0)
+    photographs = crops_of(files, 0.5, 0)
     assert torch.equal(photographs[5, 2, 32], photographs[5, 1, 32])
     assert photographs.damaged.tolist() == [True, False, True, True]
 
 
 def test_no_file_is_marked_before_it_is_drawn(files: list[Path]) -> None:
     broken("text", files[3])
-    photographs = Photographs(files, 0.5, 0)
+    photographs = crops_of(files, 0.5, 0)
     photographs[0, 0, 32]
     assert photographs.damaged.tolist() == [False] * 4
     assert photographs.damaged.is_shared()
@@ -420,7 +467,7 @@ def test_no_file_is_marked_before_it_is_drawn(files: list[Path]) -> None:
 def test_only_damaged_files(files: list[Path]) -> None:
     for path in files:
         broken("text", path)
-    photographs = Photographs(files, 0.5, 0)
+    photographs = crops_of(files, 0.5, 0)
     with pytest.raises(DataError, match="none of the 4 photographs can be decoded"):
         photographs[0, 2, 32]
     assert photographs.damaged.all()
@@ -456,7 +503,7 @@ def test_every_seed_has_an_order_of_its_own() -> None:
 
 
 def test_the_order_is_the_same_every_time() -> None:
-    sampler = StepSampler(10, [32], 3, 0, 12, 4)
+    sampler = StepSampler(10, [32], 3, range(12), 4)
     expected = list(sampler)
     torch.manual_seed(9)
     assert list(sampler) == expected
@@ -512,4 +559,4 @@ def test_a_step_takes_one_of_the_sizes_and_of_larger_crops_fewer() -> None:
 
 @pytest.mark.parametrize("first", [0, 5])
 def test_the_length_counts_all_steps(first: int) -> None:
-    assert len(StepSampler(10, [32], 3, first, 12, 0)) == 12
+    assert len(StepSampler(10, [32], 3, range(first, 12), 0)) == 12

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import os
 import platform
 import re
@@ -13,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -36,18 +34,7 @@ from fast_style.training.callbacks import Preview
 from fast_style.training.module import StyleModule
 from fast_style.training.run import EARLIER
 
-
-@pytest.fixture(autouse=True)
-def quiet_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give back what Hydra and the command change in this process."""
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("quiet_globals")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, folder: Path, photographs: Path, *extra: str) -> int:
