@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fast_style.cli.inputs import Input
-    from fast_style.painting.work import Work
+    from fast_style.painting.painter import Painter
 
 SMALL = 640  # px, longer side of a picture that PyTorch has painted when others have started
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
@@ -55,12 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1 if isinstance(error, BrokenPipeError) else _fail(error)
 
 
-class Request(NamedTuple):
+class Plan(NamedTuple):
     """What is asked for, checked."""
 
     pictures: list[Input]
     missing: list[str]  # what is wrong with the names that stand for nothing
-    work: Work
+    painter: Painter
     streams: bool  # the picture comes from standard input, or goes to standard output
     to_folder: bool  # ``-o`` is a folder
     resumes: bool  # a folder was named: what is there of its results already is kept
@@ -76,32 +76,32 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
     from fast_style.system.files import TargetExistsError
 
     try:
-        request = _request(options, closed)
+        plan = _plan(options, closed)
     except TargetExistsError as error:
         return _fail(error)
     except (ValueError, OSError) as error:
         return _fail(error, 2)
-    pictures, work = request.pictures, request.work
+    pictures, painter = plan.pictures, plan.painter
     if options.palette:
-        for name, style in work.styles.items():
+        for name, style in painter.styles.items():
             if style.palette is None:  # checkpoints, files of other programs and older ones
                 _fail(f"{name} holds no palette: --palette does nothing")
-    for one in request.missing:
+    for one in plan.missing:
         _fail(one)
     if options.sheet is not None:
-        code = _sheet(pictures, work, options)
-    elif request.streams:
-        code = _stream(pictures[0], work, options)
+        code = _sheet(pictures, painter, options)
+    elif plan.streams:
+        code = _stream(pictures[0], painter, options)
     else:
         places = Places(
             options.output,
-            request.to_folder,
-            request.resumes,
+            plan.to_folder,
+            plan.resumes,
             options.overwrite,
             options.quality or QUALITY,
         )
-        code = Batch(pictures, work, places, _show, _fail, options.json).run()
-    return code or (1 if request.missing else 0)
+        code = Batch(pictures, painter, places, _show, _fail, options.json).run()
+    return code or (1 if plan.missing else 0)
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -112,7 +112,7 @@ def _list(options: argparse.Namespace) -> None:
         print(json.dumps(line) if options.json else f"{name}\t{credit}")
 
 
-def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
+def _plan(options: argparse.Namespace, closed: Collection[str]) -> Plan:
     """Find the pictures, load the models, and check that all can be done.
 
     Raises:
@@ -157,10 +157,10 @@ def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
         allow_megapixels(options.max_megapixels)
     if options.backend == "auto" and len(pictures) == len(models) == 1 and not streams:
         options.backend = _backend_for(pictures[0].path, options)
-    work = _work(models, options)
+    painter = _painter(models, options)
     if to_folder and folders:
         assert output is not None
-        names = {*work.names(), *shipped_styles()}
+        names = {*painter.names(), *shipped_styles()}
         left = without_results(pictures, output, sorted(names))
         if options.overwrite and len(left) < len(pictures):
             raise ValueError(
@@ -168,7 +168,7 @@ def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
                 "--overwrite needs another folder as -o"
             )
         pictures = left
-    return Request(pictures, missing, work, streams, to_folder, resumes=folders)
+    return Plan(pictures, missing, painter, streams, to_folder, resumes=folders)
 
 
 def _check_sheet(options: argparse.Namespace, streams: bool) -> None:
@@ -213,13 +213,13 @@ def _check_streams(
         raise ValueError("standard output is closed, where the picture would go: use -o")
 
 
-def _work(models: list[str], options: argparse.Namespace) -> Work:
+def _painter(models: list[str], options: argparse.Namespace) -> Painter:
     """Load the models and check the controls."""
-    from fast_style.painting.controls import Controls, check_weights
+    from fast_style.painting.controls import Controls, PaintJob, check_weights
     from fast_style.painting.options import GRAIN, PALETTE, STEADY
+    from fast_style.painting.painter import Painter
     from fast_style.painting.steadiness import check_steady
     from fast_style.painting.style import Style, load
-    from fast_style.painting.work import Work
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
     if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
@@ -250,7 +250,7 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend:
         check_weights(weights.values())
-    return Work(styles, weights, controls, tile, options.strip, steady)
+    return Painter(styles, weights, PaintJob(controls, tile), options.strip, steady)
 
 
 def _backend_for(path: Path, options: argparse.Namespace) -> str:
@@ -268,25 +268,25 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
     return "torch" if longer <= SMALL * options.stroke else "auto"
 
 
-def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
+def _stream(source: Input, painter: Painter, options: argparse.Namespace) -> int:
     """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
     from fast_style.cli.batch import PROGRAM_ERRORS, failure
     from fast_style.cli.inputs import STREAM
     from fast_style.images.writing import QUALITY, encode_clip, write_clip
-    from fast_style.painting.work import record
+    from fast_style.painting.painter import record
 
     output: Path | None = options.output
     to_file = output is not None and str(output) != STREAM
     try:
         stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
-        clip = work.read(stream)
+        clip = painter.read(stream)
     except Exception as error:
         return _fail(failure(error, source.path))
     if clip.remark:
         _fail(f"{source.path} {clip.remark}")
     started_s = time.perf_counter()
     try:
-        name, painted = next(work.results(clip))
+        name, painted = next(painter.results(clip))
         seconds = time.perf_counter() - started_s
         if to_file:
             assert output is not None
@@ -300,7 +300,7 @@ def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     if to_file:
         assert output is not None
         size = painted.frames[0].levels.shape[-2], painted.frames[0].levels.shape[-1]
-        done = record(source.path, output, size, name, work, seconds)
+        done = record(source.path, output, size, name, painter, seconds)
         _show(json.dumps(done) if options.json else str(output))
     else:
         sys.stdout.buffer.write(data)
@@ -308,7 +308,7 @@ def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     return 0
 
 
-def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> int:
+def _sheet(pictures: list[Input], painter: Painter, options: argparse.Namespace) -> int:
     """Write one sheet of all pictures in all styles."""
     from fast_style.cli.batch import failure
     from fast_style.images.writing import QUALITY, write_picture
@@ -318,36 +318,33 @@ def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> in
     failed = 0
     for source in pictures:
         try:
-            rows.append(_row(source.path, work, options.size or SHEET_SIZE))
+            rows.append(_row(source.path, painter, options.size or SHEET_SIZE))
         except Exception as error:
             failed += 1
             _fail(failure(error, source.path))
     if not rows:
         return 1
-    labels = ["photograph", *work.names()]
+    labels = ["photograph", *painter.names()]
     quality = options.quality or QUALITY
     try:
         picture = sheet(rows, labels) if len(rows) > 1 else grid(rows[0], labels)
         write_picture(options.sheet, picture, quality=quality, replace=options.overwrite)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         return _fail(error)
-    done = {"output": str(options.sheet), "pictures": len(rows), "styles": work.names()}
+    done = {"output": str(options.sheet), "pictures": len(rows), "styles": painter.names()}
     _show(json.dumps(done) if options.json else str(options.sheet))
     return 1 if failed else 0
 
 
-def _row(path: Path, work: Work, size: int) -> list[Tensor]:
+def _row(path: Path, painter: Painter, size: int) -> list[Tensor]:
     """Return a photograph, its longer side ``size`` px, and it in all styles."""
     from fast_style.images.picture import Clip
     from fast_style.images.reading import read_picture
-    from fast_style.painting.controls import Controls, apply
+    from fast_style.painting.controls import scaled
 
-    photograph = apply(lambda one: one, read_picture(path, size), Controls(size=size))
-    results = dict(
-        work._replace(controls=work.controls._replace(size=None)).results(Clip([photograph]))
-    )
-    shown = [photograph, *(clip.frames[0] for clip in results.values())]
-    return [picture.on_white for picture in shown]
+    photograph = scaled(read_picture(path, size), size)
+    results = dict(painter.with_size(None).results(Clip([photograph])))
+    return [picture.opaque for picture in (photograph, *(r.frames[0] for r in results.values()))]
 
 
 def _credit(path: Path) -> str:

@@ -17,7 +17,7 @@ from fast_style.cli.inputs import Input, result_path
 from fast_style.films.video import is_video
 from fast_style.images.picture import Clip, PictureError
 from fast_style.images.writing import check_holds, write_clip
-from fast_style.painting.work import Work, record
+from fast_style.painting.painter import Painter, record
 from fast_style.system.files import exists, identity
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Batch:
 
     Args:
         pictures: To stylise.
-        work: What to do to each.
+        painter: Paints them.
         places: Where the results go.
         show: Prints a line about a result.
         say: Prints a line about a failure.
@@ -66,14 +66,14 @@ class Batch:
     def __init__(
         self,
         pictures: list[Input],
-        work: Work,
+        painter: Painter,
         places: Places,
         show: Callable[[str], object],
         say: Callable[[object], object],
         as_json: bool,
     ) -> None:
         self.pictures = pictures
-        self.work = work
+        self.painter = painter
         self.places = places
         self.show = show
         self.say = say
@@ -111,7 +111,11 @@ class Batch:
         def read_ahead() -> tuple[Input, dict[str, Path], Future[Clip] | None] | None:
             for source, targets in queue:
                 film = is_video(source.path)
-                return source, targets, None if film else reader.submit(self.work.read, source.path)
+                return (
+                    source,
+                    targets,
+                    None if film else reader.submit(self.painter.read, source.path),
+                )
             return None
 
         ahead = read_ahead()
@@ -133,7 +137,7 @@ class Batch:
         owners: dict[str, Path] = {}
         for source in self.pictures:
             targets = {}
-            for name in self.work.names():
+            for name in self.painter.names():
                 target = result_path(source, self.places.output, name, self.places.to_folder)
                 owner = owners.setdefault(file_name(target), source.path)
                 if owner != source.path:
@@ -161,12 +165,11 @@ class Batch:
         for target in targets.values():
             if not self._attempt(lambda: check_holds(target, clip), path):  # noqa: B023
                 return
-        work = self.work
-        styles = {n: s for n, s in work.styles.items() if work.blend or n in targets}
+        painter = self.painter
+        styles = {n: s for n, s in painter.styles.items() if painter.blend or n in targets}
         paintings = len(styles) * len(clip.frames)
-        results = work._replace(
-            styles=styles, progress=lambda share: self._bar.update(share / paintings)
-        ).results(clip)
+        job = painter.job._replace(progress=lambda share: self._bar.update(share / paintings))
+        results = painter._replace(styles=styles, job=job).results(clip)
         for _ in targets:
             started_s = time.perf_counter()
             result = self._attempt(lambda: next(results), path, PROGRAM_ERRORS)
@@ -175,15 +178,15 @@ class Batch:
             name, painted = result
             seconds = time.perf_counter() - started_s
             self._finish(most=1)
-            job = (path, targets[name], name, painted, seconds)
-            self._writing.append((path, writer.submit(self._write, *job)))
+            future = writer.submit(self._write, path, targets[name], name, painted, seconds)
+            self._writing.append((path, future))
 
     def _film(self, path: Path, targets: dict[str, Path]) -> None:
         """Make the videos of one."""
         for name, target in targets.items():
             started_s = time.perf_counter()
             made = self._attempt(
-                lambda: self.work.film(
+                lambda: self.painter.film(
                     path,
                     target,  # noqa: B023, called within this turn
                     name,  # noqa: B023
@@ -199,7 +202,7 @@ class Batch:
             if made.remark:
                 self.say(f"{path} {made.remark}")
             seconds = time.perf_counter() - started_s
-            done = record(path, target, (made.height, made.width), name, self.work, seconds)
+            done = record(path, target, (made.height, made.width), name, self.painter, seconds)
             self.show(json.dumps(done | {"frames": made.frames}) if self.as_json else str(target))
 
     def _count(self) -> None:
@@ -212,7 +215,7 @@ class Batch:
         if not self.as_json:
             return str(target)
         height, width = clip.frames[0].levels.shape[-2:]
-        return json.dumps(record(source, target, (height, width), name, self.work, seconds))
+        return json.dumps(record(source, target, (height, width), name, self.painter, seconds))
 
     def _finish(self, most: int) -> None:
         """Wait until at most so many results are still to be written; show those that are."""

@@ -8,6 +8,10 @@ from torch import Tensor
 SLACK = 1e-3  # by which resampling and rounding may leave [0, 1]
 
 
+class TooSmallError(ValueError):
+    """A picture with too few pixels a side."""
+
+
 def check_image(image: Tensor, smallest: int) -> None:
     """Check that ``image`` is ``(N, 3, H, W)``, N at least 1, floating, ``smallest`` a side.
 
@@ -27,10 +31,10 @@ def check_size(height: int, width: int, smallest: int) -> None:
     """Check that a picture has at least ``smallest`` pixels a side.
 
     Raises:
-        ValueError: It has fewer.
+        TooSmallError: It has fewer.
     """
     if min(height, width) < smallest:
-        raise ValueError(
+        raise TooSmallError(
             f"the picture is {width} x {height} px; at least {smallest} x {smallest} px are needed"
         )
 

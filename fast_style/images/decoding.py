@@ -249,7 +249,7 @@ def _changes_nothing(profile: bytes) -> bool:
 
 def flat_image(picture: Picture) -> Image.Image:
     """Return a picture as an image of 8 bits, transparent parts on white."""
-    return to_pil(picture.levels if picture.alpha is None else picture.on_white)
+    return to_pil(picture.opaque)
 
 
 def as_tensor(image: Image.Image) -> Tensor:

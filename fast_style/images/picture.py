@@ -43,6 +43,11 @@ class Picture(NamedTuple):
         return self.rgb.clamp(0, 1) * self.alpha + (1 - self.alpha)
 
     @property
+    def opaque(self) -> Tensor:
+        """The levels, transparent parts laid on white: bytes stay bytes where there are none."""
+        return self.levels if self.alpha is None else self.on_white
+
+    @property
     def bits(self) -> int:
         """In how many bits a colour is worth being written: 8, or 16 for float levels."""
         return 8 if self.levels.dtype == torch.uint8 else 16
@@ -68,14 +73,14 @@ class Clip(NamedTuple):
             notes.append(f"has {many} {kind}: only the first is painted")
         return ", and ".join(notes) or None
 
-    def map(self, change: Callable[[Picture], Picture], exif: bool = True) -> Clip:
-        """Return the clip with each frame changed, EXIF kept or left behind; dpi stays."""
-        return self._replace(
-            frames=[
-                change(one)._replace(exif=one.exif if exif else None, dpi=one.dpi)
-                for one in self.frames
-            ]
-        )
+    def map(self, change: Callable[[Picture], Picture]) -> Clip:
+        """Return the clip with each frame changed; EXIF and dpi stay."""
+        frames = [change(one)._replace(exif=one.exif, dpi=one.dpi) for one in self.frames]
+        return self._replace(frames=frames)
+
+    def without_exif(self) -> Clip:
+        """Return the clip with its EXIF left behind; dpi stays."""
+        return self._replace(frames=[one._replace(exif=None) for one in self.frames])
 
 
 def as_float(levels: Tensor) -> Tensor:
@@ -148,9 +153,10 @@ def from_array(array: npt.NDArray[Any]) -> Picture:
     return Picture(rgb, as_float(planes[:, 3:]) if planes.shape[1] == 4 else None)
 
 
-def array_like(array: npt.NDArray[Any], rgb: Tensor, alpha: Tensor | None) -> npt.NDArray[Any]:
+def array_like(array: npt.NDArray[Any], picture: Picture) -> npt.NDArray[Any]:
     """Return a picture as ``(H, W, 3)`` or ``(H, W, 4)`` of ``array``'s type and range."""
     if array.dtype == np.uint8:
-        return np.array(to_pil(rgb, alpha))
+        return np.array(to_pil(picture.levels, picture.alpha))
+    rgb, alpha = picture.rgb, picture.alpha
     planes = rgb if alpha is None else torch.cat((rgb, alpha), dim=1)
     return planes[0].permute(1, 2, 0).numpy().astype(array.dtype)

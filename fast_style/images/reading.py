@@ -26,6 +26,7 @@ from PIL.ExifTags import Base
 from torch import Tensor
 
 from fast_style.images import header, heif
+from fast_style.images.checks import TooSmallError
 from fast_style.images.decoding import TURNED, as_tensor, decoded, flat_image, picture_of
 from fast_style.images.metadata import BROKEN, kept_dpi, kept_exif, orientation
 from fast_style.images.picture import Clip, Picture, PictureError, as_bytes, scaled_size
@@ -90,6 +91,7 @@ class _Opened(NamedTuple):
     """A file whose pixels have not been decoded."""
 
     path: Path | io.BytesIO
+    file: BinaryIO
     image: Image.Image  # of a TIFF a small one that says what the file says beside its pixels
     kind: str  # Pillow's name of the format
     stored: tuple[int, int]  # width and height, px
@@ -122,7 +124,10 @@ def read_picture(path: str | Path | io.BytesIO, longest: int | None = None) -> P
 
 
 def read_clip(
-    path: str | Path | io.BytesIO, still: bool = False, longest: int | None = None
+    path: str | Path | io.BytesIO,
+    still: bool = False,
+    longest: int | None = None,
+    check: Callable[[int, int], None] | None = None,
 ) -> Clip:
     """Read a picture file as ``read_picture`` does, with all frames of an animation.
 
@@ -130,18 +135,21 @@ def read_clip(
         path: Of the file; or its bytes.
         still: Of an animation read the first frame alone, and count the others as left out.
         longest: As ``read_picture``'s.
+        check: Is told the stored width and height, px, before anything is decoded.
 
     Raises:
         PictureError: As ``read_picture``; too large is what all frames together are.
+        TooSmallError: As ``check``.
     """
     with _open(path) as opened:
+        if check is not None:
+            check(*opened.stored)
         image = opened.image
         count = int(getattr(image, "n_frames", 1)) if opened.kind in MOVING else 1
         if count < 2:
             first, pages = _first_picture(opened, longest), 1
             if opened.tiff:
-                with header.opened(path) as file:
-                    pages = header.pages(file)
+                pages = header.pages(opened.file)
             left_out = min(pages, header.MOST_PAGES) - 1
             return Clip([first], [], None, left_out, pages > header.MOST_PAGES, opened.note)
         if not still and count > MOST_FRAMES:
@@ -431,6 +439,7 @@ def _opened_tiff(path: Path | io.BytesIO, file: BinaryIO) -> _Opened:
     rows = max(tiff.number(header.STRIP_ROWS, height), tiff.number(header.TILE_HEIGHT))
     return _Opened(
         path,
+        file,
         beside,
         "TIFF",
         (width, height),
@@ -465,7 +474,7 @@ def _described(path: Path | io.BytesIO, file: BinaryIO, image: Image.Image) -> _
         profile = profile_of_gamma(image)
     is_hdr = coding is not None and coding.transfer in HDR_TRANSFERS
     note = HDR_REMARK if is_hdr else None
-    return _Opened(path, image, kind, image.size, profile, None, bits, is_whole, note, is_cut)
+    return _Opened(path, file, image, kind, image.size, profile, None, bits, is_whole, note, is_cut)
 
 
 def _complete(image: Image.Image, chunks: dict[bytes, bytes]) -> None:
@@ -497,7 +506,7 @@ def _name(path: str | Path | io.BytesIO) -> str:
 def _pictures_errors(what: str) -> Iterator[None]:
     try:
         yield
-    except PictureError:
+    except (PictureError, TooSmallError):
         raise
     except FileNotFoundError as error:
         raise PictureError(f"cannot read {what}: there is no such file") from error

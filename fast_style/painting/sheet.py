@@ -24,13 +24,14 @@ def sheet(
     """Return pictures laid out in rows and columns on white, each in the middle of its cell.
 
     Args:
-        rows: Pictures ``(1, 3, H, W)`` in [0, 1], of any sizes; none leaves its cell empty.
+        rows: Pictures ``(1, 3, H, W)``, uint8 or float in [0, 1], of any sizes; none leaves its
+            cell empty.
         column_labels: Above the columns; none, or one for each.
         row_labels: Left of the rows, in one line or more; none, or one for each.
         font_px: Height of the letters.
 
     Returns:
-        ``(1, 3, H, W)``, float32 in [0, 1].
+        ``(1, 3, H, W)``, uint8.
 
     Raises:
         ValueError: No picture, rows of different lengths, or not one label for each.
@@ -70,14 +71,14 @@ def sheet(
     for label, height in zip(row_labels, heights, strict=False):
         draw.multiline_text((GAP, y + height / 2), label, INK, font, anchor="lm")
         y += height + GAP
-    return from_pil(canvas).rgb
+    return from_pil(canvas).levels
 
 
 def grid(pictures: Sequence[Tensor], labels: Sequence[str], font_px: int = 16) -> Tensor:
     """Return pictures in several rows, about as many as columns, each under its label.
 
     Args:
-        pictures: ``(1, 3, H, W)`` in [0, 1], at least one.
+        pictures: ``(1, 3, H, W)``, uint8 or float in [0, 1], at least one.
         labels: One for each.
         font_px: Height of the letters.
 

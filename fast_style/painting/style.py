@@ -38,7 +38,7 @@ from fast_style.painting.backends import (
     resolve_backend,
     warn_once,
 )
-from fast_style.painting.controls import Controls, apply
+from fast_style.painting.controls import PLAIN, Controls, PaintJob, as_shown, finish, prepare
 from fast_style.painting.options import GRAIN, PALETTE
 from fast_style.painting.strips import KEPT_FROM, StripPainter, reflected
 from fast_style.system.hardware import (
@@ -146,23 +146,17 @@ class Style:
                 is painted, or a control out of its range.
         """
         controls = Controls(size, stroke, strength, grain, palette, preserve_color)
-
-        def painted(picture: Picture) -> Picture:
-            return apply(
-                lambda one: self.paint_picture(one, tile, palette=palette), picture, controls
-            )
-
+        job = PaintJob(controls, tile)
         if isinstance(image, Tensor):
             batch = image[None] if image.ndim == 3 else image
             check_image(batch, 1)
             ones = torch.split(batch.float(), 1)
-            result = torch.cat([painted(Picture(one, None)).levels for one in ones])
+            result = torch.cat([self.stylize(Picture(one, None), job).levels for one in ones])
             return (result[0] if image.ndim == 3 else result).to(image)
         if isinstance(image, np.ndarray):
-            picture = painted(from_array(image))
-            return array_like(image, picture.rgb, picture.alpha)
+            return array_like(image, self.stylize(from_array(image), job))
         if isinstance(image, PillowImage):
-            picture = painted(from_pil(image))
+            picture = self.stylize(from_pil(image), job)
             return to_pil(picture.levels, picture.alpha)
         raise ValueError(f"expected a Pillow image, an array or a tensor, found {type(image)}")
 
@@ -185,32 +179,39 @@ class Style:
         self._paint(rgb, result, tile)
         return result
 
-    def paint_picture(
-        self,
-        picture: Picture,
-        tile: str | int = "auto",
-        progress: Progress | None = None,
-        palette: float = 0.0,
-    ) -> Picture:
-        """Return a picture as read from a file, stylised, its transparency kept.
+    def stylize(self, picture: Picture, job: PaintJob = PLAIN) -> Picture:
+        """Return a picture in this style, with all controls; its levels stay bytes or floats.
+
+        Args:
+            picture: As read from a file.
+            job: How to paint it.
+
+        Raises:
+            ValueError: A control is out of its range; or as ``paint_picture``.
+        """
+        prepared = prepare(picture, job.controls)
+        painted = self.paint_picture(as_shown(prepared, job), job)
+        return finish(prepared, painted, job.controls)
+
+    def paint_picture(self, picture: Picture, job: PaintJob = PLAIN) -> Picture:
+        """Return what the network and the palette make of a picture, its transparency kept.
 
         It is painted with ``MARGIN`` px of its reflection around it, which are then cut off.
 
         Args:
-            picture: Of at least 32 px a side; 8 bits stay 8 bits.
-            tile: As in ``paint``.
-            progress: Is told the share of the picture that was done since the last time.
-            palette: As in ``__call__``.
+            picture: With at least ``SMALLEST_SIDE`` px a side; 8 bits stay 8 bits.
+            job: Its tile, its progress, and of its controls the palette alone.
 
         Raises:
-            ValueError: A side below 32 px, float values outside [0, 1], or ``palette`` likewise.
+            ValueError: A side that is too short, or float values outside [0, 1].
         """
-        Controls(palette=palette).check()
+        job.controls.check()
         check_size(picture.levels.shape[-2], picture.levels.shape[-1], SMALLEST_SIDE)
         if picture.bits > 8:
             check_range(picture.levels)
         result = torch.empty_like(picture.levels)
-        self._paint(picture.levels, result, tile, progress, MARGIN)
+        self._paint(picture.levels, result, job.tile, job.progress, MARGIN)
+        palette = job.controls.palette
         if palette and self.palette is not None:
             result = self.palette.shifted(result, palette)
         return Picture(result, picture.alpha)

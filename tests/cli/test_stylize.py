@@ -30,7 +30,7 @@ from fast_style.images.picture import Picture, to_pil
 from fast_style.images.reading import read_picture
 from fast_style.models.network import build_network
 from fast_style.models.style_file import save_style_model
-from fast_style.painting import work
+from fast_style.painting import painter
 from fast_style.painting.style import Style, load
 from fast_style.stylize import main
 from fast_style.system.resources import shipped_styles
@@ -1274,7 +1274,7 @@ def test_an_error_of_any_kind_at_one_picture_leaves_the_others(
     job: str,
 ) -> None:
     images = [photograph(tmp_path / f"{name}.png") for name in "abc"]
-    home = work if job == "read_clip" else batch
+    home = painter if job == "read_clip" else batch
     do = getattr(home, job)
 
     def failing(path: Path, *arguments: object, **options: object) -> object:
