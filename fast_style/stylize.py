@@ -41,18 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
     except ValueError as error:
-        return _fail(error, 2)
+        return _complain(error, 2)
     try:
         with interrupted_by(signal.SIGTERM):
             code = _run(options, closed)
             sys.stdout.flush()
             return code
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _complain("interrupted", 130)
     except OSError as error:  # of standard output: all others are said where they arise
         quiet(sys.stdout)
         # Whoever reads it, as `head`, may have seen enough.
-        return 1 if isinstance(error, BrokenPipeError) else _fail(error)
+        return 1 if isinstance(error, BrokenPipeError) else _complain(error)
 
 
 class Plan(NamedTuple):
@@ -72,22 +72,21 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
         return 0
     # Imported here so that --help does not wait for torch.
     from fast_style.cli.batch import Batch, Places
-    from fast_style.images.writing import QUALITY
     from fast_style.system.files import TargetExistsError
 
     try:
         plan = _plan(options, closed)
     except TargetExistsError as error:
-        return _fail(error)
+        return _complain(error)
     except (ValueError, OSError) as error:
-        return _fail(error, 2)
+        return _complain(error, 2)
     pictures, painter = plan.pictures, plan.painter
     if options.palette:
         for name, style in painter.styles.items():
             if style.palette is None:  # checkpoints, files of other programs and older ones
-                _fail(f"{name} holds no palette: --palette does nothing")
+                _complain(f"{name} holds no palette: --palette does nothing")
     for one in plan.missing:
-        _fail(one)
+        _complain(one)
     if options.sheet is not None:
         code = _sheet(pictures, painter, options)
     elif plan.streams:
@@ -98,9 +97,9 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
             plan.to_folder,
             plan.resumes,
             options.overwrite,
-            options.quality or QUALITY,
+            options.quality,
         )
-        code = Batch(pictures, painter, places, _show, _fail, options.json).run()
+        code = Batch(pictures, painter, places, _show, _complain, options.json).run()
     return code or (1 if plan.missing else 0)
 
 
@@ -121,7 +120,7 @@ def _plan(options: argparse.Namespace, closed: Collection[str]) -> Plan:
         OSError: What was named can't be read.
     """
     from fast_style.cli.inputs import STREAM, Found, Input, expand, without_results
-    from fast_style.images.reading import allow_megapixels
+    from fast_style.images.limits import allow_megapixels
     from fast_style.images.writing import check_not_input
     from fast_style.system.files import TargetExistsError, exists, is_folder, user_path
 
@@ -215,8 +214,9 @@ def _check_streams(
 
 def _painter(models: list[str], options: argparse.Namespace) -> Painter:
     """Load the models and check the controls."""
+    from fast_style.images.limits import HIGHEST_QUALITY
     from fast_style.painting.controls import Controls, PaintJob, check_weights
-    from fast_style.painting.options import GRAIN, PALETTE, STEADY
+    from fast_style.painting.options import PALETTE
     from fast_style.painting.painter import Painter
     from fast_style.painting.steadiness import check_steady
     from fast_style.painting.style import Style, load
@@ -224,19 +224,18 @@ def _painter(models: list[str], options: argparse.Namespace) -> Painter:
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
     if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
         raise ValueError(f"--tile is auto, off or a number of rows, found {tile}")
-    if options.quality is not None and not 1 <= options.quality <= 100:
-        raise ValueError(f"--quality must be 1 to 100, found {options.quality}")
+    if not 1 <= options.quality <= HIGHEST_QUALITY:
+        raise ValueError(f"--quality must be 1 to {HIGHEST_QUALITY}, found {options.quality}")
     controls = Controls(
         options.size,
         options.stroke,
         options.strength,
-        GRAIN if options.grain is None else options.grain,
+        options.grain,
         PALETTE if options.palette is None else options.palette,
         options.preserve_color,
     )
     controls.check()
-    steady = STEADY if options.steady is None else options.steady
-    check_steady(steady)
+    check_steady(options.steady)
     loaded = [load(model, options.device, backend=options.backend) for model in models]
     counts = Counter(style.name for style in loaded)
     styles: dict[str, Style] = {}
@@ -250,7 +249,7 @@ def _painter(models: list[str], options: argparse.Namespace) -> Painter:
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend:
         check_weights(weights.values())
-    return Painter(styles, weights, PaintJob(controls, tile), options.strip, steady)
+    return Painter(styles, weights, PaintJob(controls, tile), options.strip, options.steady)
 
 
 def _backend_for(path: Path, options: argparse.Namespace) -> str:
@@ -272,7 +271,7 @@ def _stream(source: Input, painter: Painter, options: argparse.Namespace) -> int
     """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
     from fast_style.cli.batch import PROGRAM_ERRORS, failure
     from fast_style.cli.inputs import STREAM
-    from fast_style.images.writing import QUALITY, encode_clip, write_clip
+    from fast_style.images.writing import encode_clip, write_clip
     from fast_style.painting.painter import record
 
     output: Path | None = options.output
@@ -281,22 +280,22 @@ def _stream(source: Input, painter: Painter, options: argparse.Namespace) -> int
         stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
         clip = painter.read(stream)
     except Exception as error:
-        return _fail(failure(error, source.path))
+        return _complain(failure(error, source.path))
     if clip.remark:
-        _fail(f"{source.path} {clip.remark}")
+        _complain(f"{source.path} {clip.remark}")
     started_s = time.perf_counter()
     try:
         name, painted = next(painter.results(clip))
         seconds = time.perf_counter() - started_s
         if to_file:
             assert output is not None
-            write_clip(output, painted, options.quality or QUALITY, replace=options.overwrite)
+            write_clip(output, painted, options.quality, replace=options.overwrite)
         else:
             data = encode_clip(painted)
     except PROGRAM_ERRORS:
         raise
     except Exception as error:
-        return _fail(failure(error, source.path))
+        return _complain(failure(error, source.path))
     if to_file:
         assert output is not None
         size = painted.frames[0].levels.shape[-2], painted.frames[0].levels.shape[-1]
@@ -311,7 +310,7 @@ def _stream(source: Input, painter: Painter, options: argparse.Namespace) -> int
 def _sheet(pictures: list[Input], painter: Painter, options: argparse.Namespace) -> int:
     """Write one sheet of all pictures in all styles."""
     from fast_style.cli.batch import failure
-    from fast_style.images.writing import QUALITY, write_picture
+    from fast_style.images.writing import write_picture
     from fast_style.painting.sheet import grid, sheet
 
     rows = []
@@ -321,16 +320,15 @@ def _sheet(pictures: list[Input], painter: Painter, options: argparse.Namespace)
             rows.append(_row(source.path, painter, options.size or SHEET_SIZE))
         except Exception as error:
             failed += 1
-            _fail(failure(error, source.path))
+            _complain(failure(error, source.path))
     if not rows:
         return 1
     labels = ["photograph", *painter.names()]
-    quality = options.quality or QUALITY
     try:
         picture = sheet(rows, labels) if len(rows) > 1 else grid(rows[0], labels)
-        write_picture(options.sheet, picture, quality=quality, replace=options.overwrite)
+        write_picture(options.sheet, picture, quality=options.quality, replace=options.overwrite)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        return _fail(error)
+        return _complain(error)
     done = {"output": str(options.sheet), "pictures": len(rows), "styles": painter.names()}
     _show(json.dumps(done) if options.json else str(options.sheet))
     return 1 if failed else 0
@@ -359,7 +357,7 @@ def _show(line: str) -> None:
     print(line, flush=True)
 
 
-def _fail(error: object, code: int = 1) -> int:
+def _complain(error: object, code: int = 1) -> int:
     say(PROGRAM, error)
     return code
 

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 
 from fast_style.films.tags import TAG_ERRORS
+from fast_style.images.limits import max_pixels
 from fast_style.images.picture import PictureError
-from fast_style.images.reading import max_pixels
 from fast_style.system.files import TargetExistsError
 from fast_style.system.hardware import TooLittleMemoryError, check_memory
 
 # FFmpeg's names of what is read. Others, as lists of parts, open further files.
-FORMATS = ("mov", "matroska", "avi", "mpeg", "mpegvideo", "mpegts", "asf", "ogg", "flv")
+FFMPEG_FORMATS = ("mov", "matroska", "avi", "mpeg", "mpegvideo", "mpegts", "asf", "ogg", "flv")
 WITH_OFFSET = ("mpeg", "mpegts")  # whose times begin anywhere: of a broadcast, at hours
 WITH_LENGTH = ("mov", "matroska", "avi", "flv")  # whose header says how long they are, also if cut
 UNKNOWN_RATE = Fraction(25)  # frames a second
@@ -33,7 +33,7 @@ TOLERATED_FRAMES, TOLERATED_S = 2, 0.1
 
 
 class Film:
-    """A video that is read; ``opened`` makes it.
+    """A video that is read; ``open_film`` makes it.
 
     ``container`` is PyAV's, ``video`` its stream of frames, ``sounds`` are those whose kind FFmpeg
     knows. ``damaged`` is how many packets of the video could not be decoded, ``end_s`` the time up
@@ -44,7 +44,8 @@ class Film:
         self.container = container
         self.source = source
         self.kind = next(
-            (name for name in FORMATS if name in container.format.name.split(",")), FORMATS[0]
+            (name for name in FFMPEG_FORMATS if name in container.format.name.split(",")),
+            FFMPEG_FORMATS[0],
         )
         self.video = _pictures(container, source)
         self.rate = self.video.average_rate or UNKNOWN_RATE  # frames a second
@@ -124,7 +125,7 @@ class Film:
 
 
 @contextmanager
-def opened(source: Path) -> Iterator[Film]:
+def open_film(source: Path) -> Iterator[Film]:
     """Open a video file.
 
     Raises:
@@ -136,7 +137,7 @@ def opened(source: Path) -> Iterator[Film]:
     with film_errors("read", source):
         _check_regular(source)
         options = {
-            "format_whitelist": ",".join(FORMATS),
+            "format_whitelist": ",".join(FFMPEG_FORMATS),
             "protocol_whitelist": "file",
             "max_pixels": str(int(min(max_pixels(), MOST_OF_FFMPEG))),
         }

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fast_style.films.film import Film, opened
+from fast_style.films.film import Film, open_film
 from fast_style.films.tags import TAG_ERRORS, stream_tags
 
 # In what sound is encoded anew, which all that play a container know: FFmpeg's name, and ours.
@@ -41,7 +41,7 @@ class Sounds:
         self._damaged: list[str] = []
         self._unknown = film.unknown_sounds
         self._taken: list[Any] = []
-        held = _held(film, result.format.name) if film.sounds else set()
+        held = _copyable(film, result.format.name) if film.sounds else set()
         for sound in film.sounds:
             name = sound.codec_context.name
             way = _Copied(sound, result) if sound.index in held else self._anew(sound)
@@ -212,10 +212,10 @@ class _Anew:
             self._shape = self._graph = None
 
 
-def _held(film: Film, container: str) -> set[int]:
+def _copyable(film: Film, container: str) -> set[int]:
     """Return the indices of the sounds that a container takes as they are."""
     first: dict[int, Any] = {}  # packet of each
-    with opened(film.source) as again:  # so that the film itself is read from its beginning
+    with open_film(film.source) as again:  # so that the film itself is read from its beginning
         for number, packet in enumerate(again.packets()):
             if packet.stream is not again.video and packet.dts is not None:
                 first.setdefault(packet.stream.index, packet)

@@ -16,13 +16,13 @@ from PIL import Image, ImageCms, TiffImagePlugin
 from torch import Tensor
 
 from fast_style.images import header
+from fast_style.images.deep import DEEP_WHITE
 from fast_style.images.metadata import orientation
 from fast_style.images.picture import Picture, to_pil
 from fast_style.images.profiles import profile_of_gamma
 from fast_style.images.rows import BANDS, WHITE_IS_ZERO, Pixels, Stored, converted
 
-STEP = 256  # rows that are converted at once: a huge picture is not there three times
-DEEP_WHITE = 65535
+ROWS_AT_ONCE = 256  # rows that are converted at once: a huge picture is not there three times
 _SRGB = ImageCms.createProfile("sRGB")
 Conversion = Callable[[Pixels], Pixels]
 # Of what is upright: where each stored pixel lies, by EXIF's orientation.
@@ -119,7 +119,7 @@ def decoded(stored: Stored, lies: int, profile: bytes | None, reduce: int = 1) -
     Raises:
         ValueError: The data is damaged, or has values that are not finite numbers.
     """
-    step = max(STEP // reduce, 1) * reduce
+    step = max(ROWS_AT_ONCE // reduce, 1) * reduce
     stored = stored.with_white(step)
     is_bytes = stored.dtype == np.uint8
     width, height = -(-stored.width // reduce), -(-stored.height // reduce)

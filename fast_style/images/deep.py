@@ -12,12 +12,13 @@ import torch
 from PIL.PngImagePlugin import putchunk
 
 from fast_style.images.exif import PREFIX
+from fast_style.images.header import CM_PER_INCH
 from fast_style.images.metadata import srgb_profile
 from fast_style.images.picture import Picture
 from fast_style.system.messages import one_line
 
-WHITE = 65535
-MM_PER_INCH = 25.4
+DEEP_WHITE = 65535
+MM_PER_INCH = 10 * CM_PER_INCH
 PNG_HEADER = 33  # bytes: the signature and the chunk that begins every file
 UNSAID_DPI = 72.0  # libvips always writes one, by itself 25.4; programs take 72 where none is said
 
@@ -32,7 +33,7 @@ def deep_levels(picture: Picture) -> npt.NDArray[np.uint16]:
     if not torch.isfinite(rgb).all():
         raise ValueError("the picture has values that are not finite numbers")
     planes = rgb if alpha is None else torch.cat((rgb, alpha), dim=1)
-    levels = (planes[0].detach().float().clamp(0, 1) * WHITE).round().permute(1, 2, 0)
+    levels = (planes[0].detach().float().clamp(0, 1) * DEEP_WHITE).round().permute(1, 2, 0)
     return levels.cpu().numpy().astype(np.uint16)
 
 

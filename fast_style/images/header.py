@@ -105,7 +105,7 @@ def read_tiff(file: BinaryIO) -> Tiff:
     at = _first(start)
     file.seek(at)
     directory.load(file)
-    order, is_big = _layout(start)
+    order, is_big = _byte_order(start)
     link, size = _link(file, at, order, is_big), 8 if is_big else 4
     follows = link >= 0 and any(file.read(size))
     found = Tiff(dict(directory), at, order, is_big, (link, size) if follows else (0, 0))
@@ -123,7 +123,7 @@ def pages(file: BinaryIO) -> int:
     """
     file.seek(0)
     start = file.read(16)
-    order, is_big = _layout(start)
+    order, is_big = _byte_order(start)
     at = _first(start)
     seen: set[int] = set()
     while at and at not in seen and len(seen) <= MOST_PAGES:
@@ -136,14 +136,14 @@ def pages(file: BinaryIO) -> int:
     return len(seen)
 
 
-def _layout(start: bytes) -> tuple[str, bool]:
+def _byte_order(start: bytes) -> tuple[str, bool]:
     """Return the order of the bytes of a TIFF that starts so, and whether it is a BigTIFF."""
     return ("<" if start[:2] == b"II" else ">"), b"+" in start[:4]
 
 
 def _first(start: bytes) -> int:
     """Return where the first directory of a TIFF is."""
-    order, is_big = _layout(start)
+    order, is_big = _byte_order(start)
     return int(struct.unpack_from(order + ("Q" if is_big else "L"), start, 8 if is_big else 4)[0])
 
 
@@ -177,13 +177,13 @@ def png_chunks(file: BinaryIO) -> dict[bytes, bytes]:
             if name != b"iTXt":
                 found.setdefault(name, data)
             elif data.startswith(XMP + b"\0"):
-                found.setdefault(XMP, _text(data))
+                found.setdefault(XMP, _itxt_text(data))
             length = 0
         file.seek(length + 4, os.SEEK_CUR)  # past the data and its checksum
     return found
 
 
-def _text(chunk: bytes) -> bytes:
+def _itxt_text(chunk: bytes) -> bytes:
     """Return the text of an iTXt chunk."""
     keyword = chunk.index(b"\0")
     fields = chunk[keyword + 3 :].split(b"\0", 2)  # of a language, twice, and the text
@@ -258,7 +258,7 @@ def jpeg_scans(file: BinaryIO) -> int:
     return scans
 
 
-def opened(path: os.PathLike[str] | str | io.BytesIO) -> BinaryIO:
+def open_binary(path: os.PathLike[str] | str | io.BytesIO) -> BinaryIO:
     """Return a file, or bytes, to be read from the start and closed."""
     if isinstance(path, io.BytesIO):
         return io.BytesIO(path.getbuffer())

@@ -28,6 +28,7 @@ from torch import Tensor
 from fast_style.images import header, heif
 from fast_style.images.checks import TooSmallError
 from fast_style.images.decoding import TURNED, as_tensor, decoded, flat_image, picture_of
+from fast_style.images.limits import SMALLEST_SIDE, max_pixels
 from fast_style.images.metadata import BROKEN, kept_dpi, kept_exif, orientation
 from fast_style.images.picture import Clip, Picture, PictureError, as_bytes, scaled_size
 from fast_style.images.profiles import (
@@ -47,7 +48,7 @@ READABLE = (
 MOVING = ("GIF", "WEBP", "PNG", "AVIF")  # formats; in others further pictures are no frames
 # Pillow takes a file by what is in it, whatever its name: no other of its formats may be reached,
 # least of all EPS, a program that it has Ghostscript run.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "AVIF")
+PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "AVIF")
 BOXED = ("AVIF", "HEIF")
 MOST_FRAMES = 10_000  # of an animation
 FRAME_MS = 100  # of a frame that says nothing, as browsers show it
@@ -75,16 +76,6 @@ DAMAGED = (
     AssertionError,
     RuntimeError,
 )
-
-
-def allow_megapixels(most: float) -> None:
-    """Set how many megapixels a picture may have; beyond that it is taken for an attack."""
-    Image.MAX_IMAGE_PIXELS = max(1, round(most * 1e6 / 2))  # Pillow raises at twice as many
-
-
-def max_pixels() -> float:
-    """Return how many pixels a picture may have, all its frames together."""
-    return math.inf if Image.MAX_IMAGE_PIXELS is None else 2 * Image.MAX_IMAGE_PIXELS
 
 
 class _Opened(NamedTuple):
@@ -259,7 +250,7 @@ def _by_pillow(opened: _Opened, reduce: int) -> Picture:
         ValueError: It has colours of more bits, of which Pillow would keep 8.
     """
     path = opened.path
-    with header.opened(path) as file:
+    with header.open_binary(path) as file:
         with _quiet():
             image = Image.open(file, formats=[opened.kind])
         with image:
@@ -307,10 +298,10 @@ def read_style(path: str | Path, size: int) -> Tensor:
 
     Raises:
         PictureError: As ``read_picture``, or enlarged it has more than ``max_pixels``.
-        ValueError: ``size`` is below 32.
+        ValueError: ``size`` is below ``SMALLEST_SIDE``.
     """
-    if size < 32:
-        raise ValueError(f"the style size must be at least 32 px, found {size}")
+    if size < SMALLEST_SIDE:
+        raise ValueError(f"the style size must be at least {SMALLEST_SIDE} px, found {size}")
     with _open(path) as opened:
         factor = size / min(opened.upright)
         width, height = (max(1, round(side * factor)) for side in opened.upright)
@@ -381,7 +372,7 @@ def _open(path: str | Path | io.BytesIO) -> Iterator[_Opened]:
     with _pictures_errors(_name(path)):
         if not isinstance(path, io.BytesIO):
             path = _regular(path)
-        with header.opened(path) as file:
+        with header.open_binary(path) as file:
             start = file.read(16)
             if header.is_heif(start) and not heif.is_available():
                 raise heif.HeifNeededError(f"cannot read {_name(path)}: {heif.NEEDED}")
@@ -391,10 +382,10 @@ def _open(path: str | Path | io.BytesIO) -> Iterator[_Opened]:
             with _quiet():
                 # Of damaged EXIF; of sizes above Pillow's limit, until it raises at twice that.
                 heif.register()
-                formats = (*FORMATS, "HEIF") if heif.is_available() else FORMATS
+                formats = (*PILLOW_FORMATS, "HEIF") if heif.is_available() else PILLOW_FORMATS
                 image = Image.open(file, formats=formats)
             with image:
-                yield _described(path, file, image)
+                yield _opened_by_pillow(path, file, image)
 
 
 def _regular(path: str | Path) -> Path:
@@ -450,7 +441,7 @@ def _opened_tiff(path: Path | io.BytesIO, file: BinaryIO) -> _Opened:
     )
 
 
-def _described(path: Path | io.BytesIO, file: BinaryIO, image: Image.Image) -> _Opened:
+def _opened_by_pillow(path: Path | io.BytesIO, file: BinaryIO, image: Image.Image) -> _Opened:
     """Return an image that Pillow has opened with what its file says of its colours."""
     kind = image.format or ""
     profile, bits, is_whole, coding = image.info.get("icc_profile"), 8, True, None

@@ -37,7 +37,7 @@ TYPES: dict[str, Any] = {
 FLOAT_WHITES = ((1.0, 16.0), (255.0, 300.0), (65535.0, float("inf")))
 UINT_WHITES = ((65535, 65535), (2**32 - 1, float("inf")))
 # Values of TIFF's PhotometricInterpretation.
-WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE, SEPARATED, CIELAB, ICCLAB = 0, 1, 3, 5, 8, 9
+WHITE_IS_ZERO, BLACK_IS_ZERO, SEPARATED, CIELAB, ICCLAB = 0, 1, 5, 8, 9
 PREMULTIPLIED, UNASSOCIATED = 1, 2  # values of TIFF's ExtraSamples; libvips divides the first kind
 
 
@@ -78,7 +78,7 @@ def stored_png(path: Path | io.BytesIO) -> Stored:
     return Stored(
         image.width,
         image.height,
-        lambda step: _rows(_loaded("pngload_source", path), step),
+        lambda step: _fetched_rows(_loaded("pngload_source", path), step),
         TYPES[image.format],
         "RGB" if image.bands > 2 else "L",
         _white(image.format),
@@ -113,7 +113,7 @@ def stored_tiff(path: Path | io.BytesIO, tiff: Tiff) -> Stored:
     return Stored(
         image.width,
         image.height,
-        lambda step: _rows(load(), step),
+        lambda step: _fetched_rows(load(), step),
         TYPES[image.format],
         colors,
         _white(image.format),
@@ -159,7 +159,7 @@ def _loaded(loader: str, path: Path | io.BytesIO, blank: tuple[int, int] = (0, 0
     pyvips = libvips()
     try:
         if blank[1]:
-            source = _source(header.opened(path), *blank)
+            source = _source(header.open_binary(path), *blank)
         elif isinstance(path, io.BytesIO):
             source = pyvips.Source.new_from_memory(path.getvalue())
         else:
@@ -188,7 +188,7 @@ def _source(file: BinaryIO, blank: int, count: int) -> Any:
     return source
 
 
-def _rows(image: Any, step: int) -> Iterator[Pixels]:
+def _fetched_rows(image: Any, step: int) -> Iterator[Pixels]:
     """Yield the rows of an image."""
     pyvips = libvips()
     kind = np.dtype(TYPES[image.format])
@@ -227,6 +227,6 @@ def converted(pixels: Pixels, colors: str, profile: bytes) -> Pixels:
         image = image.copy(interpretation=kind)
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
         image = image.icc_transform("srgb", embedded=True, depth=16, intent="perceptual")
-        return next(_rows(image, height))
+        return next(_fetched_rows(image, height))
     except pyvips.Error as error:
         raise ValueError(_reason(error)) from error

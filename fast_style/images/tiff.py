@@ -40,7 +40,7 @@ def write_tiff(file: IO[bytes], levels: Levels, exif: bytes | None, dpi: float |
     said = Exif("<", {}, {}, {}) if exif is None else read_block(exif)
     rows = max(1, STRIP // levels[:1].nbytes)
     strips = list(_strips(levels, rows, said.order))
-    directory = _layout(levels, rows, [len(strip) for strip in strips], said.order)
+    directory = _strip_directory(levels, rows, [len(strip) for strip in strips], said.order)
     if dpi is not None:
         directory[Names.RESOLUTION_UNIT] = INCH
         directory[Names.X_RESOLUTION] = directory[Names.Y_RESOLUTION] = dpi
@@ -74,7 +74,9 @@ def _strips(levels: Levels, rows: int, order: Order) -> Iterator[bytes]:
         yield zlib.compress(differences.astype(stored).tobytes())
 
 
-def _layout(levels: Levels, rows: int, sizes: list[int], order: Order) -> ImageFileDirectory_v2:
+def _strip_directory(
+    levels: Levels, rows: int, sizes: list[int], order: Order
+) -> ImageFileDirectory_v2:
     """Return the directory of a file whose strips follow it at once."""
     height, width, bands = levels.shape
     directory = ImageFileDirectory_v2(prefix=PREFIXES[order])

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_style.images.checks import check_image
+from fast_style.images.limits import SMALLEST_SIDE
 from fast_style.models import networks
 
-SMALLEST_SIDE = 32  # px; below it reflection padding has nothing left to reflect
 # px of its reflection around a picture, painted and cut off: some networks draw a line of a pixel
 # or two where their picture ends.
 MARGIN = 16

@@ -20,6 +20,7 @@ from torch import Tensor
 from fast_style.models.network import StyleNetwork, denormalized, normalized
 from fast_style.models.onnx_graph import INPUT, body_graphs, portable_graph
 from fast_style.system.hardware import exact_float32
+from fast_style.system.messages import install
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
 NEEDS = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
 EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
 # A network as a function of a picture (1, 3, H, W), float32 in [0, 1], about [0, 1] again.
-Runner = Callable[[Tensor], Tensor]
+NetworkRunner = Callable[[Tensor], Tensor]
 
 
 class _Lost:
@@ -61,20 +62,17 @@ def resolve_backend(
         if device.type == "cpu":
             is_reduced = dtype != torch.float32
             order = ["openvino", *(["torch"] if is_reduced else []), "onnxruntime", "torch"]
-        return next(one for one in order if one not in failed and not _missing(one))
+        return next(one for one in order if one not in failed and not _missing_packages(one))
     if name != "torch" and device.type != "cpu":
         raise ValueError(f"backend {name} runs on a CPU only, found device {str(device)!r}")
-    if missing := _missing(name):
-        raise ValueError(
-            f"backend {name} needs {' and '.join(missing)}: "
-            f"pip install 'fast-style-trainer[{EXTRAS[name]}]'"
-        )
+    if missing := _missing_packages(name):
+        raise ValueError(f"backend {name} needs {' and '.join(missing)}: {install(EXTRAS[name])}")
     return name
 
 
 def build_runner(
     name: str, network: StyleNetwork, device: torch.device, dtype: torch.dtype
-) -> Runner:
+) -> NetworkRunner:
     """Return a network as a function, safe to call from several threads.
 
     In bfloat16 the encoder stays float32 in all backends: on a plain sky, where what little there
@@ -127,11 +125,11 @@ def never_free(thing: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-def _missing(name: str) -> list[str]:
+def _missing_packages(name: str) -> list[str]:
     return [package for package in NEEDS.get(name, ()) if find_spec(package) is None]
 
 
-def _torch(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
+def _torch(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> NetworkRunner:
     @torch.no_grad()
     def run(image: Tensor) -> Tensor:
         is_exact = dtype == torch.float32
@@ -145,7 +143,7 @@ def _torch(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> R
     return run
 
 
-def _onnxruntime(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
+def _onnxruntime(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> NetworkRunner:
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)  # errors only
@@ -175,7 +173,7 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
-def _openvino(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
+def _openvino(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> NetworkRunner:
     core = openvino_core()
     reduced = "bf16" if dtype == torch.bfloat16 else "f32"
     parts = [

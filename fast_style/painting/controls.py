@@ -12,10 +12,9 @@ from torch import Tensor
 
 from fast_style.images.checks import check_range
 from fast_style.images.color import keep_color, match_color
+from fast_style.images.limits import SMALLEST_SIDE, max_pixels
 from fast_style.images.picture import Picture, as_bytes, as_float, long_side_size, resize
-from fast_style.images.reading import max_pixels
 from fast_style.images.transparency import fill_transparent
-from fast_style.models.network import SMALLEST_SIDE
 from fast_style.painting.options import PRESERVE_COLOR
 from fast_style.system.progress import Progress
 
@@ -88,7 +87,7 @@ class PaintJob(NamedTuple):
     progress: Progress | None = None
 
 
-PLAIN = PaintJob()
+DEFAULT_JOB = PaintJob()
 
 
 class Prepared(NamedTuple):
@@ -99,7 +98,7 @@ class Prepared(NamedTuple):
     is_bytes: bool  # whether the result is to be bytes
 
 
-def prepare(picture: Picture, controls: Controls) -> Prepared:
+def prepare_photograph(picture: Picture, controls: Controls) -> Prepared:
     """Return a photograph with its transparent parts filled, resized as ``controls`` say.
 
     Raises:
@@ -119,7 +118,7 @@ def prepare(picture: Picture, controls: Controls) -> Prepared:
     return Prepared(picture, canvas, is_bytes)
 
 
-def as_shown(prepared: Prepared, job: PaintJob) -> Picture:
+def network_input(prepared: Prepared, job: PaintJob) -> Picture:
     """Return what the network is shown: the canvas with grain.
 
     Its levels are floats where a control follows, so that what the network paints is not rounded
@@ -137,13 +136,13 @@ def as_shown(prepared: Prepared, job: PaintJob) -> Picture:
     return shown
 
 
-def finish(prepared: Prepared, painted: Picture, controls: Controls) -> Picture:
+def finish_painting(prepared: Prepared, painted: Picture, controls: Controls) -> Picture:
     """Return what the network painted at the result's size, with its colours and strength.
 
     Args:
         prepared: The photograph.
-        painted: What the network made of ``as_shown``.
-        controls: As ``prepare`` was given them.
+        painted: What the network made of ``network_input``.
+        controls: As ``prepare_photograph`` was given them.
     """
     photograph = prepared.photograph
     levels = painted.levels

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from fast_style.films.video import Painted, paint_video
 from fast_style.images.checks import check_size
+from fast_style.images.limits import SMALLEST_SIDE
 from fast_style.images.picture import Clip, Picture, scaled_size
 from fast_style.images.reading import read_clip
-from fast_style.models.network import SMALLEST_SIDE
 from fast_style.painting.controls import PaintJob, blend, scaled
 from fast_style.painting.steadiness import Movement, Steady
 from fast_style.painting.style import Style

@@ -12,6 +12,7 @@ from fast_style.images.picture import to_pil
 from fast_style.images.reading import from_pil
 
 GAP = 8  # px of white between pictures
+FONT_PX = 16  # height of the letters
 INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 
@@ -19,7 +20,7 @@ def sheet(
     rows: Sequence[Sequence[Tensor | None]],
     column_labels: Sequence[str] = (),
     row_labels: Sequence[str] = (),
-    font_px: int = 16,
+    font_px: int = FONT_PX,
 ) -> Tensor:
     """Return pictures laid out in rows and columns on white, each in the middle of its cell.
 
@@ -74,7 +75,7 @@ def sheet(
     return from_pil(canvas).levels
 
 
-def grid(pictures: Sequence[Tensor], labels: Sequence[str], font_px: int = 16) -> Tensor:
+def grid(pictures: Sequence[Tensor], labels: Sequence[str], font_px: int = FONT_PX) -> Tensor:
     """Return pictures in several rows, about as many as columns, each under its label.
 
     Args:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from fast_style.images.checks import check_image, check_range, check_size
+from fast_style.images.limits import SMALLEST_SIDE
 from fast_style.images.picture import (
     Picture,
     PillowImage,
@@ -27,18 +28,25 @@ from fast_style.images.picture import (
     to_pil,
 )
 from fast_style.images.reading import from_pil
-from fast_style.models.network import MARGIN, SMALLEST_SIDE
+from fast_style.models.network import MARGIN
 from fast_style.models.operations import operations
 from fast_style.models.style_file import StyleModel, load_style_model
 from fast_style.painting.backends import (
-    Runner,
+    NetworkRunner,
     begin_in_fork,
     build_runner,
     never_free,
     resolve_backend,
     warn_once,
 )
-from fast_style.painting.controls import PLAIN, Controls, PaintJob, as_shown, finish, prepare
+from fast_style.painting.controls import (
+    DEFAULT_JOB,
+    Controls,
+    PaintJob,
+    finish_painting,
+    network_input,
+    prepare_photograph,
+)
 from fast_style.painting.options import GRAIN, PALETTE
 from fast_style.painting.strips import KEPT_FROM, StripPainter, reflected
 from fast_style.system.hardware import (
@@ -59,7 +67,7 @@ WHOLE_BYTES = 22
 MOST_OF_MEMORY = 0.5  # of what is free, that a picture done at once may take
 STRIP_BYTES = 2**27  # that a strip may take
 SMALLER = 4  # times smaller strips, where even these do not fit
-PRECISIONS = ("auto", "float32", "bfloat16")
+STYLE_PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class Style:
@@ -90,8 +98,10 @@ class Style:
         backend: str = "auto",
     ) -> None:
         self._arguments = (device, precision, backend)
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, found {precision!r}")
+        if precision not in STYLE_PRECISIONS:
+            raise ValueError(
+                f"precision is one of {', '.join(STYLE_PRECISIONS)}, found {precision!r}"
+            )
         self.device = resolve_device(device)
         if precision == "auto":
             precision = "bfloat16" if has_bfloat16(self.device) else "float32"
@@ -102,7 +112,7 @@ class Style:
         self.description = model.description
         self.palette = model.palette
         self._building = threading.Lock()
-        self._built: Runner | None = None
+        self._built: NetworkRunner | None = None
         if backend != "auto":  # else when a picture needs it: none in strips does
             self._runner()
         _begin_in_forks()
@@ -179,7 +189,7 @@ class Style:
         self._paint(rgb, result, tile)
         return result
 
-    def stylize(self, picture: Picture, job: PaintJob = PLAIN) -> Picture:
+    def stylize(self, picture: Picture, job: PaintJob = DEFAULT_JOB) -> Picture:
         """Return a picture in this style, with all controls; its levels stay bytes or floats.
 
         Args:
@@ -189,11 +199,11 @@ class Style:
         Raises:
             ValueError: A control is out of its range; or as ``paint_picture``.
         """
-        prepared = prepare(picture, job.controls)
-        painted = self.paint_picture(as_shown(prepared, job), job)
-        return finish(prepared, painted, job.controls)
+        prepared = prepare_photograph(picture, job.controls)
+        painted = self.paint_picture(network_input(prepared, job), job)
+        return finish_painting(prepared, painted, job.controls)
 
-    def paint_picture(self, picture: Picture, job: PaintJob = PLAIN) -> Picture:
+    def paint_picture(self, picture: Picture, job: PaintJob = DEFAULT_JOB) -> Picture:
         """Return what the network and the palette make of a picture, its transparency kept.
 
         It is painted with ``MARGIN`` px of its reflection around it, which are then cut off.
@@ -280,7 +290,7 @@ class Style:
         painter = StripPainter(self.network, height, width, strip, self.device, self.dtype)
         painter.paint(rows, put, progress)
 
-    def _runner(self) -> Runner:
+    def _runner(self) -> NetworkRunner:
         """Return what runs the network on a whole picture, made when it is first needed."""
         failed: list[str] = []
         with self._building:

@@ -29,3 +29,8 @@ def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
 def reason(error: OSError) -> str:
     """Return what the system says of an error, without its number and the file's name."""
     return error.strerror or str(error)
+
+
+def install(extra: str) -> str:
+    """Return the command that installs an optional part of the package, as ``video``."""
+    return f"pip install 'fast-style-trainer[{extra}]'"
