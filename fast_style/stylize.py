@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import math
+import os
 import signal
 import sys
 import time
@@ -72,11 +73,11 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
         return 0
     # Imported here so that --help does not wait for torch.
     from fast_style.cli.batch import Batch, Places
-    from fast_style.system.files import TargetExistsError
+    from fast_style.system.files import TargetExistsError, UnwritableFolderError
 
     try:
         plan = _plan(options, closed)
-    except TargetExistsError as error:
+    except (TargetExistsError, UnwritableFolderError) as error:
         return _complain(error)
     except (ValueError, OSError) as error:
         return _complain(error, 2)
@@ -93,11 +94,7 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
         code = _stream(pictures[0], painter, options)
     else:
         places = Places(
-            options.output,
-            plan.to_folder,
-            plan.resumes,
-            options.overwrite,
-            options.quality,
+            options.output, plan.to_folder, plan.resumes, options.overwrite, options.quality
         )
         code = Batch(pictures, painter, places, _show, _complain, options.json).run()
     return code or (1 if plan.missing else 0)
@@ -116,13 +113,13 @@ def _plan(options: argparse.Namespace, closed: Collection[str]) -> Plan:
 
     Raises:
         TargetExistsError: The only result is there already.
+        UnwritableFolderError: The results can't be written where they are to go.
         ValueError: Wrong use.
         OSError: What was named can't be read.
     """
     from fast_style.cli.inputs import STREAM, Found, Input, expand, without_results
     from fast_style.images.limits import allow_megapixels
-    from fast_style.images.writing import check_not_input
-    from fast_style.system.files import TargetExistsError, exists, is_folder, user_path
+    from fast_style.system.files import is_folder, user_path
 
     output: Path | None = options.output
     models, images = models_and_images(options)
@@ -141,13 +138,7 @@ def _plan(options: argparse.Namespace, closed: Collection[str]) -> Plan:
         and not streams
         and (several or folders or not output.suffix or is_folder(output))
     )
-    check_destination(output, to_folder, streams)
-    only = None if to_folder or str(output) == STREAM else output
-    for target in (options.sheet, only):
-        if target is not None:
-            check_not_input(target, [picture.path for picture in pictures])
-    if only is not None and not options.overwrite and only.exists():  # raises for a long name
-        raise TargetExistsError(exists(only))
+    _check_output(options, pictures, to_folder, streams)
     if options.max_megapixels is not None:
         if not 0 < options.max_megapixels < math.inf:
             raise ValueError(
@@ -168,6 +159,34 @@ def _plan(options: argparse.Namespace, closed: Collection[str]) -> Plan:
             )
         pictures = left
     return Plan(pictures, missing, painter, streams, to_folder, resumes=folders)
+
+
+def _check_output(
+    options: argparse.Namespace, pictures: list[Input], to_folder: bool, streams: bool
+) -> None:
+    """Check that the results can be written, before anything is painted.
+
+    Raises:
+        TargetExistsError, UnwritableFolderError, ValueError: As ``_plan``.
+    """
+    from fast_style.cli.inputs import STREAM
+    from fast_style.images.writing import check_not_input
+    from fast_style.system.files import TargetExistsError, check_folder, exists
+
+    output: Path | None = options.output
+    check_destination(output, to_folder, streams)
+    sources = [picture.path for picture in pictures]
+    if options.sheet is not None:
+        check_not_input(options.sheet, sources)
+    if output is None or str(output) == STREAM:
+        return
+    written = Path(os.path.realpath(output))
+    if not to_folder:
+        check_not_input(output, sources)
+        if not options.overwrite and output.exists():  # raises for a long name
+            raise TargetExistsError(exists(output))
+        written = written.parent
+    check_folder(output, written)
 
 
 def _check_sheet(options: argparse.Namespace, streams: bool) -> None:

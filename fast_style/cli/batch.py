@@ -18,7 +18,7 @@ from fast_style.films.video import is_video
 from fast_style.images.picture import Clip, PictureError
 from fast_style.images.writing import check_holds, write_clip
 from fast_style.painting.painter import Painter, record
-from fast_style.system.files import exists, identity
+from fast_style.system.files import UnwritableFolderError, check_folder, exists, identity
 
 T = TypeVar("T")
 # Of painting these are a fault of the program, not of the picture. All else may go wrong with one
@@ -78,7 +78,7 @@ class Batch:
         self.show = show
         self.say = say
         self.as_json = as_json
-        self.failed = self.kept = 0
+        self.failed = self.skipped = 0
         count = "{n:.1f}/{total} " if len(pictures) > 1 else ""
         self._bar = tqdm(
             total=len(pictures),
@@ -100,8 +100,10 @@ class Batch:
                 self._finish(most=0)  # what is painted is written, and said
                 raise
             self._finish(most=0)
-        if self.kept:
-            self.say(f"{self.kept} results were there already and are kept; --overwrite replaces")
+        if self.skipped:
+            self.say(
+                f"{self.skipped} results were there already and are kept; --overwrite replaces"
+            )
         return 1 if self.failed else 0
 
     def _do_all(self, reader: ThreadPoolExecutor, writer: ThreadPoolExecutor) -> None:
@@ -134,7 +136,7 @@ class Batch:
     def _todo(self) -> Iterator[tuple[Input, dict[str, Path]]]:
         """Yield the pictures that are not done yet, and the results they lack, by style."""
         photographs = {identity(source.path) for source in self.pictures}
-        owners: dict[str, Path] = {}
+        owners: dict[str, Path] = {}  # by the result's name: the photograph that it is made of
         for source in self.pictures:
             targets = {}
             for name in self.painter.names():
@@ -146,17 +148,27 @@ class Batch:
                 elif identity(target) in photographs:
                     replaced = f"its result would replace the photograph {target}"
                     self._report(ValueError(replaced), source.path)
-                elif os.path.exists(target) and not self.places.overwrite:  # noqa: PTH110
-                    if self.places.resumes:
-                        self.kept += 1
-                    else:
-                        self._report(PictureError(exists(target)), target)
-                else:
+                elif self._is_missing(target):
                     targets[name] = target
             if targets:
                 yield source, targets
             else:
                 self._count()
+
+    def _is_missing(self, target: Path) -> bool:
+        """Whether a result is to be made; if it is there, or can't be written, that is said."""
+        if os.path.exists(target) and not self.places.overwrite:  # noqa: PTH110, never raises
+            if self.places.resumes:
+                self.skipped += 1
+            else:
+                self._report(PictureError(exists(target)), target)
+            return False
+        try:
+            check_folder(target, Path(os.path.realpath(target)).parent)
+        except UnwritableFolderError as error:
+            self._report(PictureError(str(error)), target)
+            return False
+        return True
 
     def _paint(
         self, path: Path, clip: Clip, targets: dict[str, Path], writer: ThreadPoolExecutor
