@@ -13,7 +13,7 @@ from typing import Any
 from fast_style.cli.command import Bar, add_common_options, check_output, end
 from fast_style.cli.loss_options import load_preset, preset_names
 from fast_style.cli.parser import Parser, path_argument, say, show, usable_streams
-from fast_style.images.limits import SMALLEST_SIDE
+from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.images.picture import PictureError
 from fast_style.images.reading import picture_size, read_crop, read_style
 from fast_style.models.losses import PerceptualLoss

@@ -6,7 +6,6 @@ import math
 
 from PIL import Image
 
-SMALLEST_SIDE = 32  # px; below it a network's reflection padding has nothing left to reflect
 DEFAULT_QUALITY = 95  # of 1 to 100, as the field's best tools write
 HIGHEST_QUALITY = 100
 BOMB_FACTOR = 2  # Pillow refuses pictures with so many times MAX_IMAGE_PIXELS

@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.images.checks import check_image
-from fast_style.images.limits import SMALLEST_SIDE
+from fast_style.images.checks import SMALLEST_SIDE, check_image
 from fast_style.models import networks
 
 # px of its reflection around a picture, painted and cut off: some networks draw a line of a pixel

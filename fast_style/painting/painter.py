@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fast_style.films.video import Painted, paint_video
-from fast_style.images.checks import check_size
-from fast_style.images.limits import SMALLEST_SIDE
+from fast_style.images.checks import SMALLEST_SIDE, check_size
 from fast_style.images.picture import Clip, Picture, scaled_size
 from fast_style.images.reading import read_clip
 from fast_style.painting.controls import PaintJob, blend, scaled

@@ -16,8 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fast_style.images.checks import check_image, check_range, check_size
-from fast_style.images.limits import SMALLEST_SIDE
+from fast_style.images.checks import SMALLEST_SIDE, check_image, check_range, check_size
 from fast_style.images.picture import (
     Picture,
     PillowImage,
