@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fast_style.cli.inputs import Input
     from fast_style.painting.painter import Painter
 
-SMALL = 640  # px, longer side of a picture that PyTorch has painted when others have started
+SMALL = 640  # px, longer side: PyTorch paints such a picture before other backends have started
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
 
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class Plan(NamedTuple):
-    """What is asked for, checked."""
+    """What the command line asks for, checked, with the models loaded."""
 
     pictures: list[Input]
     missing: list[str]  # what is wrong with the names that stand for nothing
@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
         _list(options)
         return 0
     # Imported here so that --help does not wait for torch.
-    from fast_style.cli.batch import Batch, Places
+    from fast_style.cli.batch import Batch, Destination
     from fast_style.system.files import TargetExistsError, UnwritableFolderError
 
     try:
@@ -93,10 +93,10 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
     elif plan.streams:
         code = _stream(pictures[0], painter, options)
     else:
-        places = Places(
+        destination = Destination(
             options.output, plan.to_folder, plan.resumes, options.overwrite, options.quality
         )
-        code = Batch(pictures, painter, places, _show, _complain, options.json).run()
+        code = Batch(pictures, painter, destination, _show, _complain, options.json).run()
     return code or (1 if plan.missing else 0)
 
 

@@ -21,8 +21,8 @@ from fast_style.painting.painter import Painter, record
 from fast_style.system.files import UnwritableFolderError, check_folder, exists, identity
 
 T = TypeVar("T")
-# Of painting these are a fault of the program, not of the picture. All else may go wrong with one
-# picture while the others are done: decoders and runtimes have errors of their own.
+# While painting, these are faults of the program, which ends. Any other error belongs to one
+# picture, and the others go on: decoders and runtimes have errors of their own.
 PROGRAM_ERRORS = (TypeError, AttributeError, NameError, LookupError, AssertionError)
 FORESEEN = (ValueError, OSError, RuntimeError, MemoryError)  # whose message says what is wrong
 SLOW_S = 1.0  # after which there is a progress bar
@@ -37,11 +37,11 @@ def failure(error: Exception, path: Path) -> str:
 
 
 def file_name(path: Path) -> str:
-    """Return what two names of one file to be written have in common, as the system takes them."""
+    """Return a name that is the same for two spellings of one file, as the system takes them."""
     return str(path).casefold() if sys.platform == "darwin" else os.path.normcase(path)
 
 
-class Places(NamedTuple):
+class Destination(NamedTuple):
     """Where results go, and how."""
 
     output: Path | None
@@ -52,12 +52,12 @@ class Places(NamedTuple):
 
 
 class Batch:
-    """Stylises picture files.
+    """Stylises picture files, and videos.
 
     Args:
         pictures: To stylise.
         painter: Paints them.
-        places: Where the results go.
+        destination: Where the results go.
         show: Prints a line about a result.
         say: Prints a line about a failure.
         as_json: Show a line of JSON for each result, instead of its path.
@@ -67,14 +67,14 @@ class Batch:
         self,
         pictures: list[Input],
         painter: Painter,
-        places: Places,
+        destination: Destination,
         show: Callable[[str], object],
         say: Callable[[object], object],
         as_json: bool,
     ) -> None:
         self.pictures = pictures
         self.painter = painter
-        self.places = places
+        self.destination = destination
         self.show = show
         self.say = say
         self.as_json = as_json
@@ -92,7 +92,7 @@ class Batch:
         self._writing: list[tuple[Path, Future[str]]] = []  # what is shown of each when it is done
 
     def run(self) -> int:
-        """Do it all; return 0, or 1 if some pictures failed."""
+        """Stylise all pictures; return 0, or 1 if some failed."""
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer, self._bar:
             try:
                 self._do_all(reader, writer)
@@ -140,7 +140,9 @@ class Batch:
         for source in self.pictures:
             targets = {}
             for name in self.painter.names():
-                target = result_path(source, self.places.output, name, self.places.to_folder)
+                target = result_path(
+                    source, self.destination.output, name, self.destination.to_folder
+                )
                 owner = owners.setdefault(file_name(target), source.path)
                 if owner != source.path:
                     taken = f"its result would be {target}, as that of {owner}"
@@ -157,8 +159,8 @@ class Batch:
 
     def _is_missing(self, target: Path) -> bool:
         """Whether a result is to be made; if it is there, or can't be written, that is said."""
-        if os.path.exists(target) and not self.places.overwrite:  # noqa: PTH110, never raises
-            if self.places.resumes:
+        if os.path.exists(target) and not self.destination.overwrite:  # noqa: PTH110, never raises
+            if self.destination.resumes:
                 self.skipped += 1
             else:
                 self._report(PictureError(exists(target)), target)
@@ -194,7 +196,7 @@ class Batch:
             self._writing.append((path, future))
 
     def _film(self, path: Path, targets: dict[str, Path]) -> None:
-        """Make the videos of one."""
+        """Make the videos of one film, one for each style."""
         for name, target in targets.items():
             started_s = time.perf_counter()
             made = self._attempt(
@@ -202,9 +204,9 @@ class Batch:
                     path,
                     target,  # noqa: B023, called within this turn
                     name,  # noqa: B023
-                    self.places.quality,
+                    self.destination.quality,
                     lambda share: self._bar.update(share / len(targets)),
-                    self.places.overwrite,
+                    self.destination.overwrite,
                 ),
                 path,
             )
@@ -223,7 +225,7 @@ class Batch:
         self._bar.update(self._done - self._bar.n)
 
     def _write(self, source: Path, target: Path, name: str, clip: Clip, seconds: float) -> str:
-        write_clip(target, clip, self.places.quality, self.places.overwrite)
+        write_clip(target, clip, self.destination.quality, self.destination.overwrite)
         if not self.as_json:
             return str(target)
         height, width = clip.frames[0].levels.shape[-2:]

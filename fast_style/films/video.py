@@ -28,7 +28,7 @@ from fast_style.system.messages import install
 from fast_style.system.progress import Progress
 
 PYAV_NEEDED = f"videos need PyAV: {install('video')}"
-# By extension: the container, and the codec that all that play it know.
+# By extension: the container, and a codec that every player of it knows.
 CONTAINERS = {
     ".mp4": ("mp4", "libx264"),
     ".m4v": ("mp4", "libx264"),
@@ -40,12 +40,12 @@ VIDEO_SUFFIXES = (
     *CONTAINERS,
     *(".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".3gp", ".ogv", ".flv"),
 )
-OTHERWISE = ".mkv"  # of a result, where its own type is not written: it holds any sound
+FALLBACK_SUFFIX = ".mkv"  # of a result whose own type is not written: it holds any sound
 # The constant rate factor of x264 and VP9: this at DEFAULT_QUALITY, as good as lossless to the eye;
 # a level less of quality adds FACTOR_STEP.
 DEFAULT_FACTOR, FACTOR_STEP = 18, 0.4
-# Of memory: an encoder keeps frames, up to so many, to compare them; for each pixel of one.
-KEPT_FRAMES, KEPT_BYTES = 45, 4
+# An encoder holds up to so many frames to compare them, so many bytes for each pixel.
+ENCODER_FRAMES, ENCODER_BYTES = 45, 4
 
 
 class Painted(NamedTuple):
@@ -64,7 +64,7 @@ def is_video(path: Path) -> bool:
 
 def result_suffix(suffix: str) -> str:
     """Return the extension of what is made of a video with this one."""
-    return suffix if suffix.lower() in CONTAINERS else OTHERWISE
+    return suffix if suffix.lower() in CONTAINERS else FALLBACK_SUFFIX
 
 
 def check_video_writable(path: Path) -> None:
@@ -163,7 +163,7 @@ class _Painting:
         return ", and ".join([*remarks, *self._sounds.remarks()]) or None
 
     def _frames(self) -> Iterator[Any]:
-        """Yield the frames as they are to be seen; see to the sound between them."""
+        """Yield the frames in order; pass on the sound between them."""
         film = self._film
         for packet in film.packets():
             if packet.stream is not film.video:
@@ -203,13 +203,13 @@ class _Painting:
         return self._last_pts
 
     def _begin(self, height: int, width: int, turned: bool) -> None:
-        """Say what the frames will be, and have the head of the file written."""
+        """Set the encoder's size and colours, and write the head of the file."""
         self.size = height, width
-        kept = min(self._film.frames or KEPT_FRAMES, KEPT_FRAMES)
+        kept = min(self._film.frames or ENCODER_FRAMES, ENCODER_FRAMES)
         check_film_memory(
             self._film.source,
             f"a film painted at {width} x {height} px",
-            kept * KEPT_BYTES * height * width,
+            kept * ENCODER_BYTES * height * width,
             "a smaller --size needs less",
         )
         out = self._out
@@ -226,7 +226,7 @@ class _Painting:
 
 @contextmanager
 def _written(target: Path, film: Film, strip: bool, replace: bool) -> Iterator[Any]:
-    """Give PyAV's container of a file to be written, with the tags of ``film``."""
+    """Open PyAV's container for the result, with the tags of ``film``."""
     import av
 
     container = CONTAINERS[target.suffix.lower()][0]

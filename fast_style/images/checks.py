@@ -44,7 +44,7 @@ def check_range(image: Tensor) -> None:
     """Check that an image's values, if it has any, are numbers in [0, 1].
 
     Raises:
-        ValueError: They are not; 0-255 is the commonest slip.
+        ValueError: They are not; the usual mistake is a picture in 0 to 255.
     """
     if not image.numel():
         return

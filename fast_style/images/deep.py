@@ -20,7 +20,8 @@ from fast_style.system.messages import one_line
 DEEP_WHITE = 65535
 MM_PER_INCH = 10 * CM_PER_INCH
 PNG_HEADER = 33  # bytes: the signature and the chunk that begins every file
-UNSAID_DPI = 72.0  # libvips always writes one, by itself 25.4; programs take 72 where none is said
+# libvips always writes a resolution, 25.4 by default; programs assume 72 where there is none.
+UNSAID_DPI = 72.0
 
 
 def deep_levels(picture: Picture) -> npt.NDArray[np.uint16]:
@@ -59,7 +60,7 @@ def encode_deep(picture: Picture) -> bytes:
         raise ValueError(f"libvips: {one_line(error)}") from error
     if picture.exif is None:
         return data
-    chunk = io.BytesIO()  # libvips would write EXIF of its own, and sizes into what it is given
+    chunk = io.BytesIO()  # libvips would change the EXIF that it is given
     putchunk(chunk, b"eXIf", picture.exif.removeprefix(PREFIX))
     return data[:PNG_HEADER] + chunk.getvalue() + data[PNG_HEADER:]
 
@@ -75,5 +76,5 @@ def libvips() -> Any:
         import pyvips
     except (ImportError, OSError) as error:  # OSError: without its library
         raise ValueError("16 bits need libvips: pip install 'pyvips[binary]'") from error
-    pyvips.cache_set_max(0)  # it would keep what a picture is made of, and mix up rewritten files
+    pyvips.cache_set_max(0)  # it would hold pictures, and return old ones for rewritten files
     return pyvips

@@ -1,6 +1,7 @@
-"""Pictures in memory: colours, transparency, and what they are converted from and to.
+"""Pictures in memory: colours, transparency, and conversions from and to other kinds.
 
-Everywhere else an image is float32 RGB in [0, 1], (N, 3, H, W), sRGB.
+A ``Picture`` from a file holds bytes as long as it can. Losses and training take float32 RGB in
+[0, 1], (N, 3, H, W), sRGB.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Picture(NamedTuple):
 
     @property
     def bits(self) -> int:
-        """In how many bits a colour is worth being written: 8, or 16 for float levels."""
+        """Bits of a colour in a file that can hold them: 8, or 16 for float levels."""
         return 8 if self.levels.dtype == torch.uint8 else 16
 
 
@@ -61,11 +62,11 @@ class Clip(NamedTuple):
     loop: int | None = None  # how often it is shown, 0 for ever; none if the file does not say
     left_out: int = 0  # further pictures of the file: pages of a TIFF, or frames
     uncounted: bool = False  # whether there are more than that
-    note: str | None = None  # what is not as the file says, to follow its name
+    note: str | None = None  # what a person should know of the file, to follow its name
 
     @property
     def remark(self) -> str | None:
-        """What a person should know who gets this of a file, to follow its name."""
+        """What a person should know of this file, to follow its name; none if all is well."""
         notes = [self.note] if self.note else []
         if self.left_out:
             count, kind = self.left_out + 1, "frames" if self.durations_ms else "pages"

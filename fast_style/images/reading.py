@@ -45,7 +45,12 @@ READABLE = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"),
     *heif.SUFFIXES,
 )
-MOVING = ("GIF", "WEBP", "PNG", "AVIF")  # formats; in others further pictures are no frames
+MOVING = (
+    "GIF",
+    "WEBP",
+    "PNG",
+    "AVIF",
+)  # formats of animations; elsewhere further pictures are pages
 # Pillow takes a file by what is in it, whatever its name: no other of its formats may be reached,
 # least of all EPS, a program that it has Ghostscript run.
 PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "AVIF")
@@ -59,7 +64,7 @@ DEEP_BYTES = 16
 DECODER_BYTES = {"PNG": 8, "TIFF": 8, "JPEG": 10, "MPO": 10, "WEBP": 12, "AVIF": 12, "HEIF": 12}
 UNCHECKED_BYTES = 2**28  # what is smaller fits
 REDUCING_GAP = 3.0  # times the size that is wanted, to which squares are averaged first
-KEPT_RESOLUTION = 2  # times the side that is wanted, below which decoding does not reduce
+DECODED_SIDE = 2  # decoding reduces a picture to no less than so many times the side wanted
 
 # What Pillow's decoders raise for damaged data.
 DAMAGED = (
@@ -83,7 +88,7 @@ class _Opened(NamedTuple):
 
     path: Path | io.BytesIO
     file: BinaryIO
-    image: Image.Image  # of a TIFF a small one that says what the file says beside its pixels
+    image: Image.Image  # of a TIFF a stand-in of 1 x 1 px with the file's metadata
     kind: str  # Pillow's name of the format
     stored: tuple[int, int]  # width and height, px
     profile: bytes | None  # ICC, of its colours
@@ -182,7 +187,7 @@ def _first_picture(opened: _Opened, longest: int | None) -> Picture:
     exif, dpi = _exif(opened), kept_dpi(opened.image)
     reduces = _reduction(opened.stored, longest) > 1
     if reduces and longest is not None:
-        _draft(opened.image, KEPT_RESOLUTION * longest / max(opened.stored))
+        _draft(opened.image, DECODED_SIDE * longest / max(opened.stored))
     size = opened.stored if opened.tiff else opened.image.size
     picture = _decoded(opened, _reduction(size, longest))
     if reduces:
@@ -191,8 +196,8 @@ def _first_picture(opened: _Opened, longest: int | None) -> Picture:
 
 
 def _reduction(size: tuple[int, int], longest: int | None) -> int:
-    """Return the side of the squares of pixels that may become one where so little is wanted."""
-    return 1 if longest is None else max(1, max(size) // (KEPT_RESOLUTION * longest))
+    """Return the side of the squares of pixels that become one pixel while decoding."""
+    return 1 if longest is None else max(1, max(size) // (DECODED_SIDE * longest))
 
 
 def _draft(image: Image.Image, scale: float) -> None:
@@ -207,12 +212,12 @@ def _fitted(picture: Picture, opened: _Opened, longest: int | None) -> Picture:
     width, height = opened.upright
     height, width = scaled_size(height, width, longest)
     picture = fill_transparent(picture)
-    # Its last squares may reach over the edge: its sides are not quite what they seem.
+    # The last squares may reach over the edge: sides of the reduced picture are rounded up.
     by = round(max(opened.stored) / max(picture.levels.shape[-2:]))
     factors = [by * height / opened.upright[1], by * width / opened.upright[0]]
 
     def resized(image: Tensor) -> Tensor:
-        exact = [factor * (1 + 1e-9) for factor in factors]  # of whole sides, which are cut off
+        exact = [factor * (1 + 1e-9) for factor in factors]  # interpolate rounds sides down
         made = F.interpolate(image, scale_factor=exact, mode="bicubic", antialias=True)
         return made[..., :height, :width].clamp(0, 1)
 
@@ -244,7 +249,7 @@ def _stored(opened: _Opened) -> Stored:
 
 
 def _by_pillow(opened: _Opened, reduce: int) -> Picture:
-    """Return what Pillow makes of a PNG or TIFF, if that is all that is in it.
+    """Return a PNG or TIFF as Pillow decodes it, if that loses nothing.
 
     Raises:
         ValueError: It has colours of more bits, of which Pillow would keep 8.
@@ -442,7 +447,7 @@ def _opened_tiff(path: Path | io.BytesIO, file: BinaryIO) -> _Opened:
 
 
 def _opened_by_pillow(path: Path | io.BytesIO, file: BinaryIO, image: Image.Image) -> _Opened:
-    """Return an image that Pillow has opened with what its file says of its colours."""
+    """Return a file that Pillow has opened, with what it says of its colours."""
     kind = image.format or ""
     profile, bits, is_whole, coding = image.info.get("icc_profile"), 8, True, None
     is_cut = False
@@ -469,7 +474,7 @@ def _opened_by_pillow(path: Path | io.BytesIO, file: BinaryIO, image: Image.Imag
 
 
 def _complete(image: Image.Image, chunks: dict[bytes, bytes]) -> None:
-    """Tell Pillow's image of a PNG what stands behind the pixels, or it decodes them to look."""
+    """Tell Pillow's image what a PNG says after its pixels, or it decodes them to find out."""
     info = image.info
     if header.XMP in chunks:
         info.setdefault("XML:com.adobe.xmp", chunks[header.XMP].decode("utf-8", "replace"))
@@ -484,6 +489,7 @@ def _complete(image: Image.Image, chunks: dict[bytes, bytes]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
+    """Silence warnings, in one thread at a time."""
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

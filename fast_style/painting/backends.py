@@ -25,7 +25,7 @@ from fast_style.system.messages import install
 log = logging.getLogger(__name__)
 
 BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
-# What each needs beside PyTorch, by the name of the extra that brings it.
+# Packages that each needs beside PyTorch, and the package's extra that installs them.
 NEEDS = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
 EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
 # A network as a function of a picture (1, 3, H, W), float32 in [0, 1], about [0, 1] again.
@@ -33,7 +33,7 @@ NetworkRunner = Callable[[Tensor], Tensor]
 
 
 class _Lost:
-    """What this process can't use, since its threads were another's, from which it is forked."""
+    """What a forked process can't use: the threads stayed with its parent."""
 
     openvino = False
 
@@ -75,9 +75,9 @@ def build_runner(
 ) -> NetworkRunner:
     """Return a network as a function, safe to call from several threads.
 
-    In bfloat16 the encoder stays float32 in all backends: on a plain sky, where what little there
-    is gets enlarged by the instance normalisation, results were 20 to 30 levels of 255 away from
-    float32's without that, and 1 to 3 with it.
+    In bfloat16 the encoder stays float32 in all backends. Instance normalisation enlarges the
+    little contrast of a plain sky: there, results in bfloat16 alone were 20 to 30 levels of 255
+    away from float32's, and 1 to 3 with a float32 encoder.
 
     Args:
         name: As ``resolve_backend`` returns it.
@@ -109,8 +109,8 @@ def warn_once(message: str) -> None:
 def begin_in_fork() -> bool:
     """Have a process that was just forked compute in one thread; return if OpenVINO is lost.
 
-    It is if the first process has used it: its threads are not there, and it does not notice. To
-    free what it holds would be to wait for them.
+    It is lost if the parent has used it, for its threads stay there. It is not freed: that would
+    wait for them for ever.
     """
     torch.set_num_threads(1)
     if openvino_core.cache_info().currsize:
@@ -121,7 +121,7 @@ def begin_in_fork() -> bool:
 
 
 def never_free(thing: object) -> None:
-    """Keep a thing for as long as the process lives, its end included."""
+    """Keep an object until the process is gone, so that its destructor never runs."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 

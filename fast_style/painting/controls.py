@@ -20,7 +20,7 @@ from fast_style.system.progress import Progress
 
 SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
 LARGEST_GRAIN = 64.0
-GRAIN_ROWS = 64  # grained at a time: what the processor's cache holds
+GRAIN_ROWS = 64  # that get grain at a time: they fit in the processor's cache
 
 
 class Controls(NamedTuple):

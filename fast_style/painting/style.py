@@ -47,7 +47,7 @@ from fast_style.painting.controls import (
     prepare_photograph,
 )
 from fast_style.painting.options import GRAIN, PALETTE
-from fast_style.painting.strips import KEPT_FROM, StripPainter, reflected
+from fast_style.painting.strips import STORED_FROM, StripPainter, reflected
 from fast_style.system.hardware import (
     free_memory,
     give_memory_back,
@@ -60,21 +60,20 @@ from fast_style.system.progress import Progress
 AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])
 
 
-# Peak memory of a picture done at once: bytes for each pixel and channel at full resolution, the
-# most of all backends (measured: 700 a pixel with 32 channels, 280 with 16).
+# Peak memory of a picture painted at once, the most of all backends: bytes for each pixel and each
+# channel at full resolution (measured: 700 a pixel with 32 channels, 280 with 16).
 WHOLE_BYTES = 22
-MOST_OF_MEMORY = 0.5  # of what is free, that a picture done at once may take
+MOST_OF_MEMORY = 0.5  # share of the free memory that a picture painted at once may take
 STRIP_BYTES = 2**27  # that a strip may take
-SMALLER = 4  # times smaller strips, where even these do not fit
+SMALLER = 4  # times fewer rows in a strip, where even these strips do not fit
 STYLE_PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class Style:
     """Paints pictures in a trained style; safe to call from several threads.
 
-    It can be copied and pickled: its weights and arguments are, and what runs them is made anew.
-    A process forked from one that has a style paints too, in one thread of PyTorch's; what OpenVINO
-    painted in the first, PyTorch paints there.
+    It can be copied and pickled, with its weights and arguments. It also paints in a forked
+    process, there in one thread, and with PyTorch where the parent used OpenVINO.
 
     Args:
         model: As ``load_style_model`` returns it; it is copied, and stays as and where it is.
@@ -118,7 +117,7 @@ class Style:
         _styles.add(self)
 
     def __reduce__(self) -> tuple[type[Style], tuple[StyleModel, str, str, str]]:
-        """Say from what the style is made, for copies and pickles."""
+        """Return the style's class and arguments, for copies and pickles."""
         network = copy.deepcopy(self.network).cpu()
         return type(self), (StyleModel(network, self.description), *self._arguments)
 
@@ -244,8 +243,8 @@ class Style:
         strips = [strip]
         if tile == "auto":
             first = strip or self._rows_of_strip(width)
-            strips = list(dict.fromkeys([strip, first, max(KEPT_FROM, first // SMALLER)]))
-        told = Told(progress)
+            strips = list(dict.fromkeys([strip, first, max(STORED_FROM, first // SMALLER)]))
+        told = CountedOnce(progress)
         while strips:
             try:
                 self._attempt(levels, result, strips.pop(0), told.again(), margin)
@@ -305,7 +304,7 @@ class Style:
             return self._built
 
     def _start_anew(self, openvino_is_lost: bool) -> None:
-        """Let go of what a fork has not taken along: threads, and who holds which lock."""
+        """Make anew what a fork does not copy: threads and the state of locks."""
         self._building = threading.Lock()
         never_free(self._built)
         self._built = None
@@ -332,15 +331,15 @@ class Style:
         return tile
 
     def _rows_of_strip(self, width: int) -> int:
-        return max(KEPT_FROM, STRIP_BYTES // (self._pixel_bytes * width))
+        return max(STORED_FROM, STRIP_BYTES // (self._pixel_bytes * width))
 
     def __repr__(self) -> str:
         """Name the style, the device and the backend."""
         return f"Style({self.name!r}, device={str(self.device)!r}, backend={self.backend!r})"
 
 
-class Told:
-    """Tells the share of the work that was done; of what is done again, nothing.
+class CountedOnce:
+    """Reports progress; work that is done again after a failed attempt is not counted twice.
 
     Args:
         progress: Is told the share since the last time; or none.
@@ -351,7 +350,7 @@ class Told:
         self.told = 0.0
 
     def again(self) -> Progress:
-        """Return what to tell the shares of an attempt, which begins from nothing."""
+        """Return the progress of a new attempt, which begins at 0."""
         done = 0.0
 
         def tell(share: float) -> None:
@@ -364,14 +363,14 @@ class Told:
         return tell
 
 
-_styles: weakref.WeakSet[Style] = weakref.WeakSet()  # all there are
+_styles: weakref.WeakSet[Style] = weakref.WeakSet()  # all of this process
 
 
 @cache
 def _begin_in_forks() -> None:
-    """Have every process that is forked from this one begin so that its styles can paint.
+    """Prepare the styles of every process that is forked from this one.
 
-    Threads do not come along: PyTorch, OpenVINO and onnxruntime would wait for theirs for ever.
+    Threads are not forked: PyTorch, OpenVINO and onnxruntime would wait for theirs for ever.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_after_fork)
