@@ -180,6 +180,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def with_color_value(arguments: Sequence[str]) -> list[str]:
     """Give ``--preserve-color`` its value, or it would take the name of the model.
 
+    So ``stylize --preserve-color starry photo.jpg`` paints, and a misspelt value is told.
+
     Raises:
         ValueError: What follows it is misspelt, not a value and not a file.
     """

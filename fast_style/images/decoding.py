@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fast_style.images import header
 from fast_style.images.deep import DEEP_WHITE
-from fast_style.images.metadata import orientation
+from fast_style.images.metadata import exif_orientation
 from fast_style.images.picture import Picture, to_pil
 from fast_style.images.profiles import profile_of_gamma
 from fast_style.images.rows import BANDS, WHITE_IS_ZERO, Pixels, Stored, converted
@@ -47,11 +47,11 @@ def picture_of(image: Image.Image, profile: bytes | None = None, reduce: int = 1
         profile: ICC profile of its colours; by default the image's own.
         reduce: As ``decoded``'s.
     """
-    lies = orientation(image)  # before it is decoded, which closes a TIFF
+    orientation = exif_orientation(image)  # before it is decoded, which closes a TIFF
     profile = profile or image.info.get("icc_profile")
     if profile is None and "gamma" in image.info:
         profile = profile_of_gamma(image)
-    return decoded(stored_image(image), lies, profile, reduce)
+    return decoded(stored_image(image), orientation, profile, reduce)
 
 
 def stored_image(image: Image.Image) -> Stored:
@@ -107,12 +107,12 @@ def _stored_deep(image: Image.Image) -> Stored:
     )
 
 
-def decoded(stored: Stored, lies: int, profile: bytes | None, reduce: int = 1) -> Picture:
+def decoded(stored: Stored, orientation: int, profile: bytes | None, reduce: int = 1) -> Picture:
     """Return the picture that a file stores: uint8 if the file's levels are, else float32.
 
     Args:
         stored: What is stored.
-        lies: EXIF's orientation.
+        orientation: EXIF's orientation.
         profile: The ICC profile of the colours; one that can't be used is none.
         reduce: Each square of so many pixels a side becomes one pixel, its mean.
 
@@ -123,11 +123,11 @@ def decoded(stored: Stored, lies: int, profile: bytes | None, reduce: int = 1) -
     stored = stored.with_white(step)
     is_bytes = stored.dtype == np.uint8
     width, height = -(-stored.width // reduce), -(-stored.height // reduce)
-    shape = (width, height) if lies in TURNED else (height, width)
+    shape = (width, height) if orientation in TURNED else (height, width)
     levels = np.empty((*shape, 3), np.uint8 if is_bytes else np.float32)
     alpha = None if stored.alpha is None else np.empty(shape, np.float32)
     conversion = _conversion(stored.colors, is_bytes, profile)
-    turned = STORED_IN.get(lies, STORED_IN[1])
+    turned = STORED_IN.get(orientation, STORED_IN[1])
     top = 0
     for rows in stored.rows(step):
         colors, transparency = _meaning(rows, stored)

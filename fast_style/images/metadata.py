@@ -96,7 +96,7 @@ def fitting_exif(block: bytes, most: int) -> bytes | None:
     return None if exif.is_empty else block
 
 
-def orientation(image: Image.Image) -> int:
+def exif_orientation(image: Image.Image) -> int:
     """Return EXIF's orientation: 1, upright, to 8; 1 where it is missing or damaged."""
     try:
         found = image.getexif().get(Base.Orientation, 1)

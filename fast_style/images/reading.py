@@ -29,7 +29,7 @@ from fast_style.images import header, heif
 from fast_style.images.checks import SMALLEST_SIDE, TooSmallError
 from fast_style.images.decoding import TURNED, as_tensor, decoded, flat_image, picture_of
 from fast_style.images.limits import max_pixels
-from fast_style.images.metadata import BROKEN, kept_dpi, kept_exif, orientation
+from fast_style.images.metadata import BROKEN, exif_orientation, kept_dpi, kept_exif
 from fast_style.images.picture import Clip, Picture, PictureError, as_bytes, scaled_size
 from fast_style.images.profiles import (
     HDR_REMARK,
@@ -101,7 +101,7 @@ class _Opened(NamedTuple):
     @property
     def upright(self) -> tuple[int, int]:
         """Width and height as it is to be seen, px."""
-        return self.stored[::-1] if orientation(self.image) in TURNED else self.stored
+        return self.stored[::-1] if exif_orientation(self.image) in TURNED else self.stored
 
 
 def read_picture(path: str | Path | io.BytesIO, longest: int | None = None) -> Picture:
@@ -241,7 +241,7 @@ def _decoded(opened: _Opened, reduce: int = 1) -> Picture:
             return _by_pillow(opened, reduce)
         except UnidentifiedImageError:
             raise error from None
-    return decoded(stored, orientation(opened.image), opened.profile, reduce)
+    return decoded(stored, exif_orientation(opened.image), opened.profile, reduce)
 
 
 def _stored(opened: _Opened) -> Stored:
@@ -420,7 +420,7 @@ def _opened_tiff(path: Path | io.BytesIO, file: BinaryIO) -> _Opened:
             beside.info["dpi"] = tiff.dpi
         if xmp := tiff.data(header.XMP_TAG):
             beside.info["xmp"] = xmp
-        lies = orientation(beside)  # by XMP
+        orientation = exif_orientation(beside)  # by XMP
         exif = beside.getexif()
         exif.bigtiff, exif.endian = tiff.is_big, tiff.order
         try:
@@ -428,7 +428,7 @@ def _opened_tiff(path: Path | io.BytesIO, file: BinaryIO) -> _Opened:
         except BROKEN:
             exif.clear()
         if Base.Orientation not in exif:
-            exif[Base.Orientation] = lies
+            exif[Base.Orientation] = orientation
     width, height = tiff.number(header.WIDTH), tiff.number(header.HEIGHT)
     if width * height > max_pixels():
         raise Image.DecompressionBombError(f"{width * height} pixels")

@@ -135,6 +135,8 @@ class Style:
     ) -> AnyImage:
         """Return the picture in this style: same kind, and same size if ``size`` is none.
 
+        The controls are keywords, one for each, so that editors and ``help`` show them.
+
         Args:
             image: A Pillow image of any mode (transparency is kept), an array ``(H, W)``,
                 ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float in [0, 1] (three or four channels
