@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fast_style.cli.parser import Parser, path_argument
-from fast_style.images.limits import DEFAULT_QUALITY, HIGHEST_QUALITY, max_pixels
+from fast_style.images.limits import DEFAULT_MEGAPIXELS, DEFAULT_QUALITY, HIGHEST_QUALITY
 from fast_style.painting.options import GRAIN, PALETTE, PRESERVE_COLOR, STEADY
 from fast_style.system.messages import did_you_mean
 from fast_style.system.resources import main_styles, shipped_styles
@@ -140,7 +140,7 @@ def _add_writing(result: argparse.ArgumentParser) -> None:
         "--max-megapixels",
         type=float,
         metavar="N",
-        help=f"refuse larger pictures ({max_pixels() / 1e6:.0f})",
+        help=f"refuse larger pictures ({DEFAULT_MEGAPIXELS})",
     )
 
 
