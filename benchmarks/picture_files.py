@@ -109,11 +109,12 @@ def main() -> int:
     """Print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--rounds", type=int, default=5, help="(%(default)s)")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="one of them (all)")
     parser.add_argument("--memory", action="store_true", help="measure the peak of memory, too")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, get_context("spawn").Pool(1, None, (), 1) as pool:
         folder = Path(name)
-        for kind in KINDS:
+        for kind in arguments.kind or KINDS:
             found = ways(folder, kind)
             wall: dict[str, list[float]] = {way: [] for way in found}
             busy: dict[str, list[float]] = {way: [] for way in found}
