@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import math
+import os
 import signal
 import sys
 import time
@@ -14,7 +15,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fast_style.cli.console import INTERRUPTED, quiet, say, usable_streams
+from fast_style.cli.console import quiet, say, usable_streams
 from fast_style.cli.stylize_options import (
     PROGRAM,
     blend_weights,
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fast_style.cli.inputs import Input
-    from fast_style.painting.work import Work
+    from fast_style.painting.painter import Painter
 
-SMALL = 640  # px, longer side of a picture that PyTorch has painted when others have started
+SMALL = 640  # px, longer side: PyTorch paints such a picture before other backends have started
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
 
 
@@ -41,26 +42,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
     except ValueError as error:
-        return _fail(error, 2)
+        return _complain(error, 2)
     try:
         with interrupted_by(signal.SIGTERM):
             code = _run(options, closed)
             sys.stdout.flush()
             return code
     except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+        return _complain("interrupted", INTERRUPTED)
     except OSError as error:  # of standard output: all others are said where they arise
         quiet(sys.stdout)
         # Whoever reads it, as `head`, may have seen enough.
-        return 1 if isinstance(error, BrokenPipeError) else _fail(error)
+        return 1 if isinstance(error, BrokenPipeError) else _complain(error)
 
 
-class Request(NamedTuple):
-    """What is asked for, checked."""
+class Plan(NamedTuple):
+    """What the command line asks for, checked, with the models loaded."""
 
     pictures: list[Input]
     missing: list[str]  # what is wrong with the names that stand for nothing
-    work: Work
+    painter: Painter
     streams: bool  # the picture comes from standard input, or goes to standard output
     to_folder: bool  # ``-o`` is a folder
     resumes: bool  # a folder was named: what is there of its results already is kept
@@ -71,37 +72,32 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
         _list(options)
         return 0
     # Imported here so that --help does not wait for torch.
-    from fast_style.cli.batch import Batch, Places
-    from fast_style.images.writing import QUALITY
-    from fast_style.system.atomic import TargetExistsError
+    from fast_style.cli.batch import Batch, Destination
+    from fast_style.system.atomic import TargetExistsError, UnwritableFolderError
 
     try:
-        request = _request(options, closed)
-    except TargetExistsError as error:
-        return _fail(error)
+        plan = _plan(options, closed)
+    except (TargetExistsError, UnwritableFolderError) as error:
+        return _complain(error)
     except (ValueError, OSError) as error:
-        return _fail(error, 2)
-    pictures, work = request.pictures, request.work
+        return _complain(error, 2)
+    pictures, painter = plan.pictures, plan.painter
     if options.palette:
-        for name, style in work.styles.items():
+        for name, style in painter.styles.items():
             if style.palette is None:  # checkpoints, files of other programs and older ones
-                _fail(f"{name} holds no palette: --palette does nothing")
-    for one in request.missing:
-        _fail(one)
+                _complain(f"{name} holds no palette: --palette does nothing")
+    for one in plan.missing:
+        _complain(one)
     if options.sheet is not None:
-        code = _sheet(pictures, work, options)
-    elif request.streams:
-        code = _stream(pictures[0], work, options)
+        code = _sheet(pictures, painter, options)
+    elif plan.streams:
+        code = _stream(pictures[0], painter, options)
     else:
-        places = Places(
-            options.output,
-            request.to_folder,
-            request.resumes,
-            options.overwrite,
-            options.quality or QUALITY,
+        destination = Destination(
+            options.output, plan.to_folder, plan.resumes, options.overwrite, options.quality
         )
-        code = Batch(pictures, work, places, _show, _fail, options.json).run()
-    return code or (1 if request.missing else 0)
+        code = Batch(pictures, painter, destination, _show, _complain, options.json).run()
+    return code or (1 if plan.missing else 0)
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -112,18 +108,17 @@ def _list(options: argparse.Namespace) -> None:
         print(json.dumps(line) if options.json else f"{name}\t{credit}")
 
 
-def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
+def _plan(options: argparse.Namespace, closed: Collection[str]) -> Plan:
     """Find the pictures, load the models, and check that all can be done.
 
     Raises:
         TargetExistsError: The only result is there already.
+        UnwritableFolderError: The results can't be written where they are to go.
         ValueError: Wrong use.
         OSError: What was named can't be read.
     """
     from fast_style.cli.inputs import STREAM, Found, Input, expand, without_results
-    from fast_style.images.reading import allow_megapixels
-    from fast_style.images.writing import check_not_input
-    from fast_style.system.atomic import TargetExistsError, exists
+    from fast_style.images.limits import allow_megapixels
     from fast_style.system.paths import is_folder, user_path
 
     output: Path | None = options.output
@@ -143,13 +138,7 @@ def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
         and not streams
         and (several or folders or not output.suffix or is_folder(output))
     )
-    check_destination(output, to_folder, streams)
-    only = None if to_folder or str(output) == STREAM else output
-    for target in (options.sheet, only):
-        if target is not None:
-            check_not_input(target, [picture.path for picture in pictures])
-    if only is not None and not options.overwrite and only.exists():  # raises for a long name
-        raise TargetExistsError(exists(only))
+    _check_output(options, pictures, to_folder, streams)
     if options.max_megapixels is not None:
         if not 0 < options.max_megapixels < math.inf:
             raise ValueError(
@@ -158,10 +147,10 @@ def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
         allow_megapixels(options.max_megapixels)
     if options.backend == "auto" and len(pictures) == len(models) == 1 and not streams:
         options.backend = _backend_for(pictures[0].path, options)
-    work = _work(models, options)
+    painter = _painter(models, options)
     if to_folder and folders:
         assert output is not None
-        names = {*work.names(), *shipped_styles()}
+        names = {*painter.names(), *shipped_styles()}
         left = without_results(pictures, output, sorted(names))
         if options.overwrite and len(left) < len(pictures):
             raise ValueError(
@@ -169,7 +158,35 @@ def _request(options: argparse.Namespace, closed: Collection[str]) -> Request:
                 "--overwrite needs another folder as -o"
             )
         pictures = left
-    return Request(pictures, missing, work, streams, to_folder, resumes=folders)
+    return Plan(pictures, missing, painter, streams, to_folder, resumes=folders)
+
+
+def _check_output(
+    options: argparse.Namespace, pictures: list[Input], to_folder: bool, streams: bool
+) -> None:
+    """Check that the results can be written, before anything is painted.
+
+    Raises:
+        TargetExistsError, UnwritableFolderError, ValueError: As ``_plan``.
+    """
+    from fast_style.cli.inputs import STREAM
+    from fast_style.images.writing import check_not_input
+    from fast_style.system.atomic import TargetExistsError, check_folder, exists
+
+    output: Path | None = options.output
+    check_destination(output, to_folder, streams)
+    sources = [picture.path for picture in pictures]
+    if options.sheet is not None:
+        check_not_input(options.sheet, sources)
+    if output is None or str(output) == STREAM:
+        return
+    written = Path(os.path.realpath(output))
+    if not to_folder:
+        check_not_input(output, sources)
+        if not options.overwrite and output.exists():  # raises for a long name
+            raise TargetExistsError(exists(output))
+        written = written.parent
+    check_folder(output, written)
 
 
 def _check_sheet(options: argparse.Namespace, streams: bool) -> None:
@@ -214,30 +231,30 @@ def _check_streams(
         raise ValueError("standard output is closed, where the picture would go: use -o")
 
 
-def _work(models: list[str], options: argparse.Namespace) -> Work:
+def _painter(models: list[str], options: argparse.Namespace) -> Painter:
     """Load the models and check the controls."""
-    from fast_style.painting.controls import Controls, check_weights
-    from fast_style.painting.options import GRAIN, PALETTE, STEADY
+    from fast_style.images.limits import HIGHEST_QUALITY
+    from fast_style.painting.controls import Controls, PaintJob, check_weights
+    from fast_style.painting.options import PALETTE
+    from fast_style.painting.painter import Painter
     from fast_style.painting.steadiness import check_steady
     from fast_style.painting.style import Style, load
-    from fast_style.painting.work import Work
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
     if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
         raise ValueError(f"--tile is auto, off or a number of rows, found {tile}")
-    if options.quality is not None and not 1 <= options.quality <= 100:
-        raise ValueError(f"--quality must be 1 to 100, found {options.quality}")
+    if not 1 <= options.quality <= HIGHEST_QUALITY:
+        raise ValueError(f"--quality must be 1 to {HIGHEST_QUALITY}, found {options.quality}")
     controls = Controls(
         options.size,
         options.stroke,
         options.strength,
-        GRAIN if options.grain is None else options.grain,
+        options.grain,
         PALETTE if options.palette is None else options.palette,
         options.preserve_color,
     )
     controls.check()
-    steady = STEADY if options.steady is None else options.steady
-    check_steady(steady)
+    check_steady(options.steady)
     loaded = [load(model, options.device, backend=options.backend) for model in models]
     counts = Counter(style.name for style in loaded)
     styles: dict[str, Style] = {}
@@ -251,7 +268,7 @@ def _work(models: list[str], options: argparse.Namespace) -> Work:
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend:
         check_weights(weights.values())
-    return Work(styles, weights, controls, tile, options.strip, steady)
+    return Painter(styles, weights, PaintJob(controls, tile), options.strip, options.steady)
 
 
 def _backend_for(path: Path, options: argparse.Namespace) -> str:
@@ -269,39 +286,39 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
     return "torch" if longer <= SMALL * options.stroke else "auto"
 
 
-def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
+def _stream(source: Input, painter: Painter, options: argparse.Namespace) -> int:
     """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
     from fast_style.cli.batch import PROGRAM_ERRORS, failure
     from fast_style.cli.inputs import STREAM
-    from fast_style.images.writing import QUALITY, encode_clip, write_clip
-    from fast_style.painting.work import record
+    from fast_style.images.writing import encode_clip, write_clip
+    from fast_style.painting.painter import record
 
     output: Path | None = options.output
     to_file = output is not None and str(output) != STREAM
     try:
         stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
-        clip = work.read(stream)
+        clip = painter.read(stream)
     except Exception as error:
-        return _fail(failure(error, source.path))
+        return _complain(failure(error, source.path))
     if clip.remark:
-        _fail(f"{source.path} {clip.remark}")
+        _complain(f"{source.path} {clip.remark}")
     started_s = time.perf_counter()
     try:
-        name, painted = next(work.results(clip))
+        name, painted = next(painter.results(clip))
         seconds = time.perf_counter() - started_s
         if to_file:
             assert output is not None
-            write_clip(output, painted, options.quality or QUALITY, replace=options.overwrite)
+            write_clip(output, painted, options.quality, replace=options.overwrite)
         else:
             data = encode_clip(painted)
     except PROGRAM_ERRORS:
         raise
     except Exception as error:
-        return _fail(failure(error, source.path))
+        return _complain(failure(error, source.path))
     if to_file:
         assert output is not None
         size = painted.frames[0].levels.shape[-2], painted.frames[0].levels.shape[-1]
-        done = record(source.path, output, size, name, work, seconds)
+        done = record(source.path, output, size, name, painter, seconds)
         _show(json.dumps(done) if options.json else str(output))
     else:
         sys.stdout.buffer.write(data)
@@ -309,46 +326,42 @@ def _stream(source: Input, work: Work, options: argparse.Namespace) -> int:
     return 0
 
 
-def _sheet(pictures: list[Input], work: Work, options: argparse.Namespace) -> int:
+def _sheet(pictures: list[Input], painter: Painter, options: argparse.Namespace) -> int:
     """Write one sheet of all pictures in all styles."""
     from fast_style.cli.batch import failure
-    from fast_style.images.writing import QUALITY, write_picture
+    from fast_style.images.writing import write_picture
     from fast_style.painting.sheet import grid, sheet
 
     rows = []
     failed = 0
     for source in pictures:
         try:
-            rows.append(_row(source.path, work, options.size or SHEET_SIZE))
+            rows.append(_row(source.path, painter, options.size or SHEET_SIZE))
         except Exception as error:
             failed += 1
-            _fail(failure(error, source.path))
+            _complain(failure(error, source.path))
     if not rows:
         return 1
-    labels = ["photograph", *work.names()]
-    quality = options.quality or QUALITY
+    labels = ["photograph", *painter.names()]
     try:
         picture = sheet(rows, labels) if len(rows) > 1 else grid(rows[0], labels)
-        write_picture(options.sheet, picture, quality=quality, replace=options.overwrite)
+        write_picture(options.sheet, picture, quality=options.quality, replace=options.overwrite)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        return _fail(error)
-    done = {"output": str(options.sheet), "pictures": len(rows), "styles": work.names()}
+        return _complain(error)
+    done = {"output": str(options.sheet), "pictures": len(rows), "styles": painter.names()}
     _show(json.dumps(done) if options.json else str(options.sheet))
     return 1 if failed else 0
 
 
-def _row(path: Path, work: Work, size: int) -> list[Tensor]:
+def _row(path: Path, painter: Painter, size: int) -> list[Tensor]:
     """Return a photograph, its longer side ``size`` px, and it in all styles."""
     from fast_style.images.picture import Clip
     from fast_style.images.reading import read_picture
-    from fast_style.painting.controls import Controls, apply
+    from fast_style.painting.controls import scaled
 
-    photograph = apply(lambda one: one, read_picture(path, size), Controls(size=size))
-    results = dict(
-        work._replace(controls=work.controls._replace(size=None)).results(Clip([photograph]))
-    )
-    shown = [photograph, *(clip.frames[0] for clip in results.values())]
-    return [picture.on_white for picture in shown]
+    photograph = scaled(read_picture(path, size), size)
+    results = dict(painter.with_size(None).results(Clip([photograph])))
+    return [picture.opaque for picture in (photograph, *(r.frames[0] for r in results.values()))]
 
 
 def _credit(path: Path) -> str:
@@ -363,7 +376,7 @@ def _show(line: str) -> None:
     print(line, flush=True)
 
 
-def _fail(error: object, code: int = 1) -> int:
+def _complain(error: object, code: int = 1) -> int:
     say(PROGRAM, error)
     return code
 

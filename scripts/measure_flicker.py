@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fast_style.images.picture import Picture, as_bytes, resize
 from fast_style.images.reading import read_picture
-from fast_style.painting.controls import Controls, apply
+from fast_style.painting.controls import Controls, PaintJob
 from fast_style.painting.options import GRAIN, PALETTE
 from fast_style.painting.steadiness import Movement, Steady, flicker
 from fast_style.painting.style import Style, load
@@ -47,7 +47,7 @@ def paint(style: Style, frames: list[Tensor], share: float) -> list[Tensor]:
     controls = Controls(grain=GRAIN, palette=PALETTE)
 
     def painted(frame: Picture, moved: Movement) -> Picture:
-        return apply(lambda one: style.paint_picture(one, palette=PALETTE), frame, controls, moved)
+        return style.stylize(frame, PaintJob(controls, moved=moved))
 
     steady = Steady(painted, share)
     return [steady(Picture(frame, None)).levels for frame in frames]

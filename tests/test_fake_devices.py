@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -34,10 +34,10 @@ from fast_style.optimizing.comparison import measure_network, measure_optimizer
 from fast_style.optimizing.descent import optimize_pixels
 from fast_style.optimizing.start_picture import start_picture
 from fast_style.painting import style
-from fast_style.painting.controls import Controls
+from fast_style.painting.controls import Controls, PaintJob
+from fast_style.painting.painter import BLEND, Painter
 from fast_style.painting.steadiness import Movement, Steady, flicker
 from fast_style.painting.style import Style
-from fast_style.painting.work import Work
 from fast_style.reconstruct import reconstruction_loss
 from fast_style.system import memory
 from fast_style.training.module import OPTIMIZERS, StyleModule, take_into_mean
@@ -112,13 +112,13 @@ def test_files_blends_and_films(device: str, tile: str | int) -> None:
     levels = torch.zeros(1, 3, HEIGHT, WIDTH, dtype=torch.uint8)
     alpha = torch.rand(1, 1, HEIGHT, WIDTH)
     for controls in CONTROLS:
-        work = Work(styles, {"one": 0.7, "two": 0.3}, Controls(**controls), tile, False, 0.7)
+        job = PaintJob(Controls(**controls), tile)
+        painter = Painter(styles, {"one": 0.7, "two": 0.3}, job)
         for picture in (Picture(levels, None), Picture(levels, alpha)):
-            painted = work._blended(picture)
+            painted = painter.painted(BLEND, picture)
             assert painted.levels.device.type == "cpu"
             assert painted.levels.dtype == torch.uint8
-        one_size = work._replace(controls=work.controls._replace(size=None))
-        film = Steady(one_size._blended, 0.7)
+        film = Steady(partial(painter.with_size(None).painted, BLEND), 0.7)
         frames = [film(Picture(levels, None)).rgb for _ in range(3)]
         assert {frame.device.type for frame in frames} == {"cpu"}
 

@@ -10,7 +10,10 @@ import pytest
 from support import ENVIRONMENT
 
 import fast_style
-from fast_style import PerceptualLoss, Style, StyleModule, VGG16Features, load
+from fast_style.models.losses import PerceptualLoss
+from fast_style.models.vgg import VGG16Features
+from fast_style.painting.style import Style, load
+from fast_style.training.module import StyleModule
 
 OFFERED = (PerceptualLoss, Style, StyleModule, VGG16Features, load)
 

@@ -17,13 +17,13 @@ from fast_style.cli.inputs import Input, result_path
 from fast_style.films.video import is_video
 from fast_style.images.picture import Clip, PictureError
 from fast_style.images.writing import check_holds, write_clip
-from fast_style.painting.work import Work, record
-from fast_style.system.atomic import exists
+from fast_style.painting.painter import Painter, record
+from fast_style.system.atomic import UnwritableFolderError, check_folder, exists
 from fast_style.system.paths import identity
 
 T = TypeVar("T")
-# Of painting these are a fault of the program, not of the picture. All else may go wrong with one
-# picture while the others are done: decoders and runtimes have errors of their own.
+# While painting, these are faults of the program, which ends. Any other error belongs to one
+# picture, and the others go on: decoders and runtimes have errors of their own.
 PROGRAM_ERRORS = (TypeError, AttributeError, NameError, LookupError, AssertionError)
 FORESEEN = (ValueError, OSError, RuntimeError, MemoryError)  # whose message says what is wrong
 SLOW_S = 1.0  # after which there is a progress bar
@@ -38,11 +38,11 @@ def failure(error: Exception, path: Path) -> str:
 
 
 def file_name(path: Path) -> str:
-    """Return what two names of one file to be written have in common, as the system takes them."""
+    """Return a name that is the same for two spellings of one file, as the system takes them."""
     return str(path).casefold() if sys.platform == "darwin" else os.path.normcase(path)
 
 
-class Places(NamedTuple):
+class Destination(NamedTuple):
     """Where results go, and how."""
 
     output: Path | None
@@ -53,12 +53,12 @@ class Places(NamedTuple):
 
 
 class Batch:
-    """Stylises picture files.
+    """Stylises picture files, and videos.
 
     Args:
         pictures: To stylise.
-        work: What to do to each.
-        places: Where the results go.
+        painter: Paints them.
+        destination: Where the results go.
         show: Prints a line about a result.
         say: Prints a line about a failure.
         as_json: Show a line of JSON for each result, instead of its path.
@@ -67,19 +67,19 @@ class Batch:
     def __init__(
         self,
         pictures: list[Input],
-        work: Work,
-        places: Places,
+        painter: Painter,
+        destination: Destination,
         show: Callable[[str], object],
         say: Callable[[object], object],
         as_json: bool,
     ) -> None:
         self.pictures = pictures
-        self.work = work
-        self.places = places
+        self.painter = painter
+        self.destination = destination
         self.show = show
         self.say = say
         self.as_json = as_json
-        self.failed = self.kept = 0
+        self.failed = self.skipped = 0
         count = "{n:.1f}/{total} " if len(pictures) > 1 else ""
         self._bar = tqdm(
             total=len(pictures),
@@ -93,7 +93,7 @@ class Batch:
         self._writing: list[tuple[Path, Future[str]]] = []  # what is shown of each when it is done
 
     def run(self) -> int:
-        """Do it all; return 0, or 1 if some pictures failed."""
+        """Stylise all pictures; return 0, or 1 if some failed."""
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer, self._bar:
             try:
                 self._do_all(reader, writer)
@@ -101,8 +101,10 @@ class Batch:
                 self._finish(most=0)  # what is painted is written, and said
                 raise
             self._finish(most=0)
-        if self.kept:
-            self.say(f"{self.kept} results were there already and are kept; --overwrite replaces")
+        if self.skipped:
+            self.say(
+                f"{self.skipped} results were there already and are kept; --overwrite replaces"
+            )
         return 1 if self.failed else 0
 
     def _do_all(self, reader: ThreadPoolExecutor, writer: ThreadPoolExecutor) -> None:
@@ -112,7 +114,11 @@ class Batch:
         def read_ahead() -> tuple[Input, dict[str, Path], Future[Clip] | None] | None:
             for source, targets in queue:
                 film = is_video(source.path)
-                return source, targets, None if film else reader.submit(self.work.read, source.path)
+                return (
+                    source,
+                    targets,
+                    None if film else reader.submit(self.painter.read, source.path),
+                )
             return None
 
         ahead = read_ahead()
@@ -131,11 +137,13 @@ class Batch:
     def _todo(self) -> Iterator[tuple[Input, dict[str, Path]]]:
         """Yield the pictures that are not done yet, and the results they lack, by style."""
         photographs = {identity(source.path) for source in self.pictures}
-        owners: dict[str, Path] = {}
+        owners: dict[str, Path] = {}  # by the result's name: the photograph that it is made of
         for source in self.pictures:
             targets = {}
-            for name in self.work.names():
-                target = result_path(source, self.places.output, name, self.places.to_folder)
+            for name in self.painter.names():
+                target = result_path(
+                    source, self.destination.output, name, self.destination.to_folder
+                )
                 owner = owners.setdefault(file_name(target), source.path)
                 if owner != source.path:
                     taken = f"its result would be {target}, as that of {owner}"
@@ -143,17 +151,27 @@ class Batch:
                 elif identity(target) in photographs:
                     replaced = f"its result would replace the photograph {target}"
                     self._report(ValueError(replaced), source.path)
-                elif os.path.exists(target) and not self.places.overwrite:  # noqa: PTH110
-                    if self.places.resumes:
-                        self.kept += 1
-                    else:
-                        self._report(PictureError(exists(target)), target)
-                else:
+                elif self._is_missing(target):
                     targets[name] = target
             if targets:
                 yield source, targets
             else:
                 self._count()
+
+    def _is_missing(self, target: Path) -> bool:
+        """Whether a result is to be made; if it is there, or can't be written, that is said."""
+        if os.path.exists(target) and not self.destination.overwrite:  # noqa: PTH110, never raises
+            if self.destination.resumes:
+                self.skipped += 1
+            else:
+                self._report(PictureError(exists(target)), target)
+            return False
+        try:
+            check_folder(target, Path(os.path.realpath(target)).parent)
+        except UnwritableFolderError as error:
+            self._report(PictureError(str(error)), target)
+            return False
+        return True
 
     def _paint(
         self, path: Path, clip: Clip, targets: dict[str, Path], writer: ThreadPoolExecutor
@@ -162,12 +180,11 @@ class Batch:
         for target in targets.values():
             if not self._attempt(lambda: check_holds(target, clip), path):  # noqa: B023
                 return
-        work = self.work
-        styles = {n: s for n, s in work.styles.items() if work.blend or n in targets}
+        painter = self.painter
+        styles = {n: s for n, s in painter.styles.items() if painter.blend or n in targets}
         paintings = len(styles) * len(clip.frames)
-        results = work._replace(
-            styles=styles, progress=lambda share: self._bar.update(share / paintings)
-        ).results(clip)
+        job = painter.job._replace(progress=lambda share: self._bar.update(share / paintings))
+        results = painter._replace(styles=styles, job=job).results(clip)
         for _ in targets:
             started_s = time.perf_counter()
             result = self._attempt(lambda: next(results), path, PROGRAM_ERRORS)
@@ -176,21 +193,21 @@ class Batch:
             name, painted = result
             seconds = time.perf_counter() - started_s
             self._finish(most=1)
-            job = (path, targets[name], name, painted, seconds)
-            self._writing.append((path, writer.submit(self._write, *job)))
+            future = writer.submit(self._write, path, targets[name], name, painted, seconds)
+            self._writing.append((path, future))
 
     def _film(self, path: Path, targets: dict[str, Path]) -> None:
-        """Make the videos of one."""
+        """Make the videos of one film, one for each style."""
         for name, target in targets.items():
             started_s = time.perf_counter()
             made = self._attempt(
-                lambda: self.work.film(
+                lambda: self.painter.film(
                     path,
                     target,  # noqa: B023, called within this turn
                     name,  # noqa: B023
-                    self.places.quality,
+                    self.destination.quality,
                     lambda share: self._bar.update(share / len(targets)),
-                    self.places.overwrite,
+                    self.destination.overwrite,
                 ),
                 path,
             )
@@ -200,7 +217,7 @@ class Batch:
             if made.remark:
                 self.say(f"{path} {made.remark}")
             seconds = time.perf_counter() - started_s
-            done = record(path, target, (made.height, made.width), name, self.work, seconds)
+            done = record(path, target, (made.height, made.width), name, self.painter, seconds)
             self.show(json.dumps(done | {"frames": made.frames}) if self.as_json else str(target))
 
     def _count(self) -> None:
@@ -209,11 +226,11 @@ class Batch:
         self._bar.update(self._done - self._bar.n)
 
     def _write(self, source: Path, target: Path, name: str, clip: Clip, seconds: float) -> str:
-        write_clip(target, clip, self.places.quality, self.places.overwrite)
+        write_clip(target, clip, self.destination.quality, self.destination.overwrite)
         if not self.as_json:
             return str(target)
         height, width = clip.frames[0].levels.shape[-2:]
-        return json.dumps(record(source, target, (height, width), name, self.work, seconds))
+        return json.dumps(record(source, target, (height, width), name, self.painter, seconds))
 
     def _finish(self, most: int) -> None:
         """Wait until at most so many results are still to be written; show those that are."""

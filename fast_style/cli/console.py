@@ -42,7 +42,8 @@ def usable_streams() -> set[str]:
 def say(program: str, message: object) -> None:
     """Print one line to stderr, if that can be written."""
     try:
-        line = f"fast_style.{program}: {' '.join(str(message).split())}"
+        lines = (line.strip() for line in str(message).splitlines())  # spaces may be a file's name
+        line = f"fast_style.{program}: {' '.join(filter(None, lines))}"
         print(line, file=sys.stderr, flush=True)
     except (OSError, ValueError):
         quiet(sys.stderr)

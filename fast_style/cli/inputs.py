@@ -1,4 +1,4 @@
-"""From what a person names to picture files: files, folders, patterns; and where results go."""
+"""Which picture files the names on a command line stand for, and where the results go."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fast_style.cli.parser import Parser, path_argument
+from fast_style.images.limits import DEFAULT_MEGAPIXELS, DEFAULT_QUALITY, HIGHEST_QUALITY
 from fast_style.painting.options import GRAIN, PALETTE, PRESERVE_COLOR, STEADY
 from fast_style.system.messages import did_you_mean
 from fast_style.system.resources import main_styles, shipped_styles
@@ -18,12 +19,25 @@ COLOR_OPTION = "--preserve-color"
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
-    names = ", ".join(shipped_styles()) or "none"
     result = Parser(
         prog=f"python -m fast_style.{PROGRAM}",
         usage="%(prog)s [options] CKPT IMG...\n       %(prog)s [options] --style A,B IMG...",
         description="Paint photographs in a trained style.",
     )
+    _add_files(result)
+    _add_look(result.add_argument_group("look"))
+    _add_writing(result)
+    _add_machine(result)
+    result.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    result.add_argument(
+        "--json", action="store_true", help="a line of JSON for each result, on standard output"
+    )
+    return result
+
+
+def _add_files(result: argparse.ArgumentParser) -> None:
+    """Add what says which pictures, which styles, and where the results go."""
+    names = ", ".join(shipped_styles()) or "none"
     result.add_argument(
         "names",
         metavar="CKPT IMG",
@@ -58,24 +72,36 @@ def parser() -> argparse.ArgumentParser:
         help="instead, one labelled sheet of every style on every picture (without --style: of all "
         "released, but for the slim ones)",
     )
-    look = result.add_argument_group("look")
+
+
+def _add_look(look: argparse._ArgumentGroup) -> None:
+    """Add the controls."""
     look.add_argument("--size", type=int, metavar="PX", help="longer side of the result (own)")
     look.add_argument(
-        "--stroke", type=float, default=1.0, metavar="F", help="strokes so many times as large (1)"
+        "--stroke",
+        type=float,
+        default=1.0,
+        metavar="F",
+        help="strokes so many times as large (%(default)g)",
     )
     look.add_argument(
-        "--strength", type=float, default=1.0, metavar="S", help="0, the photograph, to 1 (1)"
+        "--strength",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="0, the photograph, to 1 (%(default)g)",
     )
     look.add_argument(
         "--grain",
         type=float,
+        default=GRAIN,
         metavar="LEVELS",
         help="deviation of noise on the photograph, levels of 255, by which plain areas are "
-        f"painted too; 0 for none ({GRAIN:g})",
+        "painted too; 0 for none (%(default)g)",
     )
     look.add_argument(
         "--palette",
-        type=float,
+        type=float,  # none if it was not given: only who asks for it is told that a model has none
         metavar="S",
         help="how far light, dark and hues on the large scale are brought to the painting's own, "
         f"from 0, the network alone, to 1 ({PALETTE:g})",
@@ -83,48 +109,57 @@ def parser() -> argparse.ArgumentParser:
     look.add_argument(
         COLOR_OPTION,
         nargs="?",
-        const="luminance",
-        metavar="match",
+        const=PRESERVE_COLOR[0],
+        metavar=PRESERVE_COLOR[1],
         help="keep the photograph's colours: paint the luminance only, or match their mean and "
         "covariance",
     )
     look.add_argument(
         "--steady",
         type=float,
+        default=STEADY,
         metavar="S",
         help="of videos: how still the painting is kept where the film is, from 0, each frame by "
-        f"itself, to below 1 ({STEADY:g})",
+        "itself, to below 1 (%(default)g)",
     )
+
+
+def _add_writing(result: argparse.ArgumentParser) -> None:
+    """Add what says how files are read and written."""
     result.add_argument(
         "--quality",
         type=int,
+        default=DEFAULT_QUALITY,
         metavar="Q",
-        help="of JPEG, WebP, AVIF, HEIF and videos, 1 to 100 (95)",
+        help=f"of JPEG, WebP, AVIF, HEIF and videos, 1 to {HIGHEST_QUALITY} (%(default)s)",
     )
     result.add_argument(
         "--strip", action="store_true", help="leave date, camera, place and author (EXIF) behind"
     )
     result.add_argument(
-        "--max-megapixels", type=float, metavar="N", help="refuse larger pictures (179)"
+        "--max-megapixels",
+        type=float,
+        metavar="N",
+        help=f"refuse larger pictures ({DEFAULT_MEGAPIXELS})",
     )
+
+
+def _add_machine(result: argparse.ArgumentParser) -> None:
+    """Add what says what computes, and in how much memory."""
     result.add_argument(
         "--tile",
         default="auto",
         metavar="ROWS",
         help="in strips of so many rows: less memory, the same picture; off, or auto: if the "
-        "memory is too small for the whole (auto)",
+        "memory is too small for the whole (%(default)s)",
     )
     result.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
     result.add_argument(
         "--backend",
         default="auto",
-        help="what computes: torch, onnxruntime, openvino, or auto, the fastest installed (auto)",
+        help="what computes: torch, onnxruntime, openvino, or auto, the fastest installed "
+        "(%(default)s)",
     )
-    result.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    result.add_argument(
-        "--json", action="store_true", help="a line of JSON for each result, on standard output"
-    )
-    return result
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -145,6 +180,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def with_color_value(arguments: Sequence[str]) -> list[str]:
     """Give ``--preserve-color`` its value, or it would take the name of the model.
 
+    So ``stylize --preserve-color starry photo.jpg`` paints, and a misspelt value is told.
+
     Raises:
         ValueError: What follows it is misspelt, not a value and not a file.
     """
@@ -157,7 +194,7 @@ def with_color_value(arguments: Sequence[str]) -> list[str]:
             if guess and not os.path.exists(left[0]):  # noqa: PTH110, never raises
                 known = " or ".join(PRESERVE_COLOR)
                 raise ValueError(f"{COLOR_OPTION} is {known}, found {left[0]!r}{guess}")
-            argument += f"={left.pop(0) if given else 'luminance'}"
+            argument += f"={left.pop(0) if given else PRESERVE_COLOR[0]}"
         result.append(argument)
     return result
 

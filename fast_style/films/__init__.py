@@ -1,4 +1,4 @@
-"""Films read and written, with their sound and tags: the only room that knows PyAV.
+"""Films read and written, with their sound and tags: the only room that uses PyAV.
 
-Must not know what is painted, nor any network.
+It must not know how frames are painted, nor any network.
 """

@@ -15,25 +15,25 @@ from typing import Any
 import torch
 
 from fast_style.films.tags import TAG_ERRORS
+from fast_style.images.limits import max_pixels
 from fast_style.images.picture import PictureError
-from fast_style.images.reading import max_pixels
 from fast_style.system.atomic import TargetExistsError
 from fast_style.system.memory import TooLittleMemoryError, check_memory
 
 # FFmpeg's names of what is read. Others, as lists of parts, open further files.
-FORMATS = ("mov", "matroska", "avi", "mpeg", "mpegvideo", "mpegts", "asf", "ogg", "flv")
-WITH_OFFSET = ("mpeg", "mpegts")  # whose times begin anywhere: of a broadcast, at hours
-WITH_LENGTH = ("mov", "matroska", "avi", "flv")  # whose header says how long they are, also if cut
+FFMPEG_FORMATS = ("mov", "matroska", "avi", "mpeg", "mpegvideo", "mpegts", "asf", "ogg", "flv")
+WITH_OFFSET = ("mpeg", "mpegts")  # formats whose times need not begin at 0, as of a broadcast
+WITH_LENGTH = ("mov", "matroska", "avi", "flv")  # formats with a length in the header
 UNKNOWN_RATE = Fraction(25)  # frames a second
-MOST_OF_FFMPEG = 2**31 - 1  # pixels of a frame
-# Of memory: what decoding a film and painting it took for each pixel of a frame, at most.
+FFMPEG_MOST_PIXELS = 2**31 - 1  # of a frame
+# Memory that decoding and painting a film took for each pixel of a frame, at most.
 DECODING_BYTES = 40
-# How much of a film may be missing without a word: headers are rounded, and last frames' lengths.
+# How much of a film may be missing before it is reported: lengths in headers are rounded.
 TOLERATED_FRAMES, TOLERATED_S = 2, 0.1
 
 
 class Film:
-    """A video that is read; ``opened`` makes it.
+    """A video that is read; ``open_film`` makes it.
 
     ``container`` is PyAV's, ``video`` its stream of frames, ``sounds`` are those whose kind FFmpeg
     knows. ``damaged`` is how many packets of the video could not be decoded, ``end_s`` the time up
@@ -44,9 +44,10 @@ class Film:
         self.container = container
         self.source = source
         self.kind = next(
-            (name for name in FORMATS if name in container.format.name.split(",")), FORMATS[0]
+            (name for name in FFMPEG_FORMATS if name in container.format.name.split(",")),
+            FFMPEG_FORMATS[0],
         )
-        self.video = _pictures(container, source)
+        self.video = _shown_stream(container, source)
         self.rate = self.video.average_rate or UNKNOWN_RATE  # frames a second
         self.sounds = [one for one in container.streams.audio if one.codec_context is not None]
         self.unknown_sounds = len(container.streams.audio) - len(self.sounds)
@@ -58,7 +59,7 @@ class Film:
         self._said_end_s = self._said_end()
         self.end_s = 0.0
         _check_size(self.video.codec_context, source)
-        most = min(max_pixels(), MOST_OF_FFMPEG)
+        most = min(max_pixels(), FFMPEG_MOST_PIXELS)
         self.video.codec_context.options = {"max_pixels": str(int(most))}
         self.video.thread_type = "AUTO"
 
@@ -115,6 +116,7 @@ class Film:
         return float((self.container.duration or 0) + start) / 1_000_000
 
     def _reached(self, packet: Any, time_base: Fraction) -> None:
+        """Note up to which time the film has been read."""
         if packet.pts is None or (self._own_length and packet.stream is not self.video):
             return
         length_s = (packet.duration or 0) * time_base
@@ -124,7 +126,7 @@ class Film:
 
 
 @contextmanager
-def opened(source: Path) -> Iterator[Film]:
+def open_film(source: Path) -> Iterator[Film]:
     """Open a video file.
 
     Raises:
@@ -136,9 +138,9 @@ def opened(source: Path) -> Iterator[Film]:
     with film_errors("read", source):
         _check_regular(source)
         options = {
-            "format_whitelist": ",".join(FORMATS),
+            "format_whitelist": ",".join(FFMPEG_FORMATS),
             "protocol_whitelist": "file",
-            "max_pixels": str(int(min(max_pixels(), MOST_OF_FFMPEG))),
+            "max_pixels": str(int(min(max_pixels(), FFMPEG_MOST_PIXELS))),
         }
         try:
             container = av.open(file_url(source), options=options, metadata_errors=TAG_ERRORS)
@@ -216,8 +218,8 @@ def _check_regular(source: Path) -> None:
         )
 
 
-def _pictures(container: Any, source: Path) -> Any:
-    """Return the stream that a player would show: no cover, the default one, the longest."""
+def _shown_stream(container: Any, source: Path) -> Any:
+    """Return the stream that a player would show: no cover; the default one, or the longest."""
     import av
 
     covers = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails

@@ -17,12 +17,12 @@ from fast_style.images.picture import as_bytes, as_float, resize
 BT709, UNSPECIFIED, BT601 = 1, 2, 5
 HD_HEIGHT = 720  # px, from which on a video that does not say so has the colours of BT.709
 LIMITED_RANGE = 1
-# Of libswscale: without these flags pictures came out a level darker.
+# Flags of libswscale: without them pictures came out a level darker.
 EXACT = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
 
 
 class Progressive:
-    """Makes whole frames of interlaced ones, one of each; others pass as they are.
+    """Turns interlaced frames into progressive ones, one for one; others pass unchanged.
 
     ``used`` is whether there was one.
     """
@@ -33,7 +33,7 @@ class Progressive:
         self._graph: Any = None
 
     def frames(self, frame: Any) -> Iterator[Any]:
-        """Yield frames, in order, that are to be seen up to now.
+        """Yield the frames that are ready, in order.
 
         Args:
             frame: The next decoded one; none after the last.

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fast_style.films.film import Film, opened
+from fast_style.films.film import Film, open_film
 from fast_style.films.tags import TAG_ERRORS, stream_tags
 
-# In what sound is encoded anew, which all that play a container know: FFmpeg's name, and ours.
+# Encoders for sound that a container does not hold: FFmpeg's name, and the one that people know.
+# Every player of the container can play them.
 ENCODERS = {"webm": ("libopus", "Opus")}
 ENCODER = ("aac", "AAC")
 BITS_PER_CHANNEL = 96_000  # a second: as good as the original to the ear, in both
@@ -22,7 +23,7 @@ TRIED_PACKETS = 1000  # of a film, in which the first of each sound are looked f
 
 
 class Sounds:
-    """Brings the sound of a film to its result; none of it is a reason to refuse the film.
+    """Copies or encodes the sound of a film; a film is never refused for its sound.
 
     Args:
         film: Is read.
@@ -35,40 +36,40 @@ class Sounds:
         self._result = result
         self._suffix = target.suffix
         self._encoder, self._kind = ENCODERS.get(result.format.name, ENCODER)
-        self._ways: dict[int, _Copied | _Anew] = {}
+        self._outputs: dict[int, _Copied | _Reencoded] = {}
         self._encoded: list[str] = []
         self._left_out: list[str] = []
         self._damaged: list[str] = []
         self._unknown = film.unknown_sounds
         self._taken: list[Any] = []
-        held = _held(film, result.format.name) if film.sounds else set()
+        held = _copyable(film, result.format.name) if film.sounds else set()
         for sound in film.sounds:
             name = sound.codec_context.name
-            way = _Copied(sound, result) if sound.index in held else self._anew(sound)
-            if way is None:
+            output = _Copied(sound, result) if sound.index in held else self._encoder_for(sound)
+            if output is None:
                 self._left_out.append(name)
                 continue
-            if isinstance(way, _Anew):
+            if isinstance(output, _Reencoded):
                 self._encoded.append(name)
-            way.stream.disposition = sound.disposition
+            output.stream.disposition = sound.disposition
             if not strip:
-                way.stream.metadata.update(stream_tags(sound, result.format.name))
-            self._ways[sound.index] = way
+                output.stream.metadata.update(stream_tags(sound, result.format.name))
+            self._outputs[sound.index] = output
 
-    def _anew(self, sound: Any) -> _Anew | None:
+    def _encoder_for(self, sound: Any) -> _Reencoded | None:
         import av
 
         try:
-            return _Anew(sound, self._result, self._encoder)
+            return _Reencoded(sound, self._result, self._encoder)
         except (av.FFmpegError, ValueError):
             return None
 
     def take(self, packet: Any) -> None:
         """Keep a packet of the film's sound, or what is made of it."""
-        if (way := self._ways.get(packet.stream.index)) is not None:
+        if (output := self._outputs.get(packet.stream.index)) is not None:
             name = packet.stream.codec_context.name
-            self._taken += way.packets(packet)
-            if isinstance(way, _Anew) and way.damaged and name not in self._damaged:
+            self._taken += output.packets(packet)
+            if isinstance(output, _Reencoded) and output.damaged and name not in self._damaged:
                 self._damaged.append(name)
 
     def write(self) -> None:
@@ -105,7 +106,7 @@ class Sounds:
 
 
 class _Copied:
-    """A sound whose packets stay as they are."""
+    """A sound whose packets are copied."""
 
     def __init__(self, sound: Any, result: Any) -> None:
         self.stream = result.add_stream_from_template(sound)
@@ -121,8 +122,8 @@ class _Copied:
         return [packet]
 
 
-class _Anew:
-    """A sound that is decoded and encoded again, at its own times.
+class _Reencoded:
+    """A sound that is decoded and encoded again; its times stay.
 
     Raises:
         FFmpegError, ValueError: It can't be, by PyAV.
@@ -166,7 +167,7 @@ class _Anew:
             yield from self.stream.encode(frame)
 
     def _evened(self, frame: Any) -> Iterator[Any]:
-        """Yield sound in the encoder's form and pieces, gaps filled by silence."""
+        """Yield sound in the encoder's format and frame size, gaps filled by silence."""
         shape = frame.format.name, frame.layout.name, frame.sample_rate
         if shape != self._shape:
             yield from self._end()
@@ -212,10 +213,10 @@ class _Anew:
             self._shape = self._graph = None
 
 
-def _held(film: Film, container: str) -> set[int]:
+def _copyable(film: Film, container: str) -> set[int]:
     """Return the indices of the sounds that a container takes as they are."""
     first: dict[int, Any] = {}  # packet of each
-    with opened(film.source) as again:  # so that the film itself is read from its beginning
+    with open_film(film.source) as again:  # opened anew, so that ``film`` stays at its beginning
         for number, packet in enumerate(again.packets()):
             if packet.stream is not again.video and packet.dts is not None:
                 first.setdefault(packet.stream.index, packet)

@@ -10,7 +10,7 @@ from typing import Any
 
 # Tags are read and written byte for byte, also where they are not UTF-8.
 TAG_ERRORS = "surrogateescape"
-# Of the file that was read; they would be wrong for another. The last line: of Matroska's streams.
+# Tags about the file that was read, wrong for another file. The last line: of Matroska's streams.
 OF_THE_FILE = re.compile(
     r"major_brand|minor_version|compatible_brands|encoder|vendor_id|timecode|rotate"
     r"|(bps|duration|number_of_frames|number_of_bytes|_statistics_\w+)(-\w+)?",
@@ -18,7 +18,7 @@ OF_THE_FILE = re.compile(
 )
 DEFAULT_HANDLERS = ("VideoHandler", "SoundHandler")  # that FFmpeg writes where there is none
 UNKNOWN_LANGUAGE = "und"
-# The languages for which ISO 639-2 has two codes, of which MOV knows but the second.
+# The languages for which ISO 639-2 has two codes, of which MOV knows only the second.
 MOV_LANGUAGES = {
     **{"ces": "cze", "cym": "wel", "deu": "ger", "ell": "gre", "eus": "baq", "fas": "per"},
     **{"fra": "fre", "hye": "arm", "isl": "ice", "kat": "geo", "mkd": "mac", "msa": "may"},

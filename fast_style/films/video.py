@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fast_style.films.film import Film, check_film_memory, file_url, film_errors, opened
+from fast_style.films.film import Film, check_film_memory, file_url, film_errors, open_film
 from fast_style.films.frames import (
     BT709,
     LIMITED_RANGE,
@@ -20,13 +20,15 @@ from fast_style.films.frames import (
 )
 from fast_style.films.sound import Sounds
 from fast_style.films.tags import TAG_ERRORS, chapters, film_tags, need_full_keys, stream_tags
+from fast_style.images.limits import DEFAULT_QUALITY
 from fast_style.images.picture import Picture, PictureError
 from fast_style.images.profiles import HDR_TRANSFERS
 from fast_style.system.atomic import write_atomically
+from fast_style.system.messages import install
 from fast_style.system.progress import Progress
 
-NEEDED = "videos need PyAV: pip install 'fast-style-trainer[video]'"
-# By extension: the container, and the codec that all that play it know.
+PYAV_NEEDED = f"videos need PyAV: {install('video')}"
+# By extension: the container, and a codec that every player of it knows.
 CONTAINERS = {
     ".mp4": ("mp4", "libx264"),
     ".m4v": ("mp4", "libx264"),
@@ -34,16 +36,16 @@ CONTAINERS = {
     ".mkv": ("matroska", "libx264"),
     ".webm": ("webm", "libvpx-vp9"),
 }
-READABLE = (
+VIDEO_SUFFIXES = (
     *CONTAINERS,
     *(".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".3gp", ".ogv", ".flv"),
 )
-OTHERWISE = ".mkv"  # of a result, where its own type is not written: it holds any sound
-# The constant rate factor of x264 and VP9 that --quality stands for: 95 is 18, as good as lossless
-# to the eye; a level less of quality adds QUALITY_STEP.
-BEST_FACTOR, BEST_QUALITY, QUALITY_STEP = 18, 95, 0.4
-# Of memory: an encoder keeps frames, up to so many, to compare them; for each pixel of one.
-KEPT_FRAMES, KEPT_BYTES = 45, 4
+FALLBACK_SUFFIX = ".mkv"  # of a result whose own type is not written: it holds any sound
+# The constant rate factor of x264 and VP9: this at DEFAULT_QUALITY, as good as lossless to the eye;
+# a level less of quality adds FACTOR_STEP.
+DEFAULT_FACTOR, FACTOR_STEP = 18, 0.4
+# An encoder holds up to so many frames to compare them, so many bytes for each pixel.
+ENCODER_FRAMES, ENCODER_BYTES = 45, 4
 
 
 class Painted(NamedTuple):
@@ -57,12 +59,12 @@ class Painted(NamedTuple):
 
 def is_video(path: Path) -> bool:
     """Whether a file's name is a video's."""
-    return path.suffix.lower() in READABLE
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def result_suffix(suffix: str) -> str:
     """Return the extension of what is made of a video with this one."""
-    return suffix if suffix.lower() in CONTAINERS else OTHERWISE
+    return suffix if suffix.lower() in CONTAINERS else FALLBACK_SUFFIX
 
 
 def check_video_writable(path: Path) -> None:
@@ -72,7 +74,7 @@ def check_video_writable(path: Path) -> None:
         PictureError: They can't.
     """
     if find_spec("av") is None:
-        raise PictureError(f"cannot write {path}: {NEEDED}")
+        raise PictureError(f"cannot write {path}: {PYAV_NEEDED}")
     if path.suffix.lower() not in CONTAINERS:
         raise PictureError(f"cannot write {path}: a video's must end in {', '.join(CONTAINERS)}")
 
@@ -81,7 +83,7 @@ def paint_video(
     source: Path,
     target: Path,
     paint: Callable[[Picture], Picture],
-    quality: int = BEST_QUALITY,
+    quality: int = DEFAULT_QUALITY,
     strip: bool = False,
     progress: Progress | None = None,
     replace: bool = True,
@@ -92,7 +94,7 @@ def paint_video(
     Sound that the container does not hold is encoded anew.
 
     Args:
-        source: A film in one of the formats of ``READABLE``.
+        source: A film in one of the formats of ``VIDEO_SUFFIXES``.
         target: Ends in one of ``CONTAINERS``; written whole or not at all.
         paint: Is given each frame and returns it painted. What has not the size of the first is
             fitted into it, with black around it.
@@ -106,7 +108,7 @@ def paint_video(
             be written, or is there and not to be replaced.
     """
     check_video_writable(target)
-    with opened(source) as film, _written(target, film, strip, replace) as result:
+    with open_film(source) as film, _written(target, film, strip, replace) as result:
         painting = _Painting(film, result, target, quality, strip)
         painting.run(paint, progress)
     return Painted(painting.done, painting.size[1], painting.size[0], painting.remark())
@@ -119,7 +121,7 @@ class _Painting:
         self._film = film
         self._result = result
         container, codec = CONTAINERS[target.suffix.lower()]
-        factor = BEST_FACTOR + (BEST_QUALITY - quality) * QUALITY_STEP
+        factor = DEFAULT_FACTOR + (DEFAULT_QUALITY - quality) * FACTOR_STEP
         options = {"crf": str(round(factor))} | ({"b": "0"} if container == "webm" else {})
         self._out: Any = result.add_stream(codec, film.rate, options)
         self._out.codec_context.time_base = film.video.time_base
@@ -161,7 +163,7 @@ class _Painting:
         return ", and ".join([*remarks, *self._sounds.remarks()]) or None
 
     def _frames(self) -> Iterator[Any]:
-        """Yield the frames as they are to be seen; see to the sound between them."""
+        """Yield the frames in order; pass on the sound between them."""
         film = self._film
         for packet in film.packets():
             if packet.stream is not film.video:
@@ -201,13 +203,13 @@ class _Painting:
         return self._last_pts
 
     def _begin(self, height: int, width: int, turned: bool) -> None:
-        """Say what the frames will be, and have the head of the file written."""
+        """Set the encoder's size and colours, and write the head of the file."""
         self.size = height, width
-        kept = min(self._film.frames or KEPT_FRAMES, KEPT_FRAMES)
+        kept = min(self._film.frames or ENCODER_FRAMES, ENCODER_FRAMES)
         check_film_memory(
             self._film.source,
             f"a film painted at {width} x {height} px",
-            kept * KEPT_BYTES * height * width,
+            kept * ENCODER_BYTES * height * width,
             "a smaller --size needs less",
         )
         out = self._out
@@ -224,7 +226,7 @@ class _Painting:
 
 @contextmanager
 def _written(target: Path, film: Film, strip: bool, replace: bool) -> Iterator[Any]:
-    """Give PyAV's container of a file to be written, with the tags of ``film``."""
+    """Open PyAV's container for the result, with the tags of ``film``."""
     import av
 
     container = CONTAINERS[target.suffix.lower()][0]

@@ -1,4 +1,5 @@
 """Pictures in memory, read and written: colour, transparency, 16 bits, EXIF, HEIF.
 
-Alone knows Pillow and libvips; must not know what is done to a picture.
+Files are read and written by Pillow and libvips here alone. How a picture is painted is not known
+here.
 """

@@ -9,6 +9,10 @@ SMALLEST_SIDE = 32  # px, of any picture that a network or a loss is given
 SLACK = 1e-3  # by which resampling and rounding may leave [0, 1]
 
 
+class TooSmallError(ValueError):
+    """A picture with too few pixels a side."""
+
+
 def check_image(image: Tensor, smallest: int) -> None:
     """Check that ``image`` is ``(N, 3, H, W)``, N at least 1, floating, ``smallest`` a side.
 
@@ -28,10 +32,10 @@ def check_size(height: int, width: int, smallest: int) -> None:
     """Check that a picture has at least ``smallest`` pixels a side.
 
     Raises:
-        ValueError: It has fewer.
+        TooSmallError: It has fewer.
     """
     if min(height, width) < smallest:
-        raise ValueError(
+        raise TooSmallError(
             f"the picture is {width} x {height} px; at least {smallest} x {smallest} px are needed"
         )
 
@@ -40,7 +44,7 @@ def check_range(image: Tensor) -> None:
     """Check that an image's values, if it has any, are numbers in [0, 1].
 
     Raises:
-        ValueError: They are not; 0-255 is the commonest slip.
+        ValueError: They are not; the usual mistake is a picture in 0 to 255.
     """
     if not image.numel():
         return

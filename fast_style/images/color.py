@@ -1,4 +1,4 @@
-"""Colours of one picture for another: keeping a photograph's own, matching a painting to it."""
+"""Colour transfer: keep a photograph's colours, or match a painting's colours to them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fast_style.system.precision import double
 
-# Luminance of sRGB values, ITU-R BT.601: what JPEG and the field's "luminance only" take.
+# Luminance of sRGB values, ITU-R BT.601, as in JPEG and in luminance-only style transfer.
 LUMINANCE = (0.299, 0.587, 0.114)
 
 

@@ -1,6 +1,6 @@
-"""Decoded pixels of any kind as a picture: upright, in sRGB, its transparency apart.
+"""From decoded pixels to a picture: upright, in sRGB, transparency in a plane of its own.
 
-Whatever decodes a file, here is the one place where its numbers get their meaning.
+Pillow and libvips decode files. What their numbers mean is decided here, for both.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from PIL import Image, ImageCms, TiffImagePlugin
 from torch import Tensor
 
 from fast_style.images import header
-from fast_style.images.metadata import orientation
+from fast_style.images.deep import DEEP_WHITE
+from fast_style.images.metadata import exif_orientation
 from fast_style.images.picture import Picture, to_pil
 from fast_style.images.profiles import profile_of_gamma
 from fast_style.images.rows import BANDS, WHITE_IS_ZERO, Pixels, Stored, converted
 
-STEP = 256  # rows that are converted at once: a huge picture is not there three times
-DEEP_WHITE = 65535
+ROWS_AT_ONCE = 256  # so that a huge picture is not held three times in memory
 _SRGB = ImageCms.createProfile("sRGB")
 Conversion = Callable[[Pixels], Pixels]
-# Of what is upright: where each stored pixel lies, by EXIF's orientation.
+# By EXIF's orientation: a view of the upright picture in the order in which the file stores it.
 STORED_IN: dict[int, Callable[[npt.NDArray[np.generic]], npt.NDArray[np.generic]]] = {
     1: lambda upright: upright,
     2: lambda upright: upright[:, ::-1],
@@ -36,22 +36,22 @@ STORED_IN: dict[int, Callable[[npt.NDArray[np.generic]], npt.NDArray[np.generic]
     7: lambda upright: upright.swapaxes(0, 1)[::-1, ::-1],
     8: lambda upright: np.rot90(upright, -1),
 }
-TURNED = (5, 6, 7, 8)  # orientations that exchange width and height
+TURNED = (5, 6, 7, 8)  # orientations that swap width and height
 
 
 def picture_of(image: Image.Image, profile: bytes | None = None, reduce: int = 1) -> Picture:
-    """Return an image of any mode as a picture; ``from_pil`` does, with its errors named.
+    """Return an image of any mode as a picture; ``from_pil`` also names its errors.
 
     Args:
         image: Of Pillow; it is decoded here, if it is not yet.
-        profile: The ICC profile of its colours, if not the one that it says.
+        profile: ICC profile of its colours; by default the image's own.
         reduce: As ``decoded``'s.
     """
-    lies = orientation(image)  # before it is decoded, which closes a TIFF
+    orientation = exif_orientation(image)  # before it is decoded, which closes a TIFF
     profile = profile or image.info.get("icc_profile")
     if profile is None and "gamma" in image.info:
         profile = profile_of_gamma(image)
-    return decoded(stored_image(image), lies, profile, reduce)
+    return decoded(stored_image(image), orientation, profile, reduce)
 
 
 def stored_image(image: Image.Image) -> Stored:
@@ -60,11 +60,11 @@ def stored_image(image: Image.Image) -> Stored:
     if _is_deep(image):
         return _stored_deep(image)
     mode = image.mode
-    seen = image.has_transparency_data
+    has_alpha = image.has_transparency_data
     if mode in ("1", "L", "LA", "La"):
-        mode = "LA" if seen else "L"
+        mode = "LA" if has_alpha else "L"
     elif mode != "CMYK":
-        mode = "RGBA" if seen else "RGB"
+        mode = "RGBA" if has_alpha else "RGB"
 
     def rows(step: int) -> Iterator[Pixels]:
         for top in range(0, image.height, step):
@@ -107,37 +107,37 @@ def _stored_deep(image: Image.Image) -> Stored:
     )
 
 
-def decoded(stored: Stored, lies: int, profile: bytes | None, reduce: int = 1) -> Picture:
-    """Return a picture of what a file stores: its levels uint8 if those are, else float32.
+def decoded(stored: Stored, orientation: int, profile: bytes | None, reduce: int = 1) -> Picture:
+    """Return the picture that a file stores: uint8 if the file's levels are, else float32.
 
     Args:
         stored: What is stored.
-        lies: EXIF's orientation.
+        orientation: EXIF's orientation.
         profile: The ICC profile of the colours; one that can't be used is none.
-        reduce: Each square of so many pixels a side becomes one, their mean.
+        reduce: Each square of so many pixels a side becomes one pixel, its mean.
 
     Raises:
         ValueError: The data is damaged, or has values that are not finite numbers.
     """
-    step = max(STEP // reduce, 1) * reduce
+    step = max(ROWS_AT_ONCE // reduce, 1) * reduce
     stored = stored.with_white(step)
     is_bytes = stored.dtype == np.uint8
     width, height = -(-stored.width // reduce), -(-stored.height // reduce)
-    shape = (width, height) if lies in TURNED else (height, width)
+    shape = (width, height) if orientation in TURNED else (height, width)
     levels = np.empty((*shape, 3), np.uint8 if is_bytes else np.float32)
     alpha = None if stored.alpha is None else np.empty(shape, np.float32)
     conversion = _conversion(stored.colors, is_bytes, profile)
-    turned = STORED_IN.get(lies, STORED_IN[1])
+    turned = STORED_IN.get(orientation, STORED_IN[1])
     top = 0
     for rows in stored.rows(step):
-        colors, seen = _meaning(rows, stored)
+        colors, transparency = _meaning(rows, stored)
         colors = conversion(colors)
         if reduce > 1:
-            colors, seen = _reduced(colors, seen, reduce)
+            colors, transparency = _reduced(colors, transparency, reduce)
         end = top + len(colors)
         turned(_as_items(levels))[top:end] = _as_items(colors)
-        if alpha is not None and seen is not None:
-            turned(alpha)[top:end] = seen
+        if alpha is not None and transparency is not None:
+            turned(alpha)[top:end] = transparency
         top = end
     found = torch.from_numpy(levels).permute(2, 0, 1)[None]
     if not is_bytes:
@@ -146,13 +146,13 @@ def decoded(stored: Stored, lies: int, profile: bytes | None, reduce: int = 1) -
 
 
 def _as_items(pixels: Pixels) -> Pixels:
-    """Return pixels ``(rows, W, B)`` as ``(rows, W)`` items, which are turned much faster."""
+    """Return pixels as one item each, ``(rows, W)``: such arrays are turned much faster."""
     size = pixels.shape[-1] * pixels.itemsize
     return np.ascontiguousarray(pixels).view(f"V{size}")[..., 0]
 
 
 def _meaning(rows: Pixels, stored: Stored) -> tuple[Pixels, Pixels | None]:
-    """Return colours, uint8 or float32 in [0, 1] from black on, and their alpha, in [0, 1]."""
+    """Return colours, uint8 or float32 with 0 for black and 1 for white, and alpha in [0, 1]."""
     colors, alpha = rows[..., : BANDS[stored.colors]], None
     assert stored.white is not None
     if stored.alpha is not None:
@@ -168,7 +168,7 @@ def _meaning(rows: Pixels, stored: Stored) -> tuple[Pixels, Pixels | None]:
 
 
 def _reduced(colors: Pixels, alpha: Pixels | None, by: int) -> tuple[Pixels, Pixels | None]:
-    """Return the means of squares; what is transparent has no part in their colours."""
+    """Return the means of squares of pixels; transparent pixels do not count for the colours."""
     if alpha is None and colors.dtype == np.uint8:
         return np.asarray(Image.fromarray(np.ascontiguousarray(colors)).reduce(by)), None
     planes = torch.from_numpy(colors.astype(np.float32)).permute(2, 0, 1)
@@ -182,11 +182,11 @@ def _reduced(colors: Pixels, alpha: Pixels | None, by: int) -> tuple[Pixels, Pix
 
 
 def _conversion(colors: str, is_bytes: bool, profile: bytes | None) -> Conversion:
-    """Return what brings colours to sRGB, ``(rows, W, B)`` to ``(rows, W, 3)``."""
+    """Return a function that converts colours to sRGB, ``(rows, W, B)`` to ``(rows, W, 3)``."""
     found = None
-    if colors == "L" and profile and profile[16:20] == b"RGB ":  # grey may be told so, too
-        in_colors = _conversion("RGB", is_bytes, profile)
-        return lambda pixels: in_colors(pixels.repeat(3, axis=-1))
+    if colors == "L" and profile and profile[16:20] == b"RGB ":  # a grey picture may have one
+        from_rgb = _conversion("RGB", is_bytes, profile)
+        return lambda pixels: from_rgb(pixels.repeat(3, axis=-1))
     if profile and not (colors == "RGB" and _changes_nothing(profile)):
         found = _by_profile(colors, is_bytes, profile)
     if found is not None:
@@ -201,7 +201,7 @@ def _conversion(colors: str, is_bytes: bool, profile: bytes | None) -> Conversio
 
 
 def _by_profile(colors: str, is_bytes: bool, profile: bytes) -> Conversion | None:
-    """Return what converts by a profile; none if it is broken: no reason to lose the picture."""
+    """Return a conversion by a profile; none if the profile is broken: the picture is read."""
     if is_bytes:
         try:
             transform = _transform(profile, colors)
@@ -236,7 +236,7 @@ def _image(pixels: Pixels, mode: str) -> Image.Image:
 
 
 def _changes_nothing(profile: bytes) -> bool:
-    """Whether a profile is sRGB under any name: most are, and cameras' pictures are large."""
+    """Whether a profile is sRGB, whatever its name: most are, and to skip it saves time."""
     try:
         transform = _transform(profile, "RGB")
     except (ImageCms.PyCMSError, OSError):
@@ -249,7 +249,7 @@ def _changes_nothing(profile: bytes) -> bool:
 
 def flat_image(picture: Picture) -> Image.Image:
     """Return a picture as an image of 8 bits, transparent parts on white."""
-    return to_pil(picture.levels if picture.alpha is None else picture.on_white)
+    return to_pil(picture.opaque)
 
 
 def as_tensor(image: Image.Image) -> Tensor:

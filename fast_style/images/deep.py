@@ -12,14 +12,16 @@ import torch
 from PIL.PngImagePlugin import putchunk
 
 from fast_style.images.exif import PREFIX
+from fast_style.images.header import CM_PER_INCH
 from fast_style.images.metadata import srgb_profile
 from fast_style.images.picture import Picture
 from fast_style.system.messages import one_line
 
-WHITE = 65535
-MM_PER_INCH = 25.4
+DEEP_WHITE = 65535
+MM_PER_INCH = 10 * CM_PER_INCH
 PNG_HEADER = 33  # bytes: the signature and the chunk that begins every file
-UNSAID_DPI = 72.0  # libvips always writes one, by itself 25.4; programs take 72 where none is said
+# libvips always writes a resolution, 25.4 by default; programs assume 72 where there is none.
+UNSAID_DPI = 72.0
 
 
 def deep_levels(picture: Picture) -> npt.NDArray[np.uint16]:
@@ -32,7 +34,7 @@ def deep_levels(picture: Picture) -> npt.NDArray[np.uint16]:
     if not torch.isfinite(rgb).all():
         raise ValueError("the picture has values that are not finite numbers")
     planes = rgb if alpha is None else torch.cat((rgb, alpha), dim=1)
-    levels = (planes[0].detach().float().clamp(0, 1) * WHITE).round().permute(1, 2, 0)
+    levels = (planes[0].detach().float().clamp(0, 1) * DEEP_WHITE).round().permute(1, 2, 0)
     return levels.cpu().numpy().astype(np.uint16)
 
 
@@ -58,7 +60,7 @@ def encode_deep(picture: Picture) -> bytes:
         raise ValueError(f"libvips: {one_line(error)}") from error
     if picture.exif is None:
         return data
-    chunk = io.BytesIO()  # libvips would write EXIF of its own, and sizes into what it is given
+    chunk = io.BytesIO()  # libvips would change the EXIF that it is given
     putchunk(chunk, b"eXIf", picture.exif.removeprefix(PREFIX))
     return data[:PNG_HEADER] + chunk.getvalue() + data[PNG_HEADER:]
 
@@ -74,5 +76,5 @@ def libvips() -> Any:
         import pyvips
     except (ImportError, OSError) as error:  # OSError: without its library
         raise ValueError("16 bits need libvips: pip install 'pyvips[binary]'") from error
-    pyvips.cache_set_max(0)  # it would keep what a picture is made of, and mix up rewritten files
+    pyvips.cache_set_max(0)  # it would hold pictures, and return old ones for rewritten files
     return pyvips

@@ -17,7 +17,8 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 LONG = 4
 POINTERS = (IFD.Exif, IFD.GPSInfo)  # tags that say where the other directories begin
 POINTER_SIZES = {LONG: 4, 13: 4, 16: 8, 18: 8}  # the last two are BigTIFF's
-MOST = 2**22  # bytes of all values of a directory; a hostile file's may be the same many times
+# Bytes of all values of a directory; a hostile file may point at the same bytes many times.
+MOST = 2**22
 Order = Literal["<", ">"]  # of bytes, as struct writes it
 PREFIX = b"Exif\0\0"
 HEADERS: dict[Order, bytes] = {"<": b"II*\0\x08\0\0\0", ">": b"MM\0*\0\0\0\x08"}
@@ -34,7 +35,7 @@ Tags = dict[int, Tag]
 
 
 class Exif(NamedTuple):
-    """What is said of a picture, by the directory in which EXIF says it."""
+    """EXIF's three directories: about the picture, the camera and the place."""
 
     order: Order
     main: Tags
@@ -43,11 +44,11 @@ class Exif(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is said."""
+        """Whether there is no tag."""
         return not (self.main or self.camera or self.place)
 
     def tobytes(self) -> bytes:
-        """Return it as one block, as most files of pictures hold it."""
+        """Return the block that most picture files hold."""
         header = HEADERS[self.order]
         end = len(header) + directory_size(self.main | pointers_to(self, 0))
         main = directory(self.main | pointers_to(self, end), self.order, len(header))
@@ -109,7 +110,7 @@ def read_directory(
 
 
 def number(tag: Tag | None, order: Order) -> int | None:
-    """Return what a tag that points at a directory holds; none if there is none."""
+    """Return the number in a tag that points at a directory; none if there is no tag."""
     if tag is None:
         return None
     first = tag.data[: POINTER_SIZES[tag.kind]]

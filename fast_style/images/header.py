@@ -1,4 +1,4 @@
-"""What a picture file says of itself beside its pixels, read without decoding one."""
+"""What a picture file says beside its pixels, read without decoding them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_PAGES = 1000  # of a TIFF that are counted
 MOST_SCANS = 100  # of a progressive JPEG; encoders make 10, the most thorough some 30
 LARGEST_CHUNK = 2**24  # bytes of a PNG's chunk, or of the boxes of a HEIF, that are looked at
 XMP = b"XML:com.adobe.xmp"
-CUT = b"cut off"  # no chunk's name, which has four letters
+CUT = b"cut off"  # the key for a chunk that is cut off; real names have four letters
 JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # beside those within a scan's data
 SOS, EOI = 0xDA, 0xD9
 # Tags of TIFF 6.0, of its technical notes and of DNG.
@@ -47,7 +47,7 @@ class Tiff(NamedTuple):
     at: int = 0  # where in the file it is
     order: str = "<"
     is_big: bool = False
-    link: tuple[int, int] = (0, 0)  # where it says what follows, and in how many bytes, if any does
+    link: tuple[int, int] = (0, 0)  # where the next directory's position stands, in how many bytes
 
     def number(self, tag: int, default: int = 0) -> int:
         """Return a whole number, the first if there are several."""
@@ -67,9 +67,9 @@ class Tiff(NamedTuple):
 
     @property
     def is_raw(self) -> bool:
-        """Whether it is of a camera's sensor: what the directory shows is a preview, or no colour.
+        """Whether it is a camera's raw photograph: the directory holds a preview or sensor data.
 
-        A preview comes before the picture, which stands in a directory below its own.
+        A preview comes first. The photograph is then in a subdirectory.
         """
         is_preview = bool(self.number(SUBFILE) & REDUCED) and SUB_DIRECTORIES in self.tags
         is_sensor = self.number(PHOTOMETRIC) in SENSOR
@@ -105,7 +105,7 @@ def read_tiff(file: BinaryIO) -> Tiff:
     at = _first(start)
     file.seek(at)
     directory.load(file)
-    order, is_big = _layout(start)
+    order, is_big = _byte_order(start)
     link, size = _link(file, at, order, is_big), 8 if is_big else 4
     follows = link >= 0 and any(file.read(size))
     found = Tiff(dict(directory), at, order, is_big, (link, size) if follows else (0, 0))
@@ -119,11 +119,11 @@ def read_tiff(file: BinaryIO) -> Tiff:
 def pages(file: BinaryIO) -> int:
     """Return how many pages a TIFF has, or ``MOST_PAGES`` + 1 if more; damaged ones do not count.
 
-    None is read: their directories are a chain, which may lead anywhere.
+    Pages are not decoded. Their directories form a chain, which in a damaged file may go round.
     """
     file.seek(0)
     start = file.read(16)
-    order, is_big = _layout(start)
+    order, is_big = _byte_order(start)
     at = _first(start)
     seen: set[int] = set()
     while at and at not in seen and len(seen) <= MOST_PAGES:
@@ -136,19 +136,19 @@ def pages(file: BinaryIO) -> int:
     return len(seen)
 
 
-def _layout(start: bytes) -> tuple[str, bool]:
+def _byte_order(start: bytes) -> tuple[str, bool]:
     """Return the order of the bytes of a TIFF that starts so, and whether it is a BigTIFF."""
     return ("<" if start[:2] == b"II" else ">"), b"+" in start[:4]
 
 
 def _first(start: bytes) -> int:
     """Return where the first directory of a TIFF is."""
-    order, is_big = _layout(start)
+    order, is_big = _byte_order(start)
     return int(struct.unpack_from(order + ("Q" if is_big else "L"), start, 8 if is_big else 4)[0])
 
 
 def _link(file: BinaryIO, at: int, order: str, is_big: bool) -> int:
-    """Go to where a directory says what follows it, and return that place; -1 if it is cut off."""
+    """Seek to where the next directory's position stands, and return that; -1 if it is cut off."""
     size, entry = (8, 20) if is_big else (2, 12)
     file.seek(at)
     head = file.read(size)
@@ -177,13 +177,13 @@ def png_chunks(file: BinaryIO) -> dict[bytes, bytes]:
             if name != b"iTXt":
                 found.setdefault(name, data)
             elif data.startswith(XMP + b"\0"):
-                found.setdefault(XMP, _text(data))
+                found.setdefault(XMP, _itxt_text(data))
             length = 0
         file.seek(length + 4, os.SEEK_CUR)  # past the data and its checksum
     return found
 
 
-def _text(chunk: bytes) -> bytes:
+def _itxt_text(chunk: bytes) -> bytes:
     """Return the text of an iTXt chunk."""
     keyword = chunk.index(b"\0")
     fields = chunk[keyword + 3 :].split(b"\0", 2)  # of a language, twice, and the text
@@ -216,13 +216,13 @@ def heif_coding(file: BinaryIO) -> Coding | None:
 
 
 def _meta(file: BinaryIO) -> bytes:
-    """Return what is in the meta box of a file of boxes."""
+    """Return the content of the meta box of an AVIF or a HEIF."""
     file.seek(0)
     while len(head := file.read(8)) == 8:
         size, kind = struct.unpack(">L4s", head)
         if kind == b"meta":
             return file.read(min(max(size - 8, 0), LARGEST_CHUNK))[4:]
-        if size < 8:  # to the end, or of 64 bits, as only pictures' data are
+        if size < 8:  # up to the file's end, or a size of 64 bits: only pixels take so much
             break
         file.seek(size - 8, os.SEEK_CUR)
     return b""
@@ -245,7 +245,7 @@ def is_heif(start: bytes) -> bool:
 
 
 def jpeg_scans(file: BinaryIO) -> int:
-    """Return how often a JPEG goes over its picture: a progressive one again and again."""
+    """Return how many scans a JPEG has; a progressive one has several."""
     file.seek(0)
     data = file.read()
     scans, at = 0, 2
@@ -258,8 +258,8 @@ def jpeg_scans(file: BinaryIO) -> int:
     return scans
 
 
-def opened(path: os.PathLike[str] | str | io.BytesIO) -> BinaryIO:
-    """Return a file, or bytes, to be read from the start and closed."""
+def open_binary(path: os.PathLike[str] | str | io.BytesIO) -> BinaryIO:
+    """Open a file, or bytes, for reading; the caller closes it."""
     if isinstance(path, io.BytesIO):
         return io.BytesIO(path.getbuffer())
-    return open(path, "rb")  # noqa: PTH123, the caller closes it
+    return open(path, "rb")  # noqa: PTH123, the path may be a string

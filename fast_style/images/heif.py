@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from fast_style.images.picture import PictureError
+from fast_style.system.messages import install
 
 SUFFIXES = (".heic", ".heif")
-NEEDED = "HEIF needs pillow-heif: pip install 'fast-style-trainer[heif]'"
+NEEDED = f"HEIF needs pillow-heif: {install('heif')}"
 
 
 class HeifNeededError(PictureError):

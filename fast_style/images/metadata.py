@@ -9,10 +9,9 @@ from PIL.ExifTags import Base
 
 from fast_style.images.exif import POINTERS, Exif, Order, number, read_block, read_directory
 
-# Of the picture itself, whatever is painted of it; what describes the file's own layout (sizes,
-# strips, colours, orientation, thumbnail) would be wrong for another file, and what only the
-# camera's maker can read may hold anything.
-KEPT = frozenset(
+# Tags that stay true for a stylised version. Left out is what describes the file itself (sizes,
+# strips, colours, orientation, thumbnail), and what only the camera's maker can read.
+PICTURE_TAGS = frozenset(
     (
         Base.ImageDescription,
         Base.Make,
@@ -26,7 +25,7 @@ KEPT = frozenset(
         *range(Base.XPTitle, Base.XPSubject + 1),  # Windows's title, comment, author, keywords
     )
 )
-KEPT_OF_CAMERA = frozenset(
+CAMERA_TAGS = frozenset(
     (
         Base.ExposureTime,
         Base.FNumber,
@@ -51,16 +50,16 @@ KEPT_OF_CAMERA = frozenset(
         *range(Base.CameraOwnerName, 42045),  # numbers, the lens, title, photographer, editor
     )
 )
-KEPT_OF_PLACE = frozenset(range(32))  # all that there are
+PLACE_TAGS = frozenset(range(32))  # all of GPS
 # What Pillow raises where EXIF is damaged, which is no reason to lose a picture.
 BROKEN = (ValueError, TypeError, KeyError, OSError, SyntaxError, struct.error, OverflowError)
 LARGEST_DPI = 65_535  # that a JPEG holds
 
 
 def kept_exif(image: Image.Image, at: int | None = None) -> bytes | None:
-    """Return what of a picture's EXIF holds for its stylised version too; none if there is none.
+    """Return the EXIF that stays true for a stylised version, as a block; none if there is none.
 
-    Date, camera, place, title, author and rights stay, byte for byte. What is damaged is left out.
+    Date, camera, place, title, author and rights stay, byte for byte. Damaged tags are left out.
 
     Args:
         image: As it was opened.
@@ -72,15 +71,15 @@ def kept_exif(image: Image.Image, at: int | None = None) -> bytes | None:
         order: Order = "<" if found.endian == "<" else ">"
         if at is None:
             at = int(struct.unpack_from(f"{order}L", found.head, 4)[0])
-    except (AttributeError, *BROKEN):  # an attribute that is only there where EXIF is
+    except (AttributeError, *BROKEN):  # the attributes are only there where EXIF is
         return None
-    main = read_directory(file, at, order, KEPT.union(POINTERS), big)
+    main = read_directory(file, at, order, PICTURE_TAGS.union(POINTERS), big)
     camera, place = (number(main.pop(tag, None), order) for tag in POINTERS)
     exif = Exif(
         order,
         main,
-        read_directory(file, camera, order, KEPT_OF_CAMERA, big),
-        read_directory(file, place, order, KEPT_OF_PLACE, big),
+        read_directory(file, camera, order, CAMERA_TAGS, big),
+        read_directory(file, place, order, PLACE_TAGS, big),
     )
     return None if exif.is_empty else exif.tobytes()
 
@@ -97,8 +96,8 @@ def fitting_exif(block: bytes, most: int) -> bytes | None:
     return None if exif.is_empty else block
 
 
-def orientation(image: Image.Image) -> int:
-    """Return how a picture lies, as its EXIF says: 1, upright, to 8; 1 where it is damaged."""
+def exif_orientation(image: Image.Image) -> int:
+    """Return EXIF's orientation: 1, upright, to 8; 1 where it is missing or damaged."""
     try:
         found = image.getexif().get(Base.Orientation, 1)
     except BROKEN:
@@ -112,7 +111,7 @@ def kept_dpi(image: Image.Image) -> float | None:
         across, down = map(float, image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    # Of a TIFF that says nothing Pillow says 1.
+    # For a TIFF without a resolution Pillow gives 1.
     return across if across == down and 1 < across <= LARGEST_DPI else None
 
 

@@ -1,6 +1,7 @@
-"""Pictures in memory: colours, transparency, and what they are converted from and to.
+"""Pictures in memory: colours, transparency, and conversions from and to other kinds.
 
-Everywhere else an image is float32 RGB in [0, 1], (N, 3, H, W), sRGB.
+A ``Picture`` from a file holds bytes as long as it can. Losses and training take float32 RGB in
+[0, 1], (N, 3, H, W), sRGB.
 """
 
 from __future__ import annotations
@@ -43,8 +44,13 @@ class Picture(NamedTuple):
         return self.rgb.clamp(0, 1) * self.alpha + (1 - self.alpha)
 
     @property
+    def opaque(self) -> Tensor:
+        """The levels, transparent parts laid on white: bytes stay bytes where there are none."""
+        return self.levels if self.alpha is None else self.on_white
+
+    @property
     def bits(self) -> int:
-        """In how many bits a colour is worth being written: 8, or 16 for float levels."""
+        """Bits of a colour in a file that can hold them: 8, or 16 for float levels."""
         return 8 if self.levels.dtype == torch.uint8 else 16
 
 
@@ -56,11 +62,11 @@ class Clip(NamedTuple):
     loop: int | None = None  # how often it is shown, 0 for ever; none if the file does not say
     left_out: int = 0  # further pictures of the file: pages of a TIFF, or frames
     uncounted: bool = False  # whether there are more than that
-    note: str | None = None  # what is not as the file says, to follow its name
+    note: str | None = None  # what a person should know of the file, to follow its name
 
     @property
     def remark(self) -> str | None:
-        """What a person should know who gets this of a file, to follow its name."""
+        """What a person should know of this file, to follow its name; none if all is well."""
         notes = [self.note] if self.note else []
         if self.left_out:
             count, kind = self.left_out + 1, "frames" if self.durations_ms else "pages"
@@ -68,14 +74,14 @@ class Clip(NamedTuple):
             notes.append(f"has {many} {kind}: only the first is painted")
         return ", and ".join(notes) or None
 
-    def map(self, change: Callable[[Picture], Picture], exif: bool = True) -> Clip:
-        """Return the clip with each frame changed, EXIF kept or left behind; dpi stays."""
-        return self._replace(
-            frames=[
-                change(one)._replace(exif=one.exif if exif else None, dpi=one.dpi)
-                for one in self.frames
-            ]
-        )
+    def map(self, change: Callable[[Picture], Picture]) -> Clip:
+        """Return the clip with each frame changed; EXIF and dpi stay."""
+        frames = [change(one)._replace(exif=one.exif, dpi=one.dpi) for one in self.frames]
+        return self._replace(frames=frames)
+
+    def without_exif(self) -> Clip:
+        """Return the clip with its EXIF left behind; dpi stays."""
+        return self._replace(frames=[one._replace(exif=None) for one in self.frames])
 
 
 def as_float(levels: Tensor) -> Tensor:
@@ -148,9 +154,10 @@ def from_array(array: npt.NDArray[Any]) -> Picture:
     return Picture(rgb, as_float(planes[:, 3:]) if planes.shape[1] == 4 else None)
 
 
-def array_like(array: npt.NDArray[Any], rgb: Tensor, alpha: Tensor | None) -> npt.NDArray[Any]:
+def array_like(array: npt.NDArray[Any], picture: Picture) -> npt.NDArray[Any]:
     """Return a picture as ``(H, W, 3)`` or ``(H, W, 4)`` of ``array``'s type and range."""
     if array.dtype == np.uint8:
-        return np.array(to_pil(rgb, alpha))
+        return np.array(to_pil(picture.levels, picture.alpha))
+    rgb, alpha = picture.rgb, picture.alpha
     planes = rgb if alpha is None else torch.cat((rgb, alpha), dim=1)
     return planes[0].permute(1, 2, 0).numpy().astype(array.dtype)

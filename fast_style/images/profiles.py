@@ -1,4 +1,4 @@
-"""ICC profiles of colours that a file describes otherwise: by numbers, or by a gamma."""
+"""ICC profiles for files that describe their colours by code numbers or by a gamma."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fast_style.images.header import Coding
 HDR_TRANSFERS = (16, 18)  # PQ and HLG, of ITU-T H.273
 HDR_REMARK = "is HDR: its brightness is taken as that of an ordinary picture"
 SRGB_GAMMA = 1 / 2.2  # as PNG's gAMA has it
-LEAST_GAMMA = 0.05  # whatever is beyond is a mistake
+LEAST_GAMMA = 0.05  # smaller ones, and their inverses, are mistakes
 GAMMA_TOLERANCE = 0.05  # libpng's: less is no difference
 SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)  # IEC 61966-2-1, as ICC's type 3
 D50 = (0.9642, 1.0, 0.8249)
@@ -48,7 +48,7 @@ EXPONENTS = {4: 2.2, 5: 2.8, 8: 1.0}  # of ITU-T H.273; all others are taken as 
 
 
 def profile_of_coding(coding: Coding) -> bytes | None:
-    """Return the profile that ITU-T H.273's numbers stand for; none for sRGB, and for HDR."""
+    """Return the profile for code numbers of ITU-T H.273; none for sRGB and for HDR."""
     if coding.transfer in HDR_TRANSFERS:
         return None
     primaries = PRIMARIES.get(coding.primaries, SRGB)

@@ -27,9 +27,10 @@ from PIL.ExifTags import Base
 from torch import Tensor
 
 from fast_style.images import header, heif
-from fast_style.images.checks import SMALLEST_SIDE
+from fast_style.images.checks import SMALLEST_SIDE, TooSmallError
 from fast_style.images.decoding import TURNED, as_tensor, decoded, flat_image, picture_of
-from fast_style.images.metadata import BROKEN, kept_dpi, kept_exif, orientation
+from fast_style.images.limits import max_pixels
+from fast_style.images.metadata import BROKEN, exif_orientation, kept_dpi, kept_exif
 from fast_style.images.picture import Clip, Picture, PictureError, as_bytes, as_float, scaled_size
 from fast_style.images.profiles import (
     HDR_REMARK,
@@ -45,10 +46,15 @@ READABLE = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"),
     *heif.SUFFIXES,
 )
-MOVING = ("GIF", "WEBP", "PNG", "AVIF")  # formats; in others further pictures are no frames
+MOVING = (
+    "GIF",
+    "WEBP",
+    "PNG",
+    "AVIF",
+)  # formats of animations; elsewhere further pictures are pages
 # Pillow takes a file by what is in it, whatever its name: no other of its formats may be reached,
 # least of all EPS, a program that it has Ghostscript run.
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "AVIF")
+PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "AVIF")
 BOXED = ("AVIF", "HEIF")
 MOST_FRAMES = 10_000  # of an animation
 FRAME_MS = 100  # of a frame that says nothing, as browsers show it
@@ -59,7 +65,7 @@ DEEP_BYTES = 16
 DECODER_BYTES = {"PNG": 8, "TIFF": 8, "JPEG": 10, "MPO": 10, "WEBP": 12, "AVIF": 12, "HEIF": 12}
 UNCHECKED_BYTES = 2**28  # what is smaller fits
 REDUCING_GAP = 3.0  # times the size that is wanted, to which squares are averaged first
-KEPT_RESOLUTION = 2  # times the side that is wanted, below which decoding does not reduce
+DECODED_SIDE = 2  # decoding reduces a picture to no less than so many times the side wanted
 
 # What Pillow's decoders raise for damaged data.
 DAMAGED = (
@@ -78,21 +84,12 @@ DAMAGED = (
 )
 
 
-def allow_megapixels(most: float) -> None:
-    """Set how many megapixels a picture may have; beyond that it is taken for an attack."""
-    Image.MAX_IMAGE_PIXELS = max(1, round(most * 1e6 / 2))  # Pillow raises at twice as many
-
-
-def max_pixels() -> float:
-    """Return how many pixels a picture may have, all its frames together."""
-    return math.inf if Image.MAX_IMAGE_PIXELS is None else 2 * Image.MAX_IMAGE_PIXELS
-
-
 class _Opened(NamedTuple):
     """A file whose pixels have not been decoded."""
 
     path: Path | io.BytesIO
-    image: Image.Image  # of a TIFF a small one that says what the file says beside its pixels
+    file: BinaryIO
+    image: Image.Image  # of a TIFF a stand-in of 1 x 1 px with the file's metadata
     kind: str  # Pillow's name of the format
     stored: tuple[int, int]  # width and height, px
     profile: bytes | None  # ICC, of its colours
@@ -105,7 +102,7 @@ class _Opened(NamedTuple):
     @property
     def upright(self) -> tuple[int, int]:
         """Width and height as it is to be seen, px."""
-        return self.stored[::-1] if orientation(self.image) in TURNED else self.stored
+        return self.stored[::-1] if exif_orientation(self.image) in TURNED else self.stored
 
 
 def read_picture(path: str | Path | io.BytesIO, longest: int | None = None) -> Picture:
@@ -124,7 +121,10 @@ def read_picture(path: str | Path | io.BytesIO, longest: int | None = None) -> P
 
 
 def read_clip(
-    path: str | Path | io.BytesIO, still: bool = False, longest: int | None = None
+    path: str | Path | io.BytesIO,
+    still: bool = False,
+    longest: int | None = None,
+    check: Callable[[int, int], None] | None = None,
 ) -> Clip:
     """Read a picture file as ``read_picture`` does, with all frames of an animation.
 
@@ -132,18 +132,21 @@ def read_clip(
         path: Of the file; or its bytes.
         still: Of an animation read the first frame alone, and count the others as left out.
         longest: As ``read_picture``'s.
+        check: Is told the stored width and height, px, before anything is decoded.
 
     Raises:
         PictureError: As ``read_picture``; too large is what all frames together are.
+        TooSmallError: As ``check``.
     """
     with _open(path) as opened:
+        if check is not None:
+            check(*opened.stored)
         image = opened.image
         count = int(getattr(image, "n_frames", 1)) if opened.kind in MOVING else 1
         if count < 2:
             first, pages = _first_picture(opened, longest), 1
             if opened.tiff:
-                with header.opened(path) as file:
-                    pages = header.pages(file)
+                pages = header.pages(opened.file)
             left_out = min(pages, header.MOST_PAGES) - 1
             return Clip([first], [], None, left_out, pages > header.MOST_PAGES, opened.note)
         if not still and count > MOST_FRAMES:
@@ -185,7 +188,7 @@ def _first_picture(opened: _Opened, longest: int | None) -> Picture:
     exif, dpi = _exif(opened), kept_dpi(opened.image)
     reduces = _reduction(opened.stored, longest) > 1
     if reduces and longest is not None:
-        _draft(opened.image, KEPT_RESOLUTION * longest / max(opened.stored))
+        _draft(opened.image, DECODED_SIDE * longest / max(opened.stored))
     size = opened.stored if opened.tiff else opened.image.size
     picture = _decoded(opened, _reduction(size, longest))
     if reduces:
@@ -194,8 +197,8 @@ def _first_picture(opened: _Opened, longest: int | None) -> Picture:
 
 
 def _reduction(size: tuple[int, int], longest: int | None) -> int:
-    """Return the side of the squares of pixels that may become one where so little is wanted."""
-    return 1 if longest is None else max(1, max(size) // (KEPT_RESOLUTION * longest))
+    """Return the side of the squares of pixels that become one pixel while decoding."""
+    return 1 if longest is None else max(1, max(size) // (DECODED_SIDE * longest))
 
 
 def _draft(image: Image.Image, scale: float) -> None:
@@ -210,12 +213,12 @@ def _fitted(picture: Picture, opened: _Opened, longest: int | None) -> Picture:
     width, height = opened.upright
     height, width = scaled_size(height, width, longest)
     picture = fill_transparent(picture)
-    # Its last squares may reach over the edge: its sides are not quite what they seem.
+    # The last squares may reach over the edge: sides of the reduced picture are rounded up.
     by = round(max(opened.stored) / max(picture.levels.shape[-2:]))
     factors = [by * height / opened.upright[1], by * width / opened.upright[0]]
 
     def resized(image: Tensor) -> Tensor:
-        exact = [factor * (1 + 1e-9) for factor in factors]  # of whole sides, which are cut off
+        exact = [factor * (1 + 1e-9) for factor in factors]  # interpolate rounds sides down
         made = F.interpolate(image, scale_factor=exact, mode="bicubic", antialias=True)
         return made[..., :height, :width].clamp(0, 1)
 
@@ -239,7 +242,7 @@ def _decoded(opened: _Opened, reduce: int = 1) -> Picture:
             return _by_pillow(opened, reduce)
         except UnidentifiedImageError:
             raise error from None
-    return decoded(stored, orientation(opened.image), opened.profile, reduce)
+    return decoded(stored, exif_orientation(opened.image), opened.profile, reduce)
 
 
 def _stored(opened: _Opened) -> Stored:
@@ -247,13 +250,13 @@ def _stored(opened: _Opened) -> Stored:
 
 
 def _by_pillow(opened: _Opened, reduce: int) -> Picture:
-    """Return what Pillow makes of a PNG or TIFF, if that is all that is in it.
+    """Return a PNG or TIFF as Pillow decodes it, if that loses nothing.
 
     Raises:
         ValueError: It has colours of more bits, of which Pillow would keep 8.
     """
     path = opened.path
-    with header.opened(path) as file:
+    with header.open_binary(path) as file:
         with _quiet():
             image = Image.open(file, formats=[opened.kind])
         with image:
@@ -384,7 +387,7 @@ def _open(path: str | Path | io.BytesIO) -> Iterator[_Opened]:
     with _pictures_errors(_name(path)):
         if not isinstance(path, io.BytesIO):
             path = _regular(path)
-        with header.opened(path) as file:
+        with header.open_binary(path) as file:
             start = file.read(16)
             if header.is_heif(start) and not heif.is_available():
                 raise heif.HeifNeededError(f"cannot read {_name(path)}: {heif.NEEDED}")
@@ -394,10 +397,10 @@ def _open(path: str | Path | io.BytesIO) -> Iterator[_Opened]:
             with _quiet():
                 # Of damaged EXIF; of sizes above Pillow's limit, until it raises at twice that.
                 heif.register()
-                formats = (*FORMATS, "HEIF") if heif.is_available() else FORMATS
+                formats = (*PILLOW_FORMATS, "HEIF") if heif.is_available() else PILLOW_FORMATS
                 image = Image.open(file, formats=formats)
             with image:
-                yield _described(path, file, image)
+                yield _opened_by_pillow(path, file, image)
 
 
 def _regular(path: str | Path) -> Path:
@@ -427,7 +430,7 @@ def _opened_tiff(path: Path | io.BytesIO, file: BinaryIO) -> _Opened:
             beside.info["dpi"] = tiff.dpi
         if xmp := tiff.data(header.XMP_TAG):
             beside.info["xmp"] = xmp
-        lies = orientation(beside)  # by XMP
+        orientation = exif_orientation(beside)  # by XMP
         exif = beside.getexif()
         exif.bigtiff, exif.endian = tiff.is_big, tiff.order
         try:
@@ -435,13 +438,14 @@ def _opened_tiff(path: Path | io.BytesIO, file: BinaryIO) -> _Opened:
         except BROKEN:
             exif.clear()
         if Base.Orientation not in exif:
-            exif[Base.Orientation] = lies
+            exif[Base.Orientation] = orientation
     width, height = tiff.number(header.WIDTH), tiff.number(header.HEIGHT)
     if width * height > max_pixels():
         raise Image.DecompressionBombError(f"{width * height} pixels")
     rows = max(tiff.number(header.STRIP_ROWS, height), tiff.number(header.TILE_HEIGHT))
     return _Opened(
         path,
+        file,
         beside,
         "TIFF",
         (width, height),
@@ -452,8 +456,8 @@ def _opened_tiff(path: Path | io.BytesIO, file: BinaryIO) -> _Opened:
     )
 
 
-def _described(path: Path | io.BytesIO, file: BinaryIO, image: Image.Image) -> _Opened:
-    """Return an image that Pillow has opened with what its file says of its colours."""
+def _opened_by_pillow(path: Path | io.BytesIO, file: BinaryIO, image: Image.Image) -> _Opened:
+    """Return a file that Pillow has opened, with what it says of its colours."""
     kind = image.format or ""
     profile, bits, is_whole, coding = image.info.get("icc_profile"), 8, True, None
     is_cut = False
@@ -476,11 +480,11 @@ def _described(path: Path | io.BytesIO, file: BinaryIO, image: Image.Image) -> _
         profile = profile_of_gamma(image)
     is_hdr = coding is not None and coding.transfer in HDR_TRANSFERS
     note = HDR_REMARK if is_hdr else None
-    return _Opened(path, image, kind, image.size, profile, None, bits, is_whole, note, is_cut)
+    return _Opened(path, file, image, kind, image.size, profile, None, bits, is_whole, note, is_cut)
 
 
 def _complete(image: Image.Image, chunks: dict[bytes, bytes]) -> None:
-    """Tell Pillow's image of a PNG what stands behind the pixels, or it decodes them to look."""
+    """Tell Pillow's image what a PNG says after its pixels, or it decodes them to find out."""
     info = image.info
     if header.XMP in chunks:
         info.setdefault("XML:com.adobe.xmp", chunks[header.XMP].decode("utf-8", "replace"))
@@ -495,6 +499,7 @@ def _complete(image: Image.Image, chunks: dict[bytes, bytes]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
+    """Silence warnings, in one thread at a time."""
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -508,7 +513,7 @@ def _name(path: str | Path | io.BytesIO) -> str:
 def _pictures_errors(what: str) -> Iterator[None]:
     try:
         yield
-    except PictureError:
+    except (PictureError, TooSmallError):
         raise
     except FileNotFoundError as error:
         raise PictureError(f"cannot read {what}: there is no such file") from error

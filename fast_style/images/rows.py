@@ -1,7 +1,7 @@
 """PNG and TIFF files decoded from the top by rows, in all their depths, by libvips.
 
-Rows are fetched by the thread that asks for them: libvips's own threads do not outlive a fork, and
-the processes that train read pictures after one.
+Rows are decoded by the thread that asks for them. libvips's own threads do not survive a fork, and
+training reads pictures in forked processes.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ TYPES: dict[str, Any] = {
     "float": np.float32,
     "double": np.float64,
 }
-# Of floats, and of whole numbers of 32 bits, the largest one tells what is white: the first here
-# with a most that is not below. Some lie above white: of bright light, or after resizing.
+# What is white in floats and in whole numbers of 32 bits: the first of these whose limit the
+# largest value does not exceed. Highlights, and pixels after resizing, may lie above white.
 FLOAT_WHITES = ((1.0, 16.0), (255.0, 300.0), (65535.0, float("inf")))
 UINT_WHITES = ((65535, 65535), (2**32 - 1, float("inf")))
 # Values of TIFF's PhotometricInterpretation.
-WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE, SEPARATED, CIELAB, ICCLAB = 0, 1, 3, 5, 8, 9
+WHITE_IS_ZERO, BLACK_IS_ZERO, SEPARATED, CIELAB, ICCLAB = 0, 1, 5, 8, 9
 PREMULTIPLIED, UNASSOCIATED = 1, 2  # values of TIFF's ExtraSamples; libvips divides the first kind
 
 
@@ -45,8 +45,8 @@ class Stored(NamedTuple):
     """A picture as its file stores it; each call of ``rows`` decodes it from the top.
 
     ``rows``: is given a number of rows and yields ``Pixels`` of so many, the last of fewer.
-    ``colors``: a key of ``BANDS``; bands beyond those are no colours. ``white``: what is as light
-    as can be, none where the largest tells. ``inverted``: whether that is black instead.
+    ``colors``: a key of ``BANDS``; bands beyond those are no colours. ``white``: the value
+    of white, none where the largest value tells. ``inverted``: whether that is black instead.
     ``alpha``: which band is the transparency, if one is.
     """
 
@@ -60,7 +60,7 @@ class Stored(NamedTuple):
     alpha: int | None = None
 
     def with_white(self, step: int) -> Stored:
-        """Return it with ``white`` known; to that end it may be decoded once more."""
+        """Return it with ``white`` known; to find the largest value it may be decoded once more."""
         if self.white is not None:
             return self
         whites = FLOAT_WHITES if np.issubdtype(self.dtype, np.floating) else UINT_WHITES
@@ -78,7 +78,7 @@ def stored_png(path: Path | io.BytesIO) -> Stored:
     return Stored(
         image.width,
         image.height,
-        lambda step: _rows(_loaded("pngload_source", path), step),
+        lambda step: _fetched_rows(_loaded("pngload_source", path), step),
         TYPES[image.format],
         "RGB" if image.bands > 2 else "L",
         _white(image.format),
@@ -113,7 +113,7 @@ def stored_tiff(path: Path | io.BytesIO, tiff: Tiff) -> Stored:
     return Stored(
         image.width,
         image.height,
-        lambda step: _rows(load(), step),
+        lambda step: _fetched_rows(load(), step),
         TYPES[image.format],
         colors,
         _white(image.format),
@@ -132,7 +132,7 @@ def _white(format_: str) -> float | None:
 
 
 def _as_rgb(image: Any, photometric: int) -> Any:
-    """Return an image of colours by their look (L*a*b*, LogLuv) in sRGB, any other as it is."""
+    """Return an image of CIE colours (L*a*b*, LogLuv) in sRGB, any other as it is."""
     if photometric == ICCLAB:
         step = 65280 / 100 if image.format == "ushort" else 255 / 100
         unit = 256 if image.format == "ushort" else 1
@@ -159,7 +159,7 @@ def _loaded(loader: str, path: Path | io.BytesIO, blank: tuple[int, int] = (0, 0
     pyvips = libvips()
     try:
         if blank[1]:
-            source = _source(header.opened(path), *blank)
+            source = _source(header.open_binary(path), *blank)
         elif isinstance(path, io.BytesIO):
             source = pyvips.Source.new_from_memory(path.getvalue())
         else:
@@ -173,7 +173,7 @@ def _loaded(loader: str, path: Path | io.BytesIO, blank: tuple[int, int] = (0, 0
 
 
 def _source(file: BinaryIO, blank: int, count: int) -> Any:
-    """Return what libvips reads a file by, with some bytes of it blank."""
+    """Return a source from which libvips reads a file, some bytes of it as zeros."""
 
     def read(size: int) -> bytes:
         at = file.tell()
@@ -188,7 +188,7 @@ def _source(file: BinaryIO, blank: int, count: int) -> Any:
     return source
 
 
-def _rows(image: Any, step: int) -> Iterator[Pixels]:
+def _fetched_rows(image: Any, step: int) -> Iterator[Pixels]:
     """Yield the rows of an image."""
     pyvips = libvips()
     kind = np.dtype(TYPES[image.format])
@@ -227,6 +227,6 @@ def converted(pixels: Pixels, colors: str, profile: bytes) -> Pixels:
         image = image.copy(interpretation=kind)
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
         image = image.icc_transform("srgb", embedded=True, depth=16, intent="perceptual")
-        return next(_rows(image, height))
+        return next(_fetched_rows(image, height))
     except pyvips.Error as error:
         raise ValueError(_reason(error)) from error

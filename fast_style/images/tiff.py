@@ -1,4 +1,7 @@
-"""TIFF files of 8 and 16 bits with EXIF: Pillow writes no colours of 16, libvips no EXIF."""
+"""TIFF files of 8 and 16 bits that keep a photograph's date, camera and place.
+
+Pillow writes no colours of 16 bits, libvips writes no EXIF: who edits in 16 bits needs both.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def write_tiff(file: IO[bytes], levels: Levels, exif: bytes | None, dpi: float |
     said = Exif("<", {}, {}, {}) if exif is None else read_block(exif)
     rows = max(1, STRIP // levels[:1].nbytes)
     strips = list(_strips(levels, rows, said.order))
-    directory = _layout(levels, rows, [len(strip) for strip in strips], said.order)
+    directory = _strip_directory(levels, rows, [len(strip) for strip in strips], said.order)
     if dpi is not None:
         directory[Names.RESOLUTION_UNIT] = INCH
         directory[Names.X_RESOLUTION] = directory[Names.Y_RESOLUTION] = dpi
@@ -74,8 +77,10 @@ def _strips(levels: Levels, rows: int, order: Order) -> Iterator[bytes]:
         yield zlib.compress(differences.astype(stored).tobytes())
 
 
-def _layout(levels: Levels, rows: int, sizes: list[int], order: Order) -> ImageFileDirectory_v2:
-    """Return the directory of a file whose strips follow it at once."""
+def _strip_directory(
+    levels: Levels, rows: int, sizes: list[int], order: Order
+) -> ImageFileDirectory_v2:
+    """Return the TIFF directory of a file in which the strips follow the directory."""
     height, width, bands = levels.shape
     directory = ImageFileDirectory_v2(prefix=PREFIXES[order])
     layout: dict[int, Any] = {
@@ -103,7 +108,7 @@ def _layout(levels: Levels, rows: int, sizes: list[int], order: Order) -> ImageF
 
 
 def _put(directory: ImageFileDirectory_v2, tag: int, value: Tag, order: Order) -> None:
-    """Put a tag of EXIF's main directory into TIFF's; of a type none of them has it is lost."""
+    """Put a tag of EXIF's main directory into TIFF's; tags of other types are left out."""
     if value.kind in (ASCII, UTF8):
         directory.tagtype[tag] = ASCII
         directory[tag] = value.data.removesuffix(b"\0")  # Pillow ends texts so

@@ -1,4 +1,4 @@
-"""What stands behind the transparent parts of a picture."""
+"""Colours for the transparent parts of a picture."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fast_style.images import heif
 from fast_style.images.deep import deep_levels, encode_deep
+from fast_style.images.limits import DEFAULT_QUALITY
 from fast_style.images.metadata import fitting_exif, srgb_profile
 from fast_style.images.picture import Clip, Picture, PictureError, to_pil
 from fast_style.images.tiff import write_tiff
@@ -34,7 +35,6 @@ PRINTED = (".png", *JPEG, *TIFF)  # that hold a size in print
 LARGEST_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383, ".gif": 65_535}  # px
 JPEG_EXIF = 65_533  # bytes
 ANIMATED = (".gif", ".webp", ".png", ".avif")
-QUALITY = 95  # of JPEG, WebP, AVIF and HEIF, as the field's best tools write
 # What Pillow, its plugins and the disk raise where a picture can't be written.
 NOT_WRITTEN = (OSError, ValueError, RuntimeError, OverflowError, struct.error)
 
@@ -79,7 +79,7 @@ def write_picture(
     path: str | Path,
     rgb: Tensor,
     alpha: Tensor | None = None,
-    quality: int = QUALITY,
+    quality: int = DEFAULT_QUALITY,
     exif: bytes | None = None,
     replace: bool = True,
 ) -> None:
@@ -96,10 +96,12 @@ def write_picture(
     Raises:
         PictureError: As ``write_clip``.
     """
-    _write(Path(path), Clip([Picture(rgb, alpha, exif)]), quality, replace, bits=8)
+    _write_file(Path(path), Clip([Picture(rgb, alpha, exif)]), quality, replace, bits=8)
 
 
-def write_clip(path: Path, clip: Clip, quality: int = QUALITY, replace: bool = True) -> None:
+def write_clip(
+    path: Path, clip: Clip, quality: int = DEFAULT_QUALITY, replace: bool = True
+) -> None:
     """Write a picture or an animation: PNG, JPEG, WebP, TIFF, GIF, AVIF or HEIF.
 
     It says that its colours are sRGB, but for GIF, which can't. JPEG has no transparency: there
@@ -117,10 +119,10 @@ def write_clip(path: Path, clip: Clip, quality: int = QUALITY, replace: bool = T
             that are not finite numbers, a disk that is full, a folder that is not writable, a file
             that is not to be replaced.
     """
-    _write(path, clip, quality, replace, bits=clip.frames[0].bits)
+    _write_file(path, clip, quality, replace, bits=clip.frames[0].bits)
 
 
-def encode_clip(clip: Clip, suffix: str = ".png", quality: int = QUALITY) -> bytes:
+def encode_clip(clip: Clip, suffix: str = ".png", quality: int = DEFAULT_QUALITY) -> bytes:
     """Return the bytes of the file that ``write_clip`` would write.
 
     Raises:
@@ -133,7 +135,7 @@ def encode_clip(clip: Clip, suffix: str = ".png", quality: int = QUALITY) -> byt
     return buffer.getvalue()
 
 
-def _write(path: Path, clip: Clip, quality: int, replace: bool, bits: int) -> None:
+def _write_file(path: Path, clip: Clip, quality: int, replace: bool, bits: int) -> None:
     check_holds(path, clip)
     with (
         _picture_errors(str(path)),

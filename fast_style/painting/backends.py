@@ -19,20 +19,21 @@ from torch import Tensor
 
 from fast_style.models.network import StyleNetwork, denormalized, normalized
 from fast_style.models.onnx_graph import INPUT, body_graphs, portable_graph
+from fast_style.system.messages import install
 from fast_style.system.precision import exact_float32
 
 log = logging.getLogger(__name__)
 
 BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
-# What each needs beside PyTorch, by the name of the extra that brings it.
+# Packages that each needs beside PyTorch, and the package's extra that installs them.
 NEEDS = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
 EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
 # A network as a function of a picture (1, 3, H, W), float32 in [0, 1], about [0, 1] again.
-Runner = Callable[[Tensor], Tensor]
+NetworkRunner = Callable[[Tensor], Tensor]
 
 
 class _Lost:
-    """What this process can't use, since its threads were another's, from which it is forked."""
+    """What a forked process can't use: the threads stayed with its parent."""
 
     openvino = False
 
@@ -61,25 +62,22 @@ def resolve_backend(
         if device.type == "cpu":
             is_reduced = dtype != torch.float32
             order = ["openvino", *(["torch"] if is_reduced else []), "onnxruntime", "torch"]
-        return next(one for one in order if one not in failed and not _missing(one))
+        return next(one for one in order if one not in failed and not _missing_packages(one))
     if name != "torch" and device.type != "cpu":
         raise ValueError(f"backend {name} runs on a CPU only, found device {str(device)!r}")
-    if missing := _missing(name):
-        raise ValueError(
-            f"backend {name} needs {' and '.join(missing)}: "
-            f"pip install 'fast-style-trainer[{EXTRAS[name]}]'"
-        )
+    if missing := _missing_packages(name):
+        raise ValueError(f"backend {name} needs {' and '.join(missing)}: {install(EXTRAS[name])}")
     return name
 
 
 def build_runner(
     name: str, network: StyleNetwork, device: torch.device, dtype: torch.dtype
-) -> Runner:
+) -> NetworkRunner:
     """Return a network as a function, safe to call from several threads.
 
-    In bfloat16 the encoder stays float32 in all backends: on a plain sky, where what little there
-    is gets enlarged by the instance normalisation, results were 20 to 30 levels of 255 away from
-    float32's without that, and 1 to 3 with it.
+    In bfloat16 the encoder stays float32 in all backends. Instance normalisation enlarges the
+    little contrast of a plain sky: there, results in bfloat16 alone were 20 to 30 levels of 255
+    away from float32's, and 1 to 3 with a float32 encoder.
 
     Args:
         name: As ``resolve_backend`` returns it.
@@ -111,8 +109,8 @@ def warn_once(message: str) -> None:
 def begin_in_fork() -> bool:
     """Have a process that was just forked compute in one thread; return if OpenVINO is lost.
 
-    It is if the first process has used it: its threads are not there, and it does not notice. To
-    free what it holds would be to wait for them.
+    It is lost if the parent has used it, for its threads stay there. It is not freed: that would
+    wait for them for ever.
     """
     torch.set_num_threads(1)
     if openvino_core.cache_info().currsize:
@@ -123,15 +121,15 @@ def begin_in_fork() -> bool:
 
 
 def never_free(thing: object) -> None:
-    """Keep a thing for as long as the process lives, its end included."""
+    """Keep an object until the process is gone, so that its destructor never runs."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-def _missing(name: str) -> list[str]:
+def _missing_packages(name: str) -> list[str]:
     return [package for package in NEEDS.get(name, ()) if find_spec(package) is None]
 
 
-def _torch(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
+def _torch(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> NetworkRunner:
     @torch.no_grad()
     def run(image: Tensor) -> Tensor:
         is_exact = dtype == torch.float32
@@ -145,7 +143,7 @@ def _torch(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> R
     return run
 
 
-def _onnxruntime(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
+def _onnxruntime(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> NetworkRunner:
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)  # errors only
@@ -175,7 +173,7 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
-def _openvino(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> Runner:
+def _openvino(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> NetworkRunner:
     core = openvino_core()
     reduced = "bf16" if dtype == torch.bfloat16 else "f32"
     parts = [

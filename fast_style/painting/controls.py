@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from numbers import Integral
 from typing import NamedTuple
 
@@ -12,14 +12,15 @@ from torch import Tensor
 
 from fast_style.images.checks import SMALLEST_SIDE, check_range
 from fast_style.images.color import keep_color, match_color
+from fast_style.images.limits import max_pixels
 from fast_style.images.picture import Picture, as_bytes, as_float, long_side_size, resize
-from fast_style.images.reading import max_pixels
 from fast_style.images.transparency import fill_transparent
 from fast_style.painting.options import PRESERVE_COLOR
+from fast_style.system.progress import Progress
 
 SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
 LARGEST_GRAIN = 64.0
-GRAIN_ROWS = 64  # grained at a time: what the processor's cache holds
+GRAIN_ROWS = 64  # that get grain at a time: they fit in the processor's cache
 
 
 class Controls(NamedTuple):
@@ -71,66 +72,102 @@ class Controls(NamedTuple):
             )
 
 
-UNCHANGED = Controls()
+class PaintJob(NamedTuple):
+    """How one picture is painted: from the command line or the call, down to the network.
+
+    ``tile``: ``auto`` (in strips of rows, if the memory is too small for the whole picture),
+    ``off``, or the rows of a strip, px; the result is the same. ``moved``: how far the grain is
+    moved, px down and right, as a film's view has moved since its first frame. ``progress``: is
+    told the share of the picture that was done since the last time.
+    """
+
+    controls: Controls = Controls()
+    tile: str | int = "auto"
+    moved: tuple[int, int] = (0, 0)
+    progress: Progress | None = None
 
 
-def apply(
-    paint: Callable[[Picture], Picture],
-    picture: Picture,
-    controls: Controls = UNCHANGED,
-    moved: tuple[int, int] = (0, 0),
-) -> Picture:
-    """Return ``picture`` painted, the way ``controls`` say, in its own kind of levels.
+DEFAULT_JOB = PaintJob()
 
-    The same values give the same picture, as bytes or as floats, up to the rounding of the result.
-    (Bytes are painted as bytes where no control follows, so that a large picture is not held as
-    floats: of what ``paint`` does in two steps each is rounded.)
 
-    Args:
-        paint: Stylises a picture, same size; also does what ``controls.palette`` says.
-        picture: The photograph.
-        controls: What to change.
-        moved: How far the grain is moved, px down and right: as a film's view since its first
-            frame.
+class Prepared(NamedTuple):
+    """A photograph at the two sizes that painting takes; the same picture twice without strokes."""
+
+    photograph: Picture  # at the size of the result
+    canvas: Picture  # at the size at which it is painted
+    is_bytes: bool  # whether the result is to be bytes
+
+
+def prepare_photograph(picture: Picture, controls: Controls) -> Prepared:
+    """Return a photograph with its transparent parts filled, resized as ``controls`` say.
 
     Raises:
-        ValueError: A control is out of its range, or as ``paint``.
+        ValueError: A control is out of its range, or the picture would have too many pixels.
     """
     controls.check()
     if picture.levels.is_floating_point():
         check_range(picture.levels)  # before resizing and grain clamp them
     is_bytes = picture.bits == 8
-    picture = fill_transparent(picture)
-    if controls.size is not None:
-        height, width = long_side_size(picture.levels, controls.size)
-        _check_pixels(f"size {controls.size}", picture, height, width)
-        picture = _resized(picture, height, width)
+    picture = _sized(picture, controls.size)
     height, width = picture.levels.shape[-2:]
-    work = picture
+    canvas = picture
     if controls.stroke != 1:
-        painted_size = round(height / controls.stroke), round(width / controls.stroke)
-        _check_pixels(f"stroke {controls.stroke:g}", picture, *painted_size)
-        work = _resized(picture, *painted_size)
-    scale = work.levels.shape[-1] / max(1, width)
-    moved = round(moved[0] * scale), round(moved[1] * scale)
+        canvas_size = round(height / controls.stroke), round(width / controls.stroke)
+        _check_pixels(f"stroke {controls.stroke:g}", picture, *canvas_size)
+        canvas = _resized(picture, *canvas_size)
+    return Prepared(picture, canvas, is_bytes)
+
+
+def network_input(prepared: Prepared, job: PaintJob) -> Picture:
+    """Return what the network is shown: the canvas with grain.
+
+    Its levels are floats where a control follows, so that what the network paints is not rounded
+    twice. Else bytes stay bytes: a large picture is not held as floats.
+    """
+    controls, canvas = job.controls, prepared.canvas
+    scale = canvas.levels.shape[-1] / max(1, prepared.photograph.levels.shape[-1])
+    moved = round(job.moved[0] * scale), round(job.moved[1] * scale)
     # The noise lies still: to move it, the picture goes the other way and back.
-    grained = _grained(_rolled(work, (-moved[0], -moved[1])), controls.grain)
+    grained = _grained(_rolled(canvas, (-moved[0], -moved[1])), controls.grain)
     shown = _rolled(grained, moved)
-    if not is_bytes or controls.stroke != 1 or controls.preserve_color or controls.strength < 1:
+    follows = controls.stroke != 1 or controls.preserve_color or controls.strength < 1
+    if follows or not prepared.is_bytes:
         shown = shown._replace(levels=shown.rgb)
-        painted = as_float(paint(shown).levels)
-    else:
-        painted = paint(shown).levels
-    del grained, shown  # as large as the picture
+    return shown
+
+
+def finish_painting(prepared: Prepared, painted: Picture, controls: Controls) -> Picture:
+    """Return what the network painted at the result's size, with its colours and strength.
+
+    Args:
+        prepared: The photograph.
+        painted: What the network made of ``network_input``.
+        controls: As ``prepare_photograph`` was given them.
+    """
+    photograph = prepared.photograph
+    levels = painted.levels
     if controls.preserve_color == "match":
-        painted = match_color(painted, work.rgb)
-    if painted.shape != picture.levels.shape:
-        painted = resize(painted, height, width)
+        levels = match_color(as_float(levels), prepared.canvas.rgb)
+    if levels.shape != photograph.levels.shape:
+        levels = resize(as_float(levels), *photograph.levels.shape[-2:])
     if controls.preserve_color == "luminance":
-        painted = keep_color(painted, picture.rgb)
+        levels = keep_color(as_float(levels), photograph.rgb)
     if controls.strength < 1:
-        painted = picture.rgb.lerp(painted, controls.strength)
-    return Picture(as_bytes(painted) if is_bytes else painted, picture.alpha)
+        levels = photograph.rgb.lerp(as_float(levels), controls.strength)
+    return Picture(as_bytes(levels) if prepared.is_bytes else levels, photograph.alpha)
+
+
+def scaled(picture: Picture, size: int | None) -> Picture:
+    """Return a picture with its longer side ``size`` px; bytes stay bytes.
+
+    Transparent parts are filled. With no ``size`` only that is done.
+
+    Raises:
+        ValueError: It would be enlarged to more pixels than a picture file may have.
+    """
+    result = _sized(picture, size)
+    levels = as_bytes(result.levels) if picture.bits == 8 else result.levels
+    return Picture(levels, result.alpha)
 
 
 def check_weights(weights: Iterable[float]) -> None:
@@ -176,6 +213,16 @@ def _grained(picture: Picture, deviation: float) -> Picture:
         noise = noise.mul_(deviation).to(rows.device)
         grained.copy_((as_bytes(rows) + noise).clamp_(0, 255).round_())
     return picture._replace(levels=levels)
+
+
+def _sized(picture: Picture, size: int | None) -> Picture:
+    """Return a picture with its longer side ``size`` px, if that is given; nothing is rounded."""
+    picture = fill_transparent(picture)
+    if size is None:
+        return picture
+    height, width = long_side_size(picture.levels, size)
+    _check_pixels(f"size {size}", picture, height, width)
+    return _resized(picture, height, width)
 
 
 def _check_pixels(what: str, picture: Picture, height: int, width: int) -> None:

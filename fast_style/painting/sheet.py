@@ -12,6 +12,7 @@ from fast_style.images.picture import to_pil
 from fast_style.images.reading import from_pil
 
 GAP = 8  # px of white between pictures
+FONT_PX = 16  # height of the letters
 INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 
@@ -19,18 +20,19 @@ def sheet(
     rows: Sequence[Sequence[Tensor | None]],
     column_labels: Sequence[str] = (),
     row_labels: Sequence[str] = (),
-    font_px: int = 16,
+    font_px: int = FONT_PX,
 ) -> Tensor:
     """Return pictures laid out in rows and columns on white, each in the middle of its cell.
 
     Args:
-        rows: Pictures ``(1, 3, H, W)`` in [0, 1], of any sizes; none leaves its cell empty.
+        rows: Pictures ``(1, 3, H, W)``, uint8 or float in [0, 1], of any sizes; none leaves its
+            cell empty.
         column_labels: Above the columns; none, or one for each.
         row_labels: Left of the rows, in one line or more; none, or one for each.
         font_px: Height of the letters.
 
     Returns:
-        ``(1, 3, H, W)``, float32 in [0, 1].
+        ``(1, 3, H, W)``, uint8.
 
     Raises:
         ValueError: No picture, rows of different lengths, or not one label for each.
@@ -70,14 +72,14 @@ def sheet(
     for label, height in zip(row_labels, heights, strict=False):
         draw.multiline_text((GAP, y + height / 2), label, INK, font, anchor="lm")
         y += height + GAP
-    return from_pil(canvas).rgb
+    return from_pil(canvas).levels
 
 
-def grid(pictures: Sequence[Tensor], labels: Sequence[str], font_px: int = 16) -> Tensor:
+def grid(pictures: Sequence[Tensor], labels: Sequence[str], font_px: int = FONT_PX) -> Tensor:
     """Return pictures in several rows, about as many as columns, each under its label.
 
     Args:
-        pictures: ``(1, 3, H, W)`` in [0, 1], at least one.
+        pictures: ``(1, 3, H, W)``, uint8 or float in [0, 1], at least one.
         labels: One for each.
         font_px: Height of the letters.
 

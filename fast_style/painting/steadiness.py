@@ -1,8 +1,7 @@
-"""Flicker of painted films: how much of it there is, and what keeps a painting still.
+"""Flicker of painted films: how it is measured, and what keeps a painting still.
 
-A network paints each frame by itself: where nothing but a camera's noise changes from one to the
-next, its strokes change with that noise; and on plain areas they follow the grain that the network
-is shown, which stands still while the camera turns.
+A network paints each frame by itself. Where only a camera's noise changes, its strokes change with
+the noise. On plain areas they follow the grain, which would stand still while the camera turns.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from fast_style.models.palette import CELL, cell_means, enlarged, with_margin
 
 Movement = tuple[int, int]  # of what is seen, px down and right
 
-# Levels of 255, the mean change of a neighbourhood: a camera's noise makes 1 to 3 of it.
+# Mean change of a neighbourhood, levels of 255, up to which it is still: noise alone makes 1 to 3.
 STILL = 6.0
-SEEN = 512  # px, of the longer side, at most, in which the camera's movement is looked for
-# Of the peak that two frames have which differ by a movement only. Found: 0.75 and more in a pan,
-# beneath a noise of 20 levels too; 0.04 at cuts, 0.09 of noise alone.
+MEASURED_SIDE = 512  # px: frames are reduced to it, at most, to measure the camera's movement
+# Least height of the correlation's peak, as a share of a pure movement's. Measured: 0.75 and more
+# in a pan, with noise of 20 levels too; 0.04 at cuts, 0.09 of noise alone.
 CONFIDENT = 0.3
 BLUR = 0.15  # of the correlation, as a share of the sampling rate: a peak a pixel or two wide
 
@@ -32,9 +31,9 @@ BLUR = 0.15  # of the correlation, as a share of the sampling rate: a peak a pix
 class Steady:
     """Paints a film's frames so that what is still in the film is still in the painting.
 
-    The grain that the network is shown moves with the camera's view, and so do its strokes; then
-    of the last result's colours, moved likewise, a share stays. It falls as the neighbourhood of a
-    pixel changes: there is nothing of it at a cut, of what moves by itself or comes into view.
+    The grain moves with the camera's view, and the strokes follow it. Then each result is mixed
+    with the last one, moved likewise. The last one's share falls as the neighbourhood of a pixel
+    changes: it is nothing at a cut, and for what moves by itself or comes into view.
 
     Args:
         paint: Is given a frame and how far the view has moved since the first, px down and right.
@@ -50,7 +49,7 @@ class Steady:
         self.share = share
         self._before: tuple[Tensor, Tensor] | None = None  # the film's last frame, the last result
         self._moved: Movement = (0, 0)  # since the first
-        self._rest = (0.0, 0.0)  # px, of the last movement, that whole pixels have left over
+        self._rest = (0.0, 0.0)  # px: what rounding the last movement left over
 
     def __call__(self, frame: Picture) -> Picture:
         """Return the next frame, painted: its size, its type of levels."""
@@ -105,7 +104,7 @@ def movement(before: Tensor, now: Tensor) -> tuple[float, float]:
     Source: Kuglin & Hines 1975, "The phase correlation image alignment method".
     Departs: The correlation is blurred, so that a parabola through its peak gives parts of a pixel.
     """
-    step = -(-max(now.shape[-2:]) // SEEN)
+    step = -(-max(now.shape[-2:]) // MEASURED_SIDE)
     grey = [F.avg_pool2d(one.mean(1, keepdim=True), step)[0, 0] for one in (before, now)]
     height, width = grey[0].shape
     kind: Any = {"dtype": now.dtype, "device": now.device}
@@ -134,7 +133,7 @@ def _peak(values: list[float]) -> float:
 
 
 def _signed(place: float, length: int) -> float:
-    """Return a movement that the Fourier transform has counted round."""
+    """Return a position in a Fourier transform as a movement: its upper half is negative."""
     return place - length if place > length / 2 else place
 
 

@@ -1,11 +1,10 @@
 """Stylising in strips: a picture of any size in bounded memory, exactly as if done at once.
 
-Instance normalisation looks at the whole picture, so pieces that are normalised by themselves show
-seams. Here every layer's statistics are those of the whole picture: the network is run layer by
-layer over strips of rows. Results at a quarter of the resolution and below are kept in float16, in
-memory or in a temporary file. Those above would be far larger: they are computed again where they
-are needed, which makes a quarter more work in all. Any network works whose ``operations`` are
-known.
+Instance normalisation takes the statistics of the whole picture: pieces that are normalised alone
+show seams. So the network is run in several passes over strips of rows. Each pass measures the
+statistics that the next one needs. Results at a quarter of the resolution and below are stored in
+float16, in memory or in a temporary file. Larger ones are computed again in each pass, which makes
+a quarter more work in all. It works for any network whose ``operations`` are known.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from fast_style.system.memory import free_memory
 from fast_style.system.precision import double, exact_float32
 from fast_style.system.progress import Progress
 
-KEPT_FROM = 4  # px of the picture to a pixel of what is kept between layers
-SCRATCH_SHARE = 0.25  # of the free memory, that intermediate results may take;
-SCRATCH_MOST = 2**29  # bytes, at the most; what is larger goes to a temporary file
+STORED_FROM = 4  # results are stored from this reduction on: a quarter of the resolution
+SCRATCH_SHARE = 0.25  # of the free memory, that stored results may take
+SCRATCH_MOST = 2**29  # bytes of memory for stored results; more go to a temporary file
 TINY = 1e-30  # keeps the deviation of a flat channel above zero
 Rows = tuple[int, int]  # first, and one past the last
 
@@ -65,7 +64,7 @@ class Statistics:
 
 
 class Scratch:
-    """Rows of a layer's result, float16.
+    """The stored result of an operation, by rows, float16.
 
     Args:
         channels: Of a row.
@@ -97,7 +96,7 @@ class Scratch:
         return x.view(end - first, self.channels, self.width).transpose(0, 1)[None]
 
     def write(self, first: int, x: Tensor) -> None:
-        """Keep rows ``(1, C, rows, W)`` from row ``first`` on."""
+        """Store rows ``(1, C, rows, W)`` from row ``first`` on."""
         rows = x[0].transpose(0, 1).to(torch.float16).contiguous().cpu().numpy()
         rows = rows.reshape(len(rows), self._row)
         if self._file is None:
@@ -114,17 +113,17 @@ class Scratch:
 
 
 class Pass(NamedTuple):
-    """One way over the picture, strip by strip, to make the rows of one operation."""
+    """One pass over the picture, strip by strip, which makes the rows of one operation."""
 
     target: int
     steps: list[int]  # the operations to do, in order; the last is the target
-    sources: list[int]  # kept operations, or the picture, from which they begin
+    sources: list[int]  # stored operations, or the picture, from which they begin
     is_measured: bool  # a normalisation comes next
     is_kept: bool
 
 
-def passes(network: list[Operation]) -> list[Pass]:
-    """Return the ways over the picture that a network takes, in order."""
+def plan_passes(network: list[Operation]) -> list[Pass]:
+    """Return the passes over the picture that a network needs, in order."""
     measured = {one.inputs[0] for one in network if isinstance(one.layer, nn.InstanceNorm2d)}
     readers = [0] * len(network)
     for one in network:
@@ -134,7 +133,7 @@ def passes(network: list[Operation]) -> list[Pass]:
 
     def is_kept(place: int) -> bool:
         one = network[place]
-        if one.down < KEPT_FROM or place == 0:
+        if one.down < STORED_FROM or place == 0:
             return False
         return place in measured or (one.layer is None and readers[place] > 1)
 
@@ -211,14 +210,14 @@ class StripPainter:
         self._rows = rows
         self._known: dict[int, Statistics] = {}  # by the operation that was measured
         self._scratch: dict[int, Scratch] = {}  # by the operation whose rows it holds
-        ways = passes(self.operations)
-        on_disk = self._is_on_disk(ways)
+        passes = plan_passes(self.operations)
+        on_disk = self._is_on_disk(passes)
         try:
-            for number, way in enumerate(ways):
-                needed = {source for later in ways[number + 1 :] for source in later.sources}
-                if way.is_kept:
-                    self._scratch[way.target] = self._room(way, needed, on_disk)
-                self._run(way, put, len(ways), progress)
+            for number, one_pass in enumerate(passes):
+                needed = {source for later in passes[number + 1 :] for source in later.sources}
+                if one_pass.is_kept:
+                    self._scratch[one_pass.target] = self._scratch_for(one_pass, needed, on_disk)
+                self._run(one_pass, put, len(passes), progress)
                 for place in self._scratch.keys() - needed:
                     scratch = self._scratch.pop(place)
                     if scratch not in self._scratch.values():
@@ -229,54 +228,54 @@ class StripPainter:
 
     def _run(
         self,
-        way: Pass,
+        one_pass: Pass,
         put: Callable[[int, Tensor], None],
         count: int,
         progress: Progress | None,
     ) -> None:
         """Go over the picture once."""
-        one = self.operations[way.target]
-        height = self.sizes[way.target][0]
+        one = self.operations[one_pass.target]
+        height = self.sizes[one_pass.target][0]
         found = Statistics()
         each = max(1, self.strip // one.down)
         for first in range(0, height, each):
-            x = self._rows_of(way, (first, min(first + each, height)))
-            if way.is_measured:
+            x = self._rows_of(one_pass, (first, min(first + each, height)))
+            if one_pass.is_measured:
                 found.add(x)
-            if way.is_kept:
-                self._scratch[way.target].write(first, x)
-            if not way.is_measured and not way.is_kept and first < self.height:
+            if one_pass.is_kept:
+                self._scratch[one_pass.target].write(first, x)
+            if not one_pass.is_measured and not one_pass.is_kept and first < self.height:
                 y = denormalized(x.float())[..., : self.height - first, : self.width]
                 put(first, y.clamp(0, 1))
             if progress is not None:
                 progress(1 / (count * -(-height // each)))
-        if way.is_measured:
-            self._known[way.target] = found
+        if one_pass.is_measured:
+            self._known[one_pass.target] = found
 
-    def _room(self, way: Pass, needed: set[int], on_disk: bool) -> Scratch:
-        """Return where a pass keeps its rows: in the place of those that it is the last to read."""
-        one = self.operations[way.target]
+    def _scratch_for(self, one_pass: Pass, needed: set[int], on_disk: bool) -> Scratch:
+        """Return where a pass stores its rows; it may replace rows that it is the last to read."""
+        one = self.operations[one_pass.target]
         moves = (nn.Conv2d, ReflectionPad)  # need rows around those that they make
-        if not any(isinstance(self.operations[place].layer, moves) for place in way.steps):
-            for source in way.sources:
+        if not any(isinstance(self.operations[place].layer, moves) for place in one_pass.steps):
+            for source in one_pass.sources:
                 if (
                     source
                     and source not in needed
                     and self.operations[source].channels == one.channels
                 ):
                     return self._scratch[source]
-        return Scratch(one.channels, *self.sizes[way.target], on_disk)
+        return Scratch(one.channels, *self.sizes[one_pass.target], on_disk)
 
-    def _rows_of(self, way: Pass, wanted: Rows) -> Tensor:
+    def _rows_of(self, one_pass: Pass, wanted: Rows) -> Tensor:
         """Return rows of a pass's target, ``(1, C, rows, W)``."""
-        ranges = {way.target: wanted}
-        for place in reversed(way.steps):
+        ranges = {one_pass.target: wanted}
+        for place in reversed(one_pass.steps):
             for source in self.operations[place].inputs:
                 needed = self._needed(place, ranges[place])
                 first, end = ranges.get(source, needed)
                 ranges[source] = min(first, needed[0]), max(end, needed[1])
-        values = {source: self._source(source, ranges[source]) for source in way.sources}
-        for place in way.steps:
+        values = {source: self._source(source, ranges[source]) for source in one_pass.sources}
+        for place in one_pass.steps:
             one = self.operations[place]
             rows = ranges[place]
             given = []
@@ -290,7 +289,7 @@ class StripPainter:
                 nullcontext() if mixed else exact_float32(self.device),
             ):
                 values[place] = self._done(place, given, rows)
-        return values[way.target]
+        return values[one_pass.target]
 
     def _needed(self, place: int, rows: Rows) -> Rows:
         """Return the rows of an operation's input that it takes to make some of its own."""
@@ -368,15 +367,15 @@ class StripPainter:
             sizes.append(sides)
         return sizes
 
-    def _is_on_disk(self, ways: list[Pass]) -> bool:
-        """Whether what is kept at one time is too much for the memory."""
+    def _is_on_disk(self, passes: list[Pass]) -> bool:
+        """Whether what is stored at one time is too much for the memory."""
         if self.on_disk is not None:
             return self.on_disk
         most = 0
-        for number, way in enumerate(ways):
-            later = {source for one in ways[number:] for source in one.sources}
-            made = {one.target for one in ways[:number] if one.is_kept}
-            held = (made & later) | ({way.target} if way.is_kept else set())
+        for number, one_pass in enumerate(passes):
+            later = {source for one in passes[number:] for source in one.sources}
+            made = {one.target for one in passes[:number] if one.is_kept}
+            held = (made & later) | ({one_pass.target} if one_pass.is_kept else set())
             needed = sum(
                 2 * self.operations[k].channels * self.sizes[k][0] * self.sizes[k][1] for k in held
             )
@@ -385,12 +384,12 @@ class StripPainter:
 
 
 def reflected(rows: Rows, padding: int, height: int) -> Tensor:
-    """Return which of ``height`` rows stand in some rows of them with reflections around.
+    """Return which source row each row of a reflection-padded picture shows.
 
     Args:
-        rows: Counted with those of the reflection.
+        rows: Of the padded picture.
         padding: Rows of the reflection at each end, less than ``height``.
-        height: Rows that there are. Columns are counted likewise.
+        height: Of the source. Columns are counted likewise.
     """
     at = (torch.arange(*rows) - padding).abs()
     return torch.where(at < height, at, 2 * (height - 1) - at)

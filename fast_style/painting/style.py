@@ -31,16 +31,23 @@ from fast_style.models.network import MARGIN
 from fast_style.models.operations import operations
 from fast_style.models.style_file import StyleModel, load_style_model
 from fast_style.painting.backends import (
-    Runner,
+    NetworkRunner,
     begin_in_fork,
     build_runner,
     never_free,
     resolve_backend,
     warn_once,
 )
-from fast_style.painting.controls import Controls, apply
+from fast_style.painting.controls import (
+    DEFAULT_JOB,
+    Controls,
+    PaintJob,
+    finish_painting,
+    network_input,
+    prepare_photograph,
+)
 from fast_style.painting.options import GRAIN, PALETTE
-from fast_style.painting.strips import KEPT_FROM, StripPainter, reflected
+from fast_style.painting.strips import STORED_FROM, StripPainter, reflected
 from fast_style.system.devices import has_bfloat16, resolve_device
 from fast_style.system.memory import free_memory, give_memory_back, is_out_of_memory
 from fast_style.system.progress import Progress
@@ -48,21 +55,20 @@ from fast_style.system.progress import Progress
 AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])
 
 
-# Peak memory of a picture done at once: bytes for each pixel and channel at full resolution, the
-# most of all backends (measured: 700 a pixel with 32 channels, 280 with 16).
+# Peak memory of a picture painted at once, the most of all backends: bytes for each pixel and each
+# channel at full resolution (measured: 700 a pixel with 32 channels, 280 with 16).
 WHOLE_BYTES = 22
-MOST_OF_MEMORY = 0.5  # of what is free, that a picture done at once may take
+MOST_OF_MEMORY = 0.5  # share of the free memory that a picture painted at once may take
 STRIP_BYTES = 2**27  # that a strip may take
-SMALLER = 4  # times smaller strips, where even these do not fit
-PRECISIONS = ("auto", "float32", "bfloat16")
+SMALLER = 4  # times fewer rows in a strip, where even these strips do not fit
+STYLE_PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class Style:
     """Paints pictures in a trained style; safe to call from several threads.
 
-    It can be copied and pickled: its weights and arguments are, and what runs them is made anew.
-    A process forked from one that has a style paints too, in one thread of PyTorch's; what OpenVINO
-    painted in the first, PyTorch paints there.
+    It can be copied and pickled, with its weights and arguments. It also paints in a forked
+    process, there in one thread, and with PyTorch where the parent used OpenVINO.
 
     Args:
         model: As ``load_style_model`` returns it; it is copied, and stays as and where it is.
@@ -85,8 +91,10 @@ class Style:
         backend: str = "auto",
     ) -> None:
         self._arguments = (device, precision, backend)
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, found {precision!r}")
+        if precision not in STYLE_PRECISIONS:
+            raise ValueError(
+                f"precision is one of {', '.join(STYLE_PRECISIONS)}, found {precision!r}"
+            )
         self.device = resolve_device(device)
         if precision == "auto":
             precision = "bfloat16" if has_bfloat16(self.device) else "float32"
@@ -97,14 +105,14 @@ class Style:
         self.description = model.description
         self.palette = model.palette
         self._building = threading.Lock()
-        self._built: Runner | None = None
+        self._built: NetworkRunner | None = None
         if backend != "auto":  # else when a picture needs it: none in strips does
             self._runner()
         _begin_in_forks()
         _styles.add(self)
 
     def __reduce__(self) -> tuple[type[Style], tuple[StyleModel, str, str, str]]:
-        """Say from what the style is made, for copies and pickles."""
+        """Return the style's class and arguments, for copies and pickles."""
         network = copy.deepcopy(self.network).cpu()
         return type(self), (StyleModel(network, self.description), *self._arguments)
 
@@ -121,6 +129,8 @@ class Style:
         tile: str | int = "auto",
     ) -> AnyImage:
         """Return the picture in this style: same kind, and same size if ``size`` is none.
+
+        The controls are keywords, one for each, so that editors and ``help`` show them.
 
         Args:
             image: A Pillow image of any mode (transparency is kept), an array ``(H, W)``,
@@ -141,23 +151,17 @@ class Style:
                 is painted, or a control out of its range.
         """
         controls = Controls(size, stroke, strength, grain, palette, preserve_color)
-
-        def painted(picture: Picture) -> Picture:
-            return apply(
-                lambda one: self.paint_picture(one, tile, palette=palette), picture, controls
-            )
-
+        job = PaintJob(controls, tile)
         if isinstance(image, Tensor):
             batch = image[None] if image.ndim == 3 else image
             check_image(batch, 1)
             ones = torch.split(batch.float(), 1)
-            result = torch.cat([painted(Picture(one, None)).levels for one in ones])
+            result = torch.cat([self.stylize(Picture(one, None), job).levels for one in ones])
             return (result[0] if image.ndim == 3 else result).to(image)
         if isinstance(image, np.ndarray):
-            picture = painted(from_array(image))
-            return array_like(image, picture.rgb, picture.alpha)
+            return array_like(image, self.stylize(from_array(image), job))
         if isinstance(image, PillowImage):
-            picture = painted(from_pil(image))
+            picture = self.stylize(from_pil(image), job)
             return to_pil(picture.levels, picture.alpha)
         raise ValueError(f"expected a Pillow image, an array or a tensor, found {type(image)}")
 
@@ -180,32 +184,39 @@ class Style:
         self._paint(rgb, result, tile)
         return result
 
-    def paint_picture(
-        self,
-        picture: Picture,
-        tile: str | int = "auto",
-        progress: Progress | None = None,
-        palette: float = 0.0,
-    ) -> Picture:
-        """Return a picture as read from a file, stylised, its transparency kept.
+    def stylize(self, picture: Picture, job: PaintJob = DEFAULT_JOB) -> Picture:
+        """Return a picture in this style, with all controls; its levels stay bytes or floats.
+
+        Args:
+            picture: As read from a file.
+            job: How to paint it.
+
+        Raises:
+            ValueError: A control is out of its range; or as ``paint_picture``.
+        """
+        prepared = prepare_photograph(picture, job.controls)
+        painted = self.paint_picture(network_input(prepared, job), job)
+        return finish_painting(prepared, painted, job.controls)
+
+    def paint_picture(self, picture: Picture, job: PaintJob = DEFAULT_JOB) -> Picture:
+        """Return what the network and the palette make of a picture, its transparency kept.
 
         It is painted with ``MARGIN`` px of its reflection around it, which are then cut off.
 
         Args:
-            picture: Of at least 32 px a side; 8 bits stay 8 bits.
-            tile: As in ``paint``.
-            progress: Is told the share of the picture that was done since the last time.
-            palette: As in ``__call__``.
+            picture: With at least ``SMALLEST_SIDE`` px a side; 8 bits stay 8 bits.
+            job: Its tile, its progress, and of its controls the palette alone.
 
         Raises:
-            ValueError: A side below 32 px, float values outside [0, 1], or ``palette`` likewise.
+            ValueError: A side that is too short, or float values outside [0, 1].
         """
-        Controls(palette=palette).check()
+        job.controls.check()
         check_size(picture.levels.shape[-2], picture.levels.shape[-1], SMALLEST_SIDE)
         if picture.bits > 8:
             check_range(picture.levels)
         result = torch.empty_like(picture.levels)
-        self._paint(picture.levels, result, tile, progress, MARGIN)
+        self._paint(picture.levels, result, job.tile, job.progress, MARGIN)
+        palette = job.controls.palette
         if palette and self.palette is not None:
             result = self.palette.shifted(result, palette)
         return Picture(result, picture.alpha)
@@ -229,8 +240,8 @@ class Style:
         strips = [strip]
         if tile == "auto":
             first = strip or self._rows_of_strip(width)
-            strips = list(dict.fromkeys([strip, first, max(KEPT_FROM, first // SMALLER)]))
-        told = Told(progress)
+            strips = list(dict.fromkeys([strip, first, max(STORED_FROM, first // SMALLER)]))
+        told = CountedOnce(progress)
         while strips:
             try:
                 self._attempt(levels, result, strips.pop(0), told.again(), margin)
@@ -274,7 +285,7 @@ class Style:
         painter = StripPainter(self.network, height, width, strip, self.device, self.dtype)
         painter.paint(rows, put, progress)
 
-    def _runner(self) -> Runner:
+    def _runner(self) -> NetworkRunner:
         """Return what runs the network on a whole picture, made when it is first needed."""
         failed: list[str] = []
         with self._building:
@@ -290,7 +301,7 @@ class Style:
             return self._built
 
     def _start_anew(self, openvino_is_lost: bool) -> None:
-        """Let go of what a fork has not taken along: threads, and who holds which lock."""
+        """Make anew what a fork does not copy: threads and the state of locks."""
         self._building = threading.Lock()
         never_free(self._built)
         self._built = None
@@ -317,15 +328,15 @@ class Style:
         return tile
 
     def _rows_of_strip(self, width: int) -> int:
-        return max(KEPT_FROM, STRIP_BYTES // (self._pixel_bytes * width))
+        return max(STORED_FROM, STRIP_BYTES // (self._pixel_bytes * width))
 
     def __repr__(self) -> str:
         """Name the style, the device and the backend."""
         return f"Style({self.name!r}, device={str(self.device)!r}, backend={self.backend!r})"
 
 
-class Told:
-    """Tells the share of the work that was done; of what is done again, nothing.
+class CountedOnce:
+    """Reports progress; work that is done again after a failed attempt is not counted twice.
 
     Args:
         progress: Is told the share since the last time; or none.
@@ -336,7 +347,7 @@ class Told:
         self.told = 0.0
 
     def again(self) -> Progress:
-        """Return what to tell the shares of an attempt, which begins from nothing."""
+        """Return the progress of a new attempt, which begins at 0."""
         done = 0.0
 
         def tell(share: float) -> None:
@@ -349,14 +360,14 @@ class Told:
         return tell
 
 
-_styles: weakref.WeakSet[Style] = weakref.WeakSet()  # all there are
+_styles: weakref.WeakSet[Style] = weakref.WeakSet()  # all of this process
 
 
 @cache
 def _begin_in_forks() -> None:
-    """Have every process that is forked from this one begin so that its styles can paint.
+    """Prepare the styles of every process that is forked from this one.
 
-    Threads do not come along: PyTorch, OpenVINO and onnxruntime would wait for theirs for ever.
+    Threads are not forked: PyTorch, OpenVINO and onnxruntime would wait for theirs for ever.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_after_fork)

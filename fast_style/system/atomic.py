@@ -35,6 +35,10 @@ class TargetExistsError(FileExistsError):
     """A file exists already and may not be replaced."""
 
 
+class UnwritableFolderError(ValueError):
+    """Nothing can be written into a folder, or it is no folder. The message names it."""
+
+
 def check_free(path: Path, overwrite: bool) -> None:
     """Check that a file can be written, before hours are spent on it.
 
@@ -43,11 +47,21 @@ def check_free(path: Path, overwrite: bool) -> None:
     """
     if os.path.exists(path) and not overwrite:  # noqa: PTH110, never raises
         raise ValueError(exists(path))
-    folder = Path(os.path.realpath(path)).parent  # where ``write_atomically`` will write
+    check_folder(path, Path(os.path.realpath(path)).parent)  # where ``write_atomically`` will write
+
+
+def check_folder(path: Path, folder: Path) -> None:
+    """Check that ``path`` can be written into ``folder``, which is created if it is not there.
+
+    Raises:
+        UnwritableFolderError: It can't.
+    """
     while not os.path.lexists(folder):
         folder = folder.parent
     if not is_folder(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise ValueError(f"cannot write {path}: {folder} is no folder that can be written")
+        raise UnwritableFolderError(
+            f"cannot write {path}: {folder} is no folder that can be written"
+        )
 
 
 def exists(path: Path) -> str:

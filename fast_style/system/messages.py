@@ -63,3 +63,8 @@ def printable_values(value: Any) -> Any:
     if isinstance(value, list):
         return [printable_values(one) for one in value]
     return printable(value) if isinstance(value, str) else value
+
+
+def install(extra: str) -> str:
+    """Return the command that installs an optional part of the package, as ``video``."""
+    return f"pip install 'fast-style-trainer[{extra}]'"

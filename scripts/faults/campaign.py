@@ -37,7 +37,7 @@ from mutations import mutated
 from readers import KINDS, Kind, WrongResultError
 from seeds import Seed
 
-from fast_style.images.reading import allow_megapixels
+from fast_style.images.limits import allow_megapixels
 from fast_style.system.memory import is_out_of_memory
 
 SECONDS = 20.0  # of a CPU, that a file may take

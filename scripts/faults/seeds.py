@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageCms, PngImagePlugin, features
 
-from fast_style.films.video import READABLE as FILMS
+from fast_style.films.video import VIDEO_SUFFIXES
 from fast_style.images.picture import Clip, Picture
 from fast_style.images.writing import WRITABLE, encode_clip
 from fast_style.models.network import build_network
@@ -106,7 +106,7 @@ def films() -> Iterator[Seed]:
     """Return a film of each container that is read and that this FFmpeg writes."""
     import av
 
-    for suffix in FILMS:
+    for suffix in VIDEO_SUFFIXES:
         container, codec, pixel_format, sound = CODECS.get(suffix, OTHERS)
         buffer = io.BytesIO()
         try:

@@ -31,7 +31,7 @@ from fast_style.images.reading import read_picture
 from fast_style.images.writing import write_clip
 from fast_style.models.network import build_network
 from fast_style.models.style_file import save_style_model
-from fast_style.painting import work
+from fast_style.painting import painter
 from fast_style.painting.style import Style, load
 from fast_style.stylize import main
 from fast_style.system.resources import shipped_styles
@@ -435,6 +435,46 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, tiny_model: Path, capsy
         assert (code, out) == (1, "")
         assert_one_line(err, "cannot write", str(tmp_path / target))
     assert files_below(tmp_path) == {Path("photo.png"), Path("file")}
+
+
+def test_a_folder_that_cannot_be_written_is_told_once_before_the_work(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Style, "paint_picture", lambda *_: pytest.fail("the work was begun"))
+    images = [photograph(tmp_path / f"{name}.png") for name in "abc"]
+    (tmp_path / "file").write_bytes(b"kept")
+    for target in ("file", "file/folder"):
+        code, out, err = run(capsys, tiny_model, *images, "-o", f"{tmp_path / target}/")
+        assert (code, out) == (2 if target == "file" else 1, "")
+        assert_one_line(err, str(tmp_path / "file"))
+
+
+def test_folders_beside_that_cannot_be_written_are_told_before_the_work(
+    tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, image = photograph(tmp_path / "closed" / "a.png"), photograph(tmp_path / "b.png")
+    access, paint = os.access, Style.paint_picture
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: Path(path).name != "closed" and access(path, mode)
+    )
+    painted: list[Picture] = []
+
+    def paint_one(style: Style, picture: Picture, *arguments: Any) -> Picture:
+        painted.append(picture)
+        return paint(style, picture, *arguments)
+
+    monkeypatch.setattr(Style, "paint_picture", paint_one)
+    code, out, err = run(capsys, tiny_model, closed, image)
+    assert (code, out, len(painted)) == (1, f"{tmp_path / 'b_tiny.png'}\n", 1)
+    assert_one_line(err, "cannot write", str(tmp_path / "closed" / "a_tiny.png"))
+
+
+def test_a_message_keeps_the_spaces_of_a_name(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    code, _, err = run(capsys, tiny_model, tmp_path / "two  spaces.png")
+    assert code == 1
+    assert_one_line(err, "two  spaces.png")
 
 
 @pytest.mark.parametrize("name", ["out.psd", "out.txt", "out.bmp"])
@@ -1275,7 +1315,7 @@ def test_an_error_of_any_kind_at_one_picture_leaves_the_others(
     job: str,
 ) -> None:
     images = [photograph(tmp_path / f"{name}.png") for name in "abc"]
-    home = work if job == "read_clip" else batch
+    home = painter if job == "read_clip" else batch
     do = getattr(home, job)
 
     def failing(path: Path, *arguments: object, **options: object) -> object:

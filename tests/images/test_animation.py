@@ -13,8 +13,9 @@ from PIL import Image, ImageSequence
 
 from fast_style import stylize
 from fast_style.images import heif
+from fast_style.images.limits import allow_megapixels
 from fast_style.images.picture import Clip, PictureError
-from fast_style.images.reading import _all_with_alpha, allow_megapixels, from_pil, read_clip
+from fast_style.images.reading import _all_with_alpha, from_pil, read_clip
 from fast_style.images.writing import WRITABLE, encode_clip, write_clip
 from fast_style.painting.style import Style
 

@@ -1126,7 +1126,7 @@ def test_arrays(shape: tuple[int, ...], kind: str) -> None:
     assert (alpha is not None) == (shape[-1] == 4)
     if alpha is not None:
         assert np.array_equal(levels(alpha)[..., 0], array[..., 3])
-    back = array_like(given, rgb, alpha)
+    back = array_like(given, picture)
     assert back.dtype == given.dtype
     wanted = np.repeat(given[..., None], 3, axis=-1) if len(shape) == 2 else given
     np.testing.assert_allclose(back, wanted, atol=1e-3 if kind == "float16" else 1e-7)

@@ -18,7 +18,6 @@ from PIL.PngImagePlugin import PngInfo
 
 from fast_style import stylize
 from fast_style.images import heif
-from fast_style.images import reading as image
 from fast_style.images.exif import (
     MOST,
     PREFIX,
@@ -29,6 +28,7 @@ from fast_style.images.exif import (
     read_block,
     read_directory,
 )
+from fast_style.images.limits import allow_megapixels
 from fast_style.images.metadata import kept_dpi, srgb_profile
 from fast_style.images.picture import Clip, Picture, PictureError
 from fast_style.images.reading import read_picture
@@ -371,6 +371,6 @@ def test_a_limit_of_megapixels(
     assert stylize.main([*options, "0.002"]) == 0
     assert stylize.main([*options, "0"]) == 2
     assert stylize.main([*options, "nan"]) == 2
-    image.allow_megapixels(1)
+    allow_megapixels(1)
     with pytest.raises(PictureError, match="cannot write"):
         write_picture(tmp_path / "x.bmp", torch.zeros(1, 3, 4, 4))

@@ -20,7 +20,6 @@ import pytest
 import pyvips
 import tifffile
 import torch
-from fast_style.system.files import write_atomically
 from PIL import Image
 
 from fast_style.images import heif, tiff, writing
@@ -37,6 +36,7 @@ from fast_style.images.writing import (
     write_clip,
     write_picture,
 )
+from fast_style.system.atomic import write_atomically
 
 HEIGHT, WIDTH = 40, 48
 FORMATS = [one for one in WRITABLE if one not in (".jpeg", ".tiff", ".heif")]

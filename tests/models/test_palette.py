@@ -21,6 +21,7 @@ from fast_style.models.palette import (
     palette_from_header,
 )
 from fast_style.models.style_file import ModelFileError, load_style_model, save_style_model
+from fast_style.painting.controls import Controls, PaintJob
 from fast_style.painting.style import load
 
 WARMER = Palette([[1.3, 0.1, 0.0], [0.0, 1.2, 0.1], [-0.1, 0.0, 1.4]], [-0.1, -0.05, -0.15])
@@ -158,7 +159,7 @@ def test_a_style_moves_what_its_network_paints(warmer: Path, tiny_model: Path) -
     with pytest.raises(ValueError, match="palette must be 0 to 1, found 1.5"):
         style(image, palette=1.5)
     with pytest.raises(ValueError, match="palette must be 0 to 1, found 2"):
-        style.paint_picture(Picture(image, None), palette=2)
+        style.paint_picture(Picture(image, None), PaintJob(Controls(palette=2)))
 
 
 def test_a_model_with_a_palette_that_is_none(warmer: Path, tmp_path: Path) -> None:

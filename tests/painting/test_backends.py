@@ -138,7 +138,9 @@ def test_what_auto_has_chosen_and_does_not_start_is_left(
         raise error
 
     monkeypatch.setattr(backends, f"_{backend}", broken)
-    monkeypatch.setattr(backends, "_missing", lambda name: others if name in others else [])
+    monkeypatch.setattr(
+        backends, "_missing_packages", lambda name: others if name in others else []
+    )
     backends.warn_once.cache_clear()
     picture = torch.rand(1, 3, 40, 40)
     for _ in range(2):

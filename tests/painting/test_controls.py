@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from stand_in import painted_by
 
 from fast_style.images.color import luminance
 from fast_style.images.picture import Picture
-from fast_style.painting.controls import Controls, apply, blend
+from fast_style.painting.controls import Controls, blend
 
 
 def photograph(dtype: torch.dtype = torch.uint8) -> Picture:
@@ -26,14 +27,14 @@ def invert(picture: Picture) -> Picture:
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_without_controls_it_is_what_the_network_paints(dtype: torch.dtype) -> None:
     picture = photograph(dtype)
-    painted = apply(invert, picture)
+    painted = painted_by(invert, picture)
     assert painted.levels.dtype == dtype
     assert torch.equal(painted.levels, invert(picture).levels)
 
 
 def test_size_is_that_of_the_longer_side() -> None:
     alpha = torch.ones(1, 1, 40, 60)
-    painted = apply(invert, Picture(photograph().levels, alpha), Controls(size=33))
+    painted = painted_by(invert, Picture(photograph().levels, alpha), Controls(size=33))
     assert painted.levels.shape == (1, 3, 22, 33)
     assert painted.alpha is not None
     assert painted.alpha.shape == (1, 1, 22, 33)
@@ -49,7 +50,7 @@ def test_strokes_change_the_size_of_painting_not_of_the_result(
         seen.append(picture.levels.shape[-2:])
         return invert(picture)
 
-    painted = apply(paint, photograph(), Controls(stroke=stroke))
+    painted = painted_by(paint, photograph(), Controls(stroke=stroke))
     assert seen == [torch.Size(size)]
     assert painted.levels.shape == (1, 3, 40, 60)
 
@@ -67,7 +68,7 @@ def test_the_network_is_shown_grain(dtype: torch.dtype) -> None:
     plain = plain._replace(levels=plain.levels.to(dtype))
     before = plain.levels.clone()
     for _ in range(2):
-        apply(paint, plain, Controls(grain=3))
+        painted_by(paint, plain, Controls(grain=3))
     assert torch.equal(plain.levels, before)
     assert torch.equal(shown[0].levels, shown[1].levels)
     assert shown[0].levels.dtype == dtype
@@ -84,13 +85,13 @@ def test_grain_is_for_the_network_only(dtype: torch.dtype) -> None:
     """Where the photograph shows through, in colour or strength, it has none."""
     alpha = torch.rand(1, 1, 40, 60).clamp_min(0.1)
     picture = Picture(photograph(dtype).levels, alpha)
-    untouched = apply(invert, picture, Controls(grain=9, strength=0))
+    untouched = painted_by(invert, picture, Controls(grain=9, strength=0))
     assert torch.equal(untouched.levels, picture.levels)
     assert untouched.alpha is not None
     assert torch.equal(untouched.alpha, alpha)
     grey = Picture(torch.full_like(picture.levels, 128 if dtype == torch.uint8 else 0.5), None)
-    kept = apply(lambda one: grey, picture, Controls(grain=9, preserve_color="luminance"))
-    pure = apply(lambda one: grey, picture, Controls(preserve_color="luminance"))
+    kept = painted_by(lambda one: grey, picture, Controls(grain=9, preserve_color="luminance"))
+    pure = painted_by(lambda one: grey, picture, Controls(preserve_color="luminance"))
     assert torch.equal(kept.levels, pure.levels)
 
 
@@ -102,27 +103,27 @@ def test_grain_stays_within_the_range() -> None:
         shown.append(one)
         return one
 
-    apply(paint, Picture(ends, None), Controls(grain=20))
+    painted_by(paint, Picture(ends, None), Controls(grain=20))
     assert (float(shown[0].levels.min()), float(shown[0].levels.max())) == (0, 1)
     with pytest.raises(ValueError, match=r"expected values in \[0, 1\], found 0 to 255"):
-        apply(invert, Picture(ends * 255, None), Controls(grain=2))
+        painted_by(invert, Picture(ends * 255, None), Controls(grain=2))
 
 
 def test_strength_goes_from_the_photograph_to_the_painting() -> None:
     picture = photograph(torch.float32)
     for strength in (0.0, 0.3, 1.0):
-        painted = apply(invert, picture, Controls(strength=strength))
+        painted = painted_by(invert, picture, Controls(strength=strength))
         expected = (1 - strength) * picture.rgb + strength * (1 - picture.rgb)
         torch.testing.assert_close(painted.rgb, expected)
 
 
 def test_colours_can_be_kept() -> None:
     picture = Picture(photograph(torch.float32).rgb * 0.2 + 0.4, None)
-    kept = apply(invert, picture, Controls(preserve_color="luminance"))
+    kept = painted_by(invert, picture, Controls(preserve_color="luminance"))
     torch.testing.assert_close(luminance(kept.rgb), luminance(1 - picture.rgb))
     chroma = picture.rgb - luminance(picture.rgb)
     torch.testing.assert_close(kept.rgb - luminance(kept.rgb), chroma)
-    matched = apply(invert, picture, Controls(preserve_color="match"))
+    matched = painted_by(invert, picture, Controls(preserve_color="match"))
     for statistic in (lambda x: x.mean(1), torch.cov):
         found, expected = (statistic(p.rgb[0].flatten(1)) for p in (matched, picture))
         torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
@@ -150,13 +151,13 @@ def test_a_blend_is_the_mean() -> None:
 )
 def test_values_out_of_range(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        apply(invert, photograph(), Controls(**values))
+        painted_by(invert, photograph(), Controls(**values))
 
 
 @pytest.mark.parametrize("controls", [Controls(), Controls(size=50), Controls(stroke=1.2)])
 def test_floats_of_another_range(controls: Controls) -> None:
     with pytest.raises(ValueError, match=r"expected values in \[0, 1\], found 0 to 200"):
-        apply(invert, Picture(torch.rand(1, 3, 40, 60).round() * 200, None), controls)
+        painted_by(invert, Picture(torch.rand(1, 3, 40, 60).round() * 200, None), controls)
 
 
 @pytest.mark.parametrize(
@@ -171,10 +172,10 @@ def test_sizes_beyond_what_is_allowed(
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)  # Pillow refuses twice as many
     with pytest.raises(ValueError, match=message):
-        apply(invert, photograph(), controls)
-    assert apply(invert, photograph(), Controls(stroke=0.2)).levels.shape == (1, 3, 40, 60)
+        painted_by(invert, photograph(), controls)
+    assert painted_by(invert, photograph(), Controls(stroke=0.2)).levels.shape == (1, 3, 40, 60)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # smaller than before is no enlargement
-    assert apply(invert, photograph(), Controls(size=50)).levels.shape == (1, 3, 33, 50)
+    assert painted_by(invert, photograph(), Controls(size=50)).levels.shape == (1, 3, 33, 50)
 
 
 @pytest.mark.parametrize(

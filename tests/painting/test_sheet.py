@@ -6,14 +6,14 @@ import torch
 from fast_style.painting.sheet import GAP, sheet
 
 
-def flat(height: int, width: int, level: float) -> torch.Tensor:
-    return torch.full((1, 3, height, width), level)
+def flat(height: int, width: int, level: int) -> torch.Tensor:
+    return torch.full((1, 3, height, width), level, dtype=torch.uint8)
 
 
 def test_pictures_stand_in_the_middle_of_their_cells() -> None:
-    result = sheet([[flat(20, 30, 0.0), flat(10, 10, 0.0)], [None, flat(20, 20, 0.0)]])
+    result = sheet([[flat(20, 30, 0), flat(10, 10, 0)], [None, flat(20, 20, 0)]])
     assert result.shape == (1, 3, 20 + GAP + 20, 30 + GAP + 20)
-    expected = torch.ones_like(result)
+    expected = torch.full_like(result, 255)
     expected[..., 0:20, 0:30] = 0
     expected[..., 5:15, 38 + 5 : 38 + 15] = 0
     expected[..., 28:48, 38:58] = 0
@@ -21,14 +21,14 @@ def test_pictures_stand_in_the_middle_of_their_cells() -> None:
 
 
 def test_labels_are_written_beside_the_pictures() -> None:
-    plain = sheet([[flat(40, 90, 0.5)]])
-    result = sheet([[flat(40, 90, 0.5)]], ["column"], ["row"], font_px=12)
+    plain = sheet([[flat(40, 90, 128)]])
+    result = sheet([[flat(40, 90, 128)]], ["column"], ["row"], font_px=12)
     top, left = 12 + GAP, result.shape[-1] - 90
     assert result.shape[-2] == top + 40
     assert torch.equal(result[..., top:, left:], plain)
-    assert result[..., :top, left:].min() < 0.3  # ink
-    assert result[..., top:, :left].min() < 0.3
-    assert result[..., :top, :left].min() == 1
+    assert result[..., :top, left:].min() < 77  # ink
+    assert result[..., top:, :left].min() < 77
+    assert result[..., :top, :left].min() == 255
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from stand_in import painted_by
 from torch import Tensor
 
 from fast_style.images.picture import Picture
-from fast_style.painting.controls import Controls, apply
+from fast_style.painting.controls import Controls
 from fast_style.painting.steadiness import STILL, Movement, Steady, change, flicker, movement
 
 SIZE = (96, 144)
@@ -180,9 +181,9 @@ def test_the_grain_moves() -> None:
 
     picture = Picture(torch.full((1, 3, 90, 130), 100, dtype=torch.uint8), None)
     for moved in ((0, 0), (3, -7)):
-        apply(keep, picture, Controls(grain=5), moved)
-    apply(keep, picture, Controls(grain=5, stroke=0.5), (3, -7))
-    apply(keep, picture, Controls(grain=5, stroke=0.5))
+        painted_by(keep, picture, Controls(grain=5), moved)
+    painted_by(keep, picture, Controls(grain=5, stroke=0.5), (3, -7))
+    painted_by(keep, picture, Controls(grain=5, stroke=0.5))
     assert torch.equal(shown[1], shown[0].roll((3, -7), (-2, -1)))
     assert torch.equal(shown[2], shown[3].roll((6, -14), (-2, -1)))
 

@@ -25,6 +25,7 @@ from fast_style.images.picture import Picture, as_bytes, to_pil
 from fast_style.images.reading import from_pil
 from fast_style.models.network import MARGIN, StyleNetwork
 from fast_style.models.style_file import ModelFileError, StyleModel, load_style_model
+from fast_style.painting.controls import PaintJob
 from fast_style.painting.strips import StripPainter, reflected
 from fast_style.painting.style import Style, load
 from fast_style.system.resources import asset
@@ -340,7 +341,7 @@ def test_a_margin_is_reflected(side: int, margin: int) -> None:
 @pytest.mark.parametrize("height", [32, 45])
 def test_the_margin_is_cut_off_in_strips_too(height: int, tile: str | int, style: Style) -> None:
     picture = Picture(torch.rand(1, 3, height, 53), None)
-    painted = style.paint_picture(picture, tile).levels
+    painted = style.paint_picture(picture, PaintJob(tile=tile)).levels
     expected = without_margin(style.paint(with_margin(picture.levels)))
     torch.testing.assert_close(painted, expected, atol=5e-3, rtol=0)  # float16 between layers
 
@@ -657,7 +658,7 @@ def test_out_of_memory_is_done_in_strips(
     monkeypatch.setattr(StripPainter, "paint", spy)
     picture = Picture(torch.rand(1, 3, 64, 50), None)
     shares: list[float] = []
-    painted = hungry(tiny_model, error).paint_picture(picture, progress=shares.append)
+    painted = hungry(tiny_model, error).paint_picture(picture, PaintJob(progress=shares.append))
     assert len(asked) == 2
     assert asked[1] < asked[0]
     assert sum(shares) == pytest.approx(1)
@@ -668,7 +669,7 @@ def test_out_of_memory_is_done_in_strips(
 def test_other_errors_and_other_tiles_are_not_tried_again(tiny_model: Path) -> None:
     picture = Picture(torch.rand(1, 3, 64, 50), None)
     with pytest.raises(torch.OutOfMemoryError):
-        hungry(tiny_model, NO_MEMORY[0]).paint_picture(picture, "off")
+        hungry(tiny_model, NO_MEMORY[0]).paint_picture(picture, PaintJob(tile="off"))
     with pytest.raises(RuntimeError, match="a bug"):
         hungry(tiny_model, RuntimeError("a bug")).paint_picture(picture)
 

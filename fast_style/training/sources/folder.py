@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from functools import cached_property
 from pathlib import Path
 
-from fast_style.system.files import identity, user_path
+from fast_style.system.paths import identity, user_path
 from fast_style.system.resources import asset
 from fast_style.training.photographs import find_photographs, split_folder
 from fast_style.training.source import Source
