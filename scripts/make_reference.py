@@ -82,7 +82,7 @@ def groups() -> str:
     defaults = dict(_defaults())
     lines = []
     for folder in sorted(path for path in CONFIGS.iterdir() if path.is_dir()):
-        lines.append(f"## {folder.name}=\n\n| choice | sets |\n| --- | --- |")
+        lines.append(f"### {folder.name}\n\n| choice | sets |\n| --- | --- |")
         for path in sorted(folder.glob("*.yaml")):
             values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
             shown = [_override(one) for one in values.pop("defaults", [])]
