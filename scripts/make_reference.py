@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
+import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,14 +22,9 @@ import yaml  # type: ignore[import-untyped]
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+import fast_style
+
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-COMMANDS = {  # and the modules that have their parsers
-    "stylize": "fast_style.cli.stylize_options",
-    "optimize": "fast_style.optimize",
-    "reconstruct": "fast_style.reconstruct",
-    "evaluate": "fast_style.evaluate",
-    "export": "fast_style.export",
-}
 MARKED = re.compile(r"<!-- (commands|keys|groups) -->\n.*?<!-- end -->", re.DOTALL)
 
 
@@ -39,14 +36,13 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 def commands() -> str:
     """Return all commands with their options, in Markdown."""
     lines = []
-    for name, module in COMMANDS.items():
-        parser: argparse.ArgumentParser = importlib.import_module(module).parser()
+    for name, parser in _parsers():
         actions = [one for one in parser._actions if one.help != argparse.SUPPRESS]
         words = " ".join(_usage(one) for one in actions if not one.option_strings or one.required)
         lines += [
             f"## {name}\n",
             f"{parser.description}\n",
-            f"```bash\npython -m fast_style.{name} {words} [OPTIONS]\n```\n",
+            f"```bash\nfast-style {name} {words} [OPTIONS]\n```\n",
             "| option | meaning |\n| --- | --- |",
         ]
         for action in actions:
@@ -96,6 +92,18 @@ def groups() -> str:
 
 
 SECTIONS = {"commands": commands, "keys": keys, "groups": groups}
+
+
+def _parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield each command that has options, and its parser; what is done most comes first."""
+    names = [one.name for one in pkgutil.iter_modules(fast_style.__path__) if not one.ispkg]
+    for name in sorted(names, key=lambda one: (one != "stylize", one)):
+        for place in (f"fast_style.cli.{name}_options", f"fast_style.{name}"):
+            if importlib.util.find_spec(place):
+                module = importlib.import_module(place)
+                if hasattr(module, "parser"):
+                    yield name, module.parser()
+                    break
 
 
 def _defaults() -> list[tuple[str, str]]:
