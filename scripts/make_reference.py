@@ -4,7 +4,7 @@
 
 When the site is built, mkdocs runs this file as a hook: what stands between the marks
 ``<!-- commands -->`` and ``<!-- end -->`` of a page is replaced. So nothing generated is kept in
-the repository, and nothing can go out of date.
+the repository, and nothing can go out of date. The research notes are listed likewise.
 """
 
 from __future__ import annotations
@@ -24,8 +24,16 @@ from omegaconf import OmegaConf
 
 import fast_style
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ROOT / "configs"
 MARKED = re.compile(r"<!-- (commands|keys|groups) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def on_config(config: Any) -> None:
+    """Add the research notes to the navigation; called by mkdocs first of all."""
+    notes = sorted((ROOT / "docs" / "research").glob("*.md"))
+    notes.sort(key=lambda path: path.stem != "index")
+    config["nav"].append({"Research": [f"research/{path.name}" for path in notes]})
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
@@ -42,7 +50,7 @@ def commands() -> str:
         lines += [
             f"## {name}\n",
             f"{parser.description}\n",
-            f"```bash\nfast-style {name} {words} [OPTIONS]\n```\n",
+            f"```\nfast-style {name} {words} [OPTIONS]\n```\n",
             "| option | meaning |\n| --- | --- |",
         ]
         for action in actions:
