@@ -75,14 +75,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="another painting; may be repeated",
     )
-    result.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        type=path_argument,
-        required=True,
-        help="the file to write",
-    )
+    result.add_argument("-o", "--output", metavar="OUT", type=path_argument, required=True)
     result.add_argument(
         "--size", type=int, default=512, metavar="PX", help="longer side of OUT (%(default)s)"
     )
@@ -101,9 +94,7 @@ def parser() -> argparse.ArgumentParser:
         help="shorter side of the paintings as a multiple of the picture's: larger gives larger "
         "strokes (%(default)s)",
     )
-    result.add_argument(
-        "--init", choices=INITS, default="content", help="what to start from (%(default)s)"
-    )
+    result.add_argument("--init", choices=INITS, default="content", help="start (%(default)s)")
     add_optimizer_options(result, steps=300)
     result.add_argument(
         "--preserve-color",

@@ -91,7 +91,9 @@ def groups() -> str:
             values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
             shown = [_override(one) for one in values.pop("defaults", [])]
             prefix = "" if folder.name == "experiment" else f"{folder.name}."
-            shown += [f"{key}={_plain(value)}" for key, value in _leaves(values, prefix)]
+            shown += [
+                f"{key}={_plain(value)}" for key, value in _leaves(values, prefix) if value != {}
+            ]
             mark = " (default)" if defaults.get(folder.name) == path.stem else ""
             text = " ".join(f"`{one}`" for one in shown)
             lines.append(f"| `{path.stem}`{mark} | {_cell(text)} |")
@@ -147,7 +149,7 @@ def _leaves(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
     for key, value in values.items():
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{key}.")
-        elif value != {}:
+        else:
             yield f"{prefix}{key}", value
 
 
