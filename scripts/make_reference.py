@@ -41,6 +41,11 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     return MARKED.sub(lambda found: SECTIONS[found[1]](), markdown)
 
 
+def on_page_content(html: str, **_: object) -> str:
+    """Mark the options in code, which are not to be broken behind a hyphen."""
+    return re.sub(r"<code>.*?</code>", _marked_options, html, flags=re.DOTALL)
+
+
 def commands() -> str:
     """Return all commands with their options, in Markdown."""
     lines = []
@@ -102,6 +107,10 @@ def groups() -> str:
 
 
 SECTIONS = {"commands": commands, "keys": keys, "groups": groups}
+
+
+def _marked_options(code: re.Match[str]) -> str:
+    return re.sub(r"(?<![\w\"-])(--?[a-z][a-z-]*)", r'<span class="option">\1</span>', code[0])
 
 
 def _parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
