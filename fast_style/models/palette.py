@@ -2,8 +2,8 @@
 
 A loss that compares features forgives a network that keeps to middling colours on the large scale,
 where features see little: of the released ones, the means of 16 x 16 px differ among each other by
-0.56 (starry) to 0.96 (geometric) of what they do in the painting (docs/losses.md). A ``Palette``
-says how to spread them.
+0.62 (starry) to 0.95 (geometric) of what they do in the painting (docs/research/losses.md). A
+``Palette`` says how to spread them.
 """
 
 from __future__ import annotations
