@@ -1,4 +1,4 @@
-"""Draw the project's own five paintings, the same each time; a minute.
+"""Draw the project's own five paintings, the same each time; half a minute.
 
     python scripts/draw_paintings.py [--output DIR] [NAME...]
 
