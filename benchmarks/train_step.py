@@ -1,17 +1,22 @@
-"""The training step against the classical one: same network, photographs and batch.
+"""Time our training step against the classical one; 4 minutes.
 
     python benchmarks/train_step.py
 
-The classical step is that of pytorch/examples' fast_neural_style: eager float32, VGG16 to relu4_3
-for both pictures, doubling before the last convolutions, gradients through autograd's own Gram
-matrix, no term against the grid, Adam. Ours is the training step of `python -m fast_style.train`
-itself, with its network, precision, optimiser and keeping of freed memory; its photographs, logging
-and checkpoints are left out of both. Both start from the same weights and alternate step by step,
-so that they meet the same machine, each in a process of its own, so that neither works in memory
+Both have the same network, weights, photographs and batch.
+
+- The classical step is that of pytorch/examples' fast_neural_style: eager float32, VGG16 to relu4_3
+  for both pictures, doubling before the last convolutions, gradients through autograd's own Gram
+  matrix, no term against the grid, Adam.
+- Ours is the training step of `python -m fast_style.train`, with its network, precision, optimiser
+  and keeping of freed memory.
+
+Reading photographs, logging and checkpoints are left out of both. The two take turns step by step,
+so that they meet the same machine. Each has a process of its own, so that neither works in memory
 that the other has left.
-Printed: the median step, images/s, GFLOP/s and their share of the rate of a large matrix product
-measured in the same run, peak memory (on a CPU of the whole process), and our loss of both, in
-float32, on photographs held back after the same steps.
+
+Printed are the median step, images/s, GFLOP/s and their share of the rate of a large matrix product
+in the same run, and the peak memory (on a CPU that of the whole process). `val loss` is our loss of
+both, in float32, after the same steps, on photographs that are held back.
 """
 
 from __future__ import annotations
@@ -364,7 +369,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=2, help="photographs (%(default)s)")
     parser.add_argument("--size", type=int, default=256, help="px (%(default)s)")
     parser.add_argument("--network", default="johnson", help="johnson or slim (%(default)s)")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="auto", help="(%(default)s)")
     parser.add_argument(
         "--precision",
         default="auto",
@@ -376,7 +381,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--memory-format", default="auto", help="of ours (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
-    parser.add_argument("--tf32", action="store_true", help="classical step with TF32 (GPU)")
+    parser.add_argument(
+        "--tf32", action="store_true", help="the classical step with TF32, on a GPU"
+    )
     return parser.parse_args()
 
 

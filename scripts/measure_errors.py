@@ -1,12 +1,14 @@
-"""Measure style models on photographs: the figures of docs/losses.md and checkpoints/README.md.
+"""Measure the errors of style models on photographs; ten seconds a model and 12 photographs.
 
     python scripts/measure_errors.py starry --photos fast_style/assets/photos/val
 
-Prints the errors of `loss=balanced`, or another loss, against *The Starry Night*, or another
-painting, relative and unweighted, means over the photographs (the largest square in the middle of
-each, at 256 px), and how far light and dark lie apart on the large scale. Of several models, also
-by how much each one's loss differs from the first one's: finer than the means, since photographs
-differ more than models.
+Prints the unweighted errors of a loss (`balanced`) against a painting (*The Starry Night*). They
+are means over the photographs: of each the largest square in the middle, at 256 px. The column
+`spread` says how far light and dark lie apart on the large scale.
+
+Of several models it also prints how much each one's loss differs from the first one's. That tells
+finer differences than the means do, since photographs differ more than models. These are figures of
+docs/research and docs/reference/styles.md.
 """
 
 from __future__ import annotations
@@ -75,14 +77,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("models", nargs="+", help="style models, or names of released styles")
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
-    parser.add_argument("--first", type=int, default=12, help="how many of it (%(default)s)")
-    parser.add_argument("--size", type=int, default=256, help="px (%(default)s)")
-    parser.add_argument("--style", type=Path, default=asset("styles/starry.jpg"))
-    parser.add_argument("--style-size", type=int, help="px (the models' own)")
-    parser.add_argument("--loss", choices=preset_names(), default="balanced")
+    parser.add_argument("--first", type=int, default=12, help="how many of them (%(default)s)")
+    parser.add_argument("--size", type=int, default=256, help="of the squares, px (%(default)s)")
+    parser.add_argument("--style", type=Path, default=asset("styles/starry.jpg"), help="painting")
+    parser.add_argument("--style-size", type=int, help="its shorter side, px (the models' own)")
+    parser.add_argument("--loss", choices=preset_names(), default="balanced", help="(balanced)")
     parser.set_defaults(vgg_weights=None)
     parser.add_argument(
-        "--palette", type=float, default=0.0, help="as stylize's; 0 is the network (%(default)s)"
+        "--palette",
+        type=float,
+        default=0.0,
+        help="share of the palette, as in stylize (%(default)s)",
     )
     arguments = parser.parse_args(argv)
     try:

@@ -1,9 +1,10 @@
-"""Measure the flicker of painted films: the figures of docs/video.md.
+"""Measure the flicker of painted films; two minutes a model, a slim one half a minute.
 
     python scripts/measure_flicker.py starry ink
 
-Films a photograph with a camera's noise, standing and in a slow pan, paints the frames as `stylize`
-does, and prints how far still pixels change from frame to frame, for several values of `--steady`.
+Films a photograph with a camera's noise, standing and in a slow pan. Paints the frames as `stylize`
+does. Prints how far still pixels change from frame to frame, for several values of `--steady`:
+the figures of docs/research/flicker.md.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("models", nargs="+", help="style models, or names of released styles")
     parser.add_argument("--frames", type=int, default=16, help="of each film (%(default)s)")
-    parser.add_argument("--photo", type=Path, default=asset(PHOTOGRAPH))
+    parser.add_argument("--photo", type=Path, default=asset(PHOTOGRAPH), help="what is filmed")
     arguments = parser.parse_args()
     photograph = read_picture(arguments.photo).rgb
     columns = "".join(f"{f'steady {share:g}':>12}" for share in SHARES)

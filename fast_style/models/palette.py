@@ -2,8 +2,8 @@
 
 VGG16's features see little of colour on the large scale. So the loss allows a network that uses
 middling colours only. In pictures of the released networks, the mean colours of 16 x 16 px vary
-0.56 (starry) to 0.96 (geometric) times as much as in the painting (docs/losses.md). A ``Palette``
-is a map of mean colours that makes up for it.
+0.62 (starry) to 0.95 (geometric) times as much as in the painting (docs/research/losses.md). A
+``Palette`` is a map of mean colours that makes up for it.
 """
 
 from __future__ import annotations
