@@ -286,7 +286,7 @@ def serve(name: str, options: argparse.Namespace, pipe: Connection) -> None:
         wait(device)
         started_s = time.perf_counter()
         step.optimizer.zero_grad()
-        step.forward(batch).backward()  # type: ignore[no-untyped-call]
+        step.forward(batch).backward()
         step.optimizer.step()
         wait(device)
         pipe.send(time.perf_counter() - started_s)

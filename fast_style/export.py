@@ -266,13 +266,11 @@ def _write_torchscript(
     portable: Portable, path: Path, metadata: dict[str, str], half: bool
 ) -> Runner:
     example = _example(CHECKED_SIZES[1], portable.value_range)
-    traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-        portable, example, check_trace=False
-    )
+    traced = torch.jit.trace(portable, example, check_trace=False)
     buffer = io.BytesIO()
     torch.jit.save(traced, buffer, _extra_files=metadata)
     _write_without_sources(buffer, path)
-    loaded = torch.jit.load(path)  # type: ignore[no-untyped-call]
+    loaded = torch.jit.load(path)
     return lambda image: loaded(torch.from_numpy(image)).detach().numpy()
 
 

@@ -25,7 +25,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
-from yaml import YAMLError  # type: ignore[import-untyped]
+from yaml import YAMLError
 
 from fast_style.cli.parser import usable_streams
 from fast_style.models.style_file import ModelFileError
@@ -48,6 +48,7 @@ from fast_style.training.run import fit, prepare
 from fast_style.training.run_folder import Configuration, leave_refused
 from fast_style.training.sweep import ContactSheet, is_sweep
 from fast_style.training.trainer import NonFiniteLossError
+from fast_style.training.words import readable
 
 log = logging.getLogger(__name__)
 
@@ -207,6 +208,7 @@ def main() -> int:
         return codes[-1]
 
     try:
+        sys.argv[1:] = readable(sys.argv[1:])
         with interrupted_by(*STOPPING), checked_files():
             job()
     except KeyboardInterrupt:  # a sweep; or before the first step, or for the second time

@@ -196,8 +196,8 @@ class _ExactConv(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         gradient = gradients[0].to(x.dtype)
         return (
-            conv2d_input(x.shape, weight.to(x.dtype), gradient),  # type: ignore[no-untyped-call]
-            conv2d_weight(x, weight.shape, gradient).to(weight.dtype),  # type: ignore[no-untyped-call]
+            conv2d_input(x.shape, weight.to(x.dtype), gradient),
+            conv2d_weight(x, weight.shape, gradient).to(weight.dtype),
         )
 
 

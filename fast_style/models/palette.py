@@ -59,7 +59,7 @@ class Palette(NamedTuple):
             The shape, type and range of ``levels``.
         """
         white = 255 if levels.dtype == torch.uint8 else 1  # in the picture's own levels
-        parts = levels.split(ROWS * CELL, dim=-2)  # type: ignore[no-untyped-call]
+        parts = levels.split(ROWS * CELL, dim=-2)
         means = torch.cat([cell_means(_floats(part)) for part in parts], dim=-2) / white
         shifts = white * with_margin(self.shift(share).to(levels.device)(means))
         result = torch.empty_like(levels)
@@ -114,7 +114,7 @@ def measure_palette(network: nn.Module, photographs: Tensor, painting: Tensor) -
     """
     network.eval()
     device = next(network.parameters()).device
-    ones = photographs.split(1)  # type: ignore[no-untyped-call]
+    ones = photographs.split(1)
     # By forward: a compiled network would be compiled once more for these few.
     painted = [network.forward(one.to(device)).clamp(0, 1).cpu() for one in ones]
     return palette_between(torch.cat(painted), painting.cpu())

@@ -78,7 +78,7 @@ def optimize_pixels(
         z.grad = None
         picture = (1 + torch.sin(2 * z)) / 2
         terms = objective(picture)
-        terms.total.backward()  # type: ignore[no-untyped-call]
+        terms.total.backward()
         number += 1
         names, values = zip(*terms.scalars().items(), strict=True)
         scalars = dict(zip(names, torch.stack(values).tolist(), strict=True))  # one wait for a GPU
@@ -109,7 +109,7 @@ def optimize_pixels(
                 history_size=HISTORY,
                 line_search_fn="strong_wolfe",
             )
-            optimizer.step(evaluate)  # type: ignore[no-untyped-call]
+            optimizer.step(evaluate)
     except _FinishedError:
         assert best is not None
         return best.best

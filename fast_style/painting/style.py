@@ -180,7 +180,7 @@ class Style:
         check_image(rgb, SMALLEST_SIDE)
         check_range(rgb)
         if rgb.shape[0] > 1:
-            return torch.cat([self.paint(one, tile) for one in rgb.split(1)])  # type: ignore[no-untyped-call]
+            return torch.cat([self.paint(one, tile) for one in rgb.split(1)])
         result = torch.empty_like(rgb, dtype=torch.float32)
         self._paint(rgb, result, tile)
         return result

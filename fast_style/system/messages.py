@@ -6,6 +6,25 @@ import difflib
 from collections.abc import Iterable
 
 MOST_LETTERS = 200  # of what another program's error says
+_ENTRY: list[str] = []  # how a person called this program, if by the one name for all commands
+
+
+def entered_by(entry: str) -> None:
+    """Remember how a person calls the commands, as ``fast-style``."""
+    _ENTRY[:] = [entry]
+
+
+def entry() -> str:
+    """Return how a person calls the program that has all commands."""
+    return _ENTRY[0] if _ENTRY else "python -m fast_style"
+
+
+def command(name: str) -> str:
+    """Return what a person types for a command, as this one was typed.
+
+    ``fast-style train`` if the person writes so, else ``python -m fast_style.train``.
+    """
+    return f"{entry()} {name}" if _ENTRY else f"python -m fast_style.{name}"
 
 
 def one_line(error: BaseException) -> str:

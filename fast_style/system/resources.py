@@ -5,7 +5,9 @@ In a checkout configs/ and checkpoints/ stand beside the package, in a wheel ins
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 SMALL_TWIN = "-slim"  # ends a released style's name: the same painting, a smaller network
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -35,3 +37,14 @@ def shipped_styles() -> dict[str, Path]:
 def main_styles() -> list[str]:
     """Return the names of the released styles, but for the small twins of others."""
     return [name for name in shipped_styles() if not name.endswith(SMALL_TWIN)]
+
+
+def about_styles() -> dict[str, dict[str, Any]]:
+    """Return of each released style how it looks (``look``) and its quality (``evaluations``).
+
+    ``evaluations`` is how many evaluations of L-BFGS from noise one pass of the network is worth,
+    mean over six photographs of COCO at 256 px.
+    """
+    text = (_shipped("checkpoints") / "styles.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, Any]] = json.loads(text)
+    return found

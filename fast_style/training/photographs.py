@@ -104,7 +104,7 @@ class Photographs(Dataset[Tensor]):
         self.smallest_crop = smallest_crop
         self.seed = seed
         self.damaged = torch.zeros(len(self.files), dtype=torch.bool)
-        self.damaged.share_memory_()  # type: ignore[no-untyped-call]
+        self.damaged.share_memory_()
 
     def __len__(self) -> int:
         """Return the number of files."""

@@ -25,7 +25,7 @@ def test_the_presets_are_the_losses_arguments() -> None:
 
 
 def test_the_default_is_that_of_a_training() -> None:
-    defaults = OmegaConf.load(config_folder() / "train.yaml")["defaults"]
+    defaults = OmegaConf.select(OmegaConf.load(config_folder() / "train.yaml"), "defaults")
     (loss,) = (group["loss"] for group in defaults if "loss" in group)
     assert parsed() == load_preset(loss)
     assert parsed("--loss", "gatys") == load_preset("gatys")

@@ -28,6 +28,7 @@ from fast_style.cli.inputs import Input, result_path
 from fast_style.cli.stylize_options import blend_weights, parser
 from fast_style.images.picture import Picture, to_pil
 from fast_style.images.reading import read_picture
+from fast_style.images.writing import write_clip
 from fast_style.models.network import build_network
 from fast_style.models.style_file import save_style_model
 from fast_style.painting import work
@@ -1326,7 +1327,7 @@ def test_a_fault_of_the_program_is_not_taken_for_a_pictures(
 def test_what_is_done_when_it_is_interrupted_is_shown(
     tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paint, write = Style.paint_picture, batch.write_clip
+    paint = Style.paint_picture
 
     def interrupted(style: Style, picture: Picture, *arguments: Any) -> Picture:
         if picture.levels.shape[-1] == 60:
@@ -1335,7 +1336,7 @@ def test_what_is_done_when_it_is_interrupted_is_shown(
 
     def slow(*arguments: Any) -> None:
         time.sleep(0.3)
-        write(*arguments)
+        write_clip(*arguments)
 
     monkeypatch.setattr(Style, "paint_picture", interrupted)
     monkeypatch.setattr(batch, "write_clip", slow)

@@ -44,7 +44,7 @@ def save(path: Path, levels: Levels, **fields: Any) -> Path:
 
 
 def stored(path: Path) -> Levels:
-    array = pyvips.Image.new_from_file(str(path)).numpy()
+    array: Levels = pyvips.Image.new_from_file(str(path)).numpy()
     assert array.dtype == np.uint16
     return array
 

@@ -121,7 +121,8 @@ def png(path: Path, kind: int, levels: Array, *chunks: bytes, data: bytes | None
 
 
 def levels_of(values: Array, bits: int) -> Array:
-    return (values * (2**bits - 1)).round().astype(f"u{bits // 8}")
+    levels: Array = (values * (2**bits - 1)).round().astype(f"u{bits // 8}")
+    return levels
 
 
 def whole(width: int, height: int) -> tuple[float, float, float, float]:
@@ -152,7 +153,7 @@ def check_readers(path: Path, expected: Array, alpha: float | None = None, at: f
 @pytest.mark.parametrize("alpha", [None, 0.5])
 def test_grey_tiffs(tmp_path: Path, name: str, photometric: int, alpha: float | None) -> None:
     values = (RAMP if photometric else 1 - RAMP)[..., None]
-    more = {} if alpha is None else {"extra": [2]}
+    more: dict[str, Any] = {} if alpha is None else {"extra": [2]}
     if alpha is not None:
         values = np.concatenate([values, HALF[..., None]], -1)
     check_readers(numbers_tiff(tmp_path / "a.tif", name, values, photometric, **more), GREY, alpha)
@@ -163,7 +164,7 @@ def test_grey_tiffs(tmp_path: Path, name: str, photometric: int, alpha: float | 
 @pytest.mark.parametrize("extra", [[], [2], [0], [2, 0]])
 def test_rgb_tiffs(tmp_path: Path, name: str, planar: bool, extra: list[int]) -> None:
     values = np.concatenate([RGB, *[HALF[..., None]] * len(extra)], -1)
-    more = {"extra": extra} if extra else {}
+    more: dict[str, Any] = {"extra": extra} if extra else {}
     path = numbers_tiff(tmp_path / "a.tif", name, values, 2, planar, **more)
     if planar and name == "float16":  # libvips mixes up their rows
         with pytest.raises(PictureError, match="floats of 16 bits"):
@@ -182,7 +183,7 @@ def test_premultiplied_colours_are_divided(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("extra", [[], [2]])
 def test_cmyk_tiffs(tmp_path: Path, name: str, extra: list[int]) -> None:
     inks = np.concatenate([1 - RGB, 0 * HALF[..., None], *[HALF[..., None]] * len(extra)], -1)
-    more = {"extra": extra} if extra else {}
+    more: dict[str, Any] = {"extra": extra} if extra else {}
     path = numbers_tiff(tmp_path / "a.tif", name, inks, 5, **more)
     check_readers(path, RGB, 0.5 if extra else None)
 
@@ -257,7 +258,8 @@ def display_p3(values: Array) -> Array:
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     matrix = np.array([[1.2249, -0.2247, 0], [-0.0420, 1.0419, 0], [-0.0197, -0.0786, 1.0979]])
     light = (linear @ matrix.T).clip(0, 1)
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    rgb: Array = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return rgb
 
 
 @pytest.mark.parametrize("bits", [8, 16])

@@ -36,6 +36,7 @@ from fast_style.images.writing import (
     write_clip,
     write_picture,
 )
+from fast_style.system.files import write_atomically
 
 HEIGHT, WIDTH = 40, 48
 FORMATS = [one for one in WRITABLE if one not in (".jpeg", ".tiff", ".heif")]
@@ -63,7 +64,7 @@ def by_libvips(data: bytes) -> Read:
 
 
 def by_ffmpeg(data: bytes) -> Read:
-    with av.open(io.BytesIO(data)) as file:
+    with av.open(io.BytesIO(data), "r") as file:
         frame = next(file.decode(video=0))
     name = frame.format.name
     if not name.startswith(("rgb48", "rgba64")):
@@ -75,7 +76,7 @@ def by_ffmpeg(data: bytes) -> Read:
 
 def by_tifffile(data: bytes) -> Read:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        tags = file.pages[0].tags
+        tags = file.pages.first.tags
         names = {"ExifTag": "ExifIFD/", "GPSTag": "GPSInfo/"}
         said = {tag.name: str(tag.value) for tag in tags if tag.name not in names}
         for name, prefix in names.items():
@@ -242,7 +243,7 @@ def test_a_tiff_of_many_strips(bits: int, order: Order, monkeypatch: pytest.Monk
         for reader in READERS[".tif"]:
             check_pixels(reader(data).levels, ".tif", bits == 16, with_alpha=True)
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages[0]
+            page = file.pages.first
             assert len(page.dataoffsets) == HEIGHT // rows + bool(HEIGHT % rows)
             begins = page.tags["ExifTag"].valueoffset
         assert begins % 2 == 0  # as TIFF demands of directories
@@ -271,7 +272,7 @@ def test_every_animation_is_read_by_others(suffix: str, with_alpha: bool) -> Non
         image = pyvips.Image.new_from_buffer(data, "", n=-1)
         shown["libvips"] = list(image.numpy().reshape(3, HEIGHT, WIDTH, -1))
     if suffix != ".webp":  # in which FFmpeg reads no animation
-        with av.open(io.BytesIO(data)) as file:
+        with av.open(io.BytesIO(data), "r") as file:
             stream = max(file.streams.video, key=lambda one: one.frames)
             form = "rgba" if with_alpha and suffix != ".avif" else "rgb24"
             shown["FFmpeg"] = [frame.to_ndarray(format=form) for frame in file.decode(stream)]
@@ -340,7 +341,7 @@ def test_a_full_disk(
     """What is written goes to a device that is full."""
     path = tmp_path / f"a{extension}"
     path.write_bytes(b"the old file")
-    whole = writing.write_atomically
+    whole = write_atomically
 
     @contextmanager
     def full(path: Path, replace: bool) -> Iterator[Path]:

@@ -242,18 +242,25 @@ def test_loading_executes_nothing(tmp_path: Path, legacy: bool) -> None:
 # The networks of pytorch/examples
 
 
+class ExamplesConv(nn.Module):
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv2d = nn.Conv2d(inputs, outputs, kernel, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = self.conv2d.kernel_size[0] // 2
+        y: Tensor = self.conv2d(nn.functional.pad(x, (half,) * 4, mode="reflect"))
+        return y
+
+
 class ExamplesNetwork(nn.Module):
     """What pytorch/examples' fast_neural_style trains, written anew from its description."""
 
     def __init__(self) -> None:
         super().__init__()
-
-        def conv(inputs: int, outputs: int, kernel: int) -> nn.Module:
-            module = nn.Module()
-            module.conv2d = nn.Conv2d(inputs, outputs, kernel)
-            return module
-
-        self.conv1, self.conv2, self.conv3 = conv(3, 32, 9), conv(32, 64, 3), conv(64, 128, 3)
+        conv = ExamplesConv
+        self.conv1, self.conv2 = conv(3, 32, 9), conv(32, 64, 3, 2)
+        self.conv3 = conv(64, 128, 3, 2)
         for number in range(1, 6):
             block = nn.Module()
             block.conv1, block.conv2 = conv(128, 128, 3), conv(128, 128, 3)
@@ -266,24 +273,17 @@ class ExamplesNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Take and give 0-255."""
-
-        def convolve(module: nn.Module, x: Tensor, stride: int = 1) -> Tensor:
-            half = module.conv2d.weight.shape[-1] // 2
-            x = nn.functional.pad(x, (half,) * 4, mode="reflect")
-            return nn.functional.conv2d(x, module.conv2d.weight, module.conv2d.bias, stride)
-
-        y = torch.relu(self.in1(convolve(self.conv1, image)))
-        y = torch.relu(self.in2(convolve(self.conv2, y, 2)))
-        y = torch.relu(self.in3(convolve(self.conv3, y, 2)))
+        part, y = self.get_submodule, image
+        for number in (1, 2, 3):
+            y = torch.relu(part(f"in{number}")(part(f"conv{number}")(y)))
         for number in range(1, 6):
-            block = getattr(self, f"res{number}")
-            inner = torch.relu(block.in1(convolve(block.conv1, y)))
-            y = y + block.in2(convolve(block.conv2, inner))
+            block = part(f"res{number}").get_submodule
+            y = y + block("in2")(block("conv2")(torch.relu(block("in1")(block("conv1")(y)))))
         for number in (1, 2):
             y = nn.functional.interpolate(y, scale_factor=2, mode="nearest")
-            norm = getattr(self, f"in{number + 3}")
-            y = torch.relu(norm(convolve(getattr(self, f"deconv{number}"), y)))
-        return convolve(self.deconv3, y)
+            y = torch.relu(part(f"in{number + 3}")(part(f"deconv{number}")(y)))
+        result: Tensor = self.deconv3(y)
+        return result
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".model"])
@@ -295,7 +295,7 @@ def test_a_network_of_pytorch_examples_paints_as_it_did(tmp_path: Path, suffix: 
             if ".conv2d" not in name:  # as training leaves the norms
                 parameter.add_(torch.randn_like(parameter) * 0.2)
         theirs.deconv3.conv2d.weight.mul_(100)
-        theirs.deconv3.conv2d.bias.add_(120)
+        theirs.get_parameter("deconv3.conv2d.bias").add_(120)
     state = theirs.state_dict()
     state["in1.running_mean"] = torch.zeros(32)  # as files of older PyTorch have
     path = tmp_path / f"my mosaic{suffix}"

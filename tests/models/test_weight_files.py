@@ -18,7 +18,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fast_style.models import weight_files
 from fast_style.models.network import build_network
 from fast_style.models.style_file import ModelFileError, load_style_model
 from fast_style.models.vgg import VGGWeightsError, load_weights
@@ -53,7 +52,8 @@ def pickled(path: Path, data: bytes, legacy: bool) -> Path:
     """Write a file of torch.save's, today's kind or that of before 2020, around a pickle."""
     if not legacy:
         return packed(path, saved({}) | {"archive/data.pkl": data})
-    start = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {})]
+    values: list[object] = [0x1950A86A20F9469CFC6C, 1001, {}]
+    start = [pickle.dumps(value, 2) for value in values]
     path.write_bytes(b"".join([*start, data, pickle.dumps([], 2)]))
     return path
 
@@ -262,7 +262,7 @@ def test_errors_are_one_line_and_short(tmp_path: Path, monkeypatch: pytest.Monke
     def fails(*arguments: object, **options: object) -> None:
         raise RuntimeError("a page of text\n" * 100)
 
-    monkeypatch.setattr(weight_files.torch, "load", fails)
+    monkeypatch.setattr(torch, "load", fails)
     path = packed(tmp_path / "file.ckpt", saved({}))
     with pytest.raises(ModelFileError) as caught:
         load_style_model(path)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,9 @@ def test_scales_go_from_coarse_to_fine(
     starts: list[Tensor] = []
     results: list[Tensor] = []
 
-    def spy(objective: object, start: Tensor, *rest: object) -> Tensor:
+    def spy(objective: Any, start: Tensor, *rest: Any) -> Tensor:
         starts.append(start)
-        results.append(optimize_pixels(objective, start, *rest))  # type: ignore[arg-type]
+        results.append(optimize_pixels(objective, start, *rest))
         return results[-1]
 
     monkeypatch.setattr(optimize, "optimize_pixels", spy)
@@ -115,12 +116,10 @@ def test_a_picture_on_the_way_that_cannot_be_written_does_not_end_the_work(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write = optimize.write_picture
-
     def full(path: Path, *arguments: Any, **options: Any) -> None:
         if path.name == "out_00002.png":
             raise PictureError(f"cannot write {path}: No space left on device")
-        write(path, *arguments, **options)
+        write_picture(path, *arguments, **options)
 
     monkeypatch.setattr(optimize, "write_picture", full)
     assert run(pictures, tmp_path / "out.png", "--save-every", "2") == 1
@@ -157,8 +156,8 @@ def test_an_interruption_whose_picture_cannot_be_written_does_not_say_that_it_is
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupted(objective: object, start: Tensor, *rest: Any) -> Tensor:
-        optimize_pixels(objective, start, *rest)  # type: ignore[arg-type]
+    def interrupted(*arguments: Any) -> Tensor:
+        optimize_pixels(*arguments)
         raise KeyboardInterrupt
 
     def full(path: Path, *arguments: Any, **options: Any) -> None:
@@ -224,15 +223,15 @@ def test_an_interrupted_run_keeps_the_best_so_far(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupted(objective: object, start: Tensor, *rest: object) -> Tensor:
-        report = rest[-1]
-
+    def interrupted(
+        objective: Any, start: Tensor, steps: int, algorithm: str, report: Callable[..., None]
+    ) -> Tensor:
         def until_third(evaluation: Evaluation) -> None:
-            report(evaluation)  # type: ignore[operator]
+            report(evaluation)
             if evaluation.number == 3:
                 raise KeyboardInterrupt
 
-        return optimize_pixels(objective, start, *rest[:-1], until_third)  # type: ignore[arg-type]
+        return optimize_pixels(objective, start, steps, algorithm, until_third)
 
     monkeypatch.setattr(optimize, "optimize_pixels", interrupted)
     assert run(pictures, tmp_path / "out.png") == 130

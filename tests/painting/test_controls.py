@@ -97,8 +97,13 @@ def test_grain_is_for_the_network_only(dtype: torch.dtype) -> None:
 def test_grain_stays_within_the_range() -> None:
     shown: list[Picture] = []
     ends = torch.cat((torch.zeros(1, 3, 40, 30), torch.ones(1, 3, 40, 30)), dim=-1)
-    apply(lambda one: (shown.append(one), one)[1], Picture(ends, None), Controls(grain=20))
-    assert (shown[0].levels.min(), shown[0].levels.max()) == (0, 1)
+
+    def paint(one: Picture) -> Picture:
+        shown.append(one)
+        return one
+
+    apply(paint, Picture(ends, None), Controls(grain=20))
+    assert (float(shown[0].levels.min()), float(shown[0].levels.max())) == (0, 1)
     with pytest.raises(ValueError, match=r"expected values in \[0, 1\], found 0 to 255"):
         apply(invert, Picture(ends * 255, None), Controls(grain=2))
 

@@ -22,7 +22,7 @@ def network(request: pytest.FixtureRequest) -> StyleNetwork:
     network = build_network(
         {"name": request.param, "channels": [8, 8, 16], "residual_blocks": 2}
     ).eval()
-    nn.init.normal_(network.output[1].get_parameter("weight"), std=0.05)
+    nn.init.normal_(network.get_parameter("output.1.weight"), std=0.05)
     return network
 
 

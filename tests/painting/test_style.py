@@ -45,7 +45,8 @@ class PerPixel(StyleNetwork):
         self.convolution = nn.Conv2d(3, 3, 1)
 
     def body(self, x: Tensor) -> Tensor:
-        return self.convolution(x)
+        painted: Tensor = self.convolution(x)
+        return painted
 
     def forward(self, image: Tensor) -> Tensor:
         return self.body(image)
@@ -56,7 +57,7 @@ def per_pixel(scale: float, shift: float) -> Style:
     network = PerPixel()
     with torch.no_grad():
         network.convolution.weight.copy_(scale * torch.eye(3).view(3, 3, 1, 1))
-        network.convolution.bias.fill_(shift)
+        nn.init.constant_(network.get_parameter("convolution.bias"), shift)
     model = StyleModel(network.requires_grad_(False), {"style": {"name": "plain"}})
     return Style(model, "cpu", precision="float32", backend="torch")
 
@@ -349,7 +350,7 @@ def test_the_result_is_clamped() -> None:
     ramp = torch.linspace(0, 1, 40).expand(1, 3, 36, 40)
     stylized = style(ramp, grain=0)
     torch.testing.assert_close(stylized, (3 * ramp - 1).clamp(0, 1))
-    assert (stylized.min(), stylized.max()) == (0, 1)
+    assert (float(stylized.min()), float(stylized.max())) == (0, 1)
     array = np.ascontiguousarray(ramp[0].permute(1, 2, 0).numpy())
     assert (style(array).min(), style(array).max()) == (0, 1)
     levels = (array * 255).round().astype(np.uint8)
@@ -393,13 +394,14 @@ def test_a_picture_keeps_its_alpha(style: Style) -> None:
 @pytest.mark.parametrize("kind", ["array", "floats", "image", "tensor", "batch"])
 def test_controls_work_for_every_kind(style: Style, kind: str) -> None:
     array = pixels(60, 80, 3)
-    given: Any = {
+    kinds: dict[str, Callable[[], Any]] = {
         "array": lambda: array,
         "floats": lambda: array / np.float64(255),
         "image": lambda: Image.fromarray(array),
         "tensor": lambda: torch.from_numpy(array / np.float32(255)).permute(2, 0, 1),
         "batch": lambda: torch.rand(2, 3, 60, 80),
-    }[kind]()
+    }
+    given = kinds[kind]()
     shrunk: Any = style(given, size=40, stroke=0.5)
     untouched: Any = style(given, strength=0)
     if kind == "image":

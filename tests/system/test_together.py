@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from fast_style.system import together
 from fast_style.system.together import write_together
 
 
@@ -62,7 +62,7 @@ def test_a_renaming_that_fails(
 
     monkeypatch.setattr(Path, "replace", fails)
     if not linked:
-        monkeypatch.setattr(together.os, "link", refuse)
+        monkeypatch.setattr(os, "link", refuse)
     if failing < len(drafts):
         with pytest.raises(OSError, match="Input/output error"):
             write_together(drafts, folder, overwrite=True)

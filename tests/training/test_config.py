@@ -162,7 +162,7 @@ def test_the_commands_in_the_comments_compose(file: Path) -> None:
         values = plain(composed(*command.split()))
         if file.parent.name == "experiment":
             more = [option for option in command.split() if option.startswith("trainer.")]
-            given = OmegaConf.to_container(OmegaConf.from_dotlist(more)).get("trainer", {})
+            given = dict(OmegaConf.from_dotlist(more).get("trainer", {}))
             assert values["trainer"] == complete(f"experiment={file.stem}")["trainer"] | given
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from fast_style.training import run_folder
 from fast_style.training.run_folder import CONFIGURATION, Configuration, RunFolder, leave_refused
 
 FILES = {"config.yaml", "hydra.yaml", "overrides.yaml"}
@@ -81,7 +81,7 @@ def test_a_refused_run_leaves_what_was_there(tmp_path: Path, in_run: Any) -> Non
 
 def test_a_refused_run_of_a_sweep_leaves_no_empty_folder(tmp_path: Path, in_run: Any) -> None:
     in_run(hydra_config(tmp_path, mode="MULTIRUN"))
-    HydraConfig.get().mode = run_folder.RunMode.MULTIRUN
+    HydraConfig.get().mode = RunMode.MULTIRUN
     (tmp_path / "0").mkdir()
     leave_refused(tmp_path / "0")
     assert not (tmp_path / "0").exists()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,7 +22,6 @@ from fast_style.system.hardware import (
     vgg_dtype,
 )
 from fast_style.system.signals import STOPPING, interrupted_by
-from fast_style.training import callbacks
 from fast_style.training.callbacks import Throughput
 from fast_style.training.trainer import (
     AtomicCheckpointIO,
@@ -61,7 +61,7 @@ def test_the_time_of_a_step_is_that_of_a_step_whatever_its_crops(
 ) -> None:
     """By which the time left is told: steps of other sizes have fewer crops and take as long."""
     now_s = iter(range(1000))
-    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: float(next(now_s)))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(now_s)))
     throughput = Throughput()
     module: Any = SimpleNamespace(device=torch.device("cpu"), log_dict=lambda *_, **__: None)
     trainer: Any = SimpleNamespace(world_size=1, global_step=1, log_every_n_steps=1)

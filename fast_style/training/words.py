@@ -1,0 +1,87 @@
+"""The words of a training's command line as people type them, made into what Hydra can read.
+
+``style.image=My Pictures/Été.JPG`` needs no quotes of Hydra's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from fast_style.system.files import ADDRESS, is_file, is_folder, user_path
+from fast_style.training.config import TEXTS, ConfigError, override
+
+# Keys whose values are texts, most of them paths, by their full names.
+TEXT_KEYS = {
+    f"{section}.{name}" if section else name for section, names in TEXTS.items() for name in names
+} | {"hydra.run.dir", "hydra.sweep.dir", "loss.vgg_weights"}
+FOLDERS = {"hydra.run.dir", "hydra.sweep.dir"}  # which Hydra would make, whatever their names
+SWEEP_FLAGS = {"-m", "--multirun"}
+
+
+def readable(words: Sequence[str]) -> list[str]:
+    """Return a command line with quotes where Hydra needs them.
+
+    Only values of ``TEXT_KEYS`` change, and of these only what Hydra could not read, or would take
+    for several values where it is the name of one file. In a sweep (``-m``) commas part values.
+
+    Args:
+        words: Of the command line, without the program.
+
+    Raises:
+        ConfigError: An address, as ``s3://bucket``, where a folder of this machine is expected.
+    """
+    sweeps = not SWEEP_FLAGS.isdisjoint(words)
+    return [_readable(word, sweeps) for word in words]
+
+
+def _readable(word: str, sweeps: bool) -> str:
+    key, equals, value = word.partition("=")
+    if not equals or key.lstrip("+") not in TEXT_KEYS or "${" in value:
+        return word
+    if key in FOLDERS and ADDRESS.match(value.strip("\"'")):
+        raise ConfigError(f"{word} is an address: expected a folder of this machine")
+    if _is_one_value(word) or _is_quoted(value):  # in wrong quotes, Hydra says what is wrong
+        return word
+    if _exists(value):
+        return override(key, value)
+    if _is_readable(word):
+        return word  # several values; without -m that is said when the run is composed
+    if sweeps and "," in value:
+        parts = (override(key, part.strip()).partition("=")[2] for part in value.split(","))
+        return f"{key}={','.join(parts)}"
+    return override(key, value)
+
+
+def _exists(value: str) -> bool:
+    """Whether a value is the name of a file or a folder."""
+    try:
+        path = user_path(value)
+    except ValueError:  # an address
+        return False
+    return is_file(path) or is_folder(path)
+
+
+def _is_quoted(value: str) -> bool:
+    """Whether a value begins and ends in quotes of Hydra's."""
+    return re.fullmatch(r"""(["']).*\1""", value, re.DOTALL) is not None
+
+
+def _is_readable(word: str) -> bool:
+    """Whether Hydra can read a word."""
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
+
+
+def _is_one_value(word: str) -> bool:
+    """Whether Hydra reads a word as a single value."""
+    try:
+        return not OverridesParser.create().parse_override(word).is_sweep_override()
+    except HydraException:
+        return False

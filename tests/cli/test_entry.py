@@ -1,0 +1,73 @@
+"""``fast-style COMMAND``: one name for all commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from support import ENVIRONMENT, ROOT
+
+import fast_style
+from fast_style.__main__ import COMMANDS
+
+
+def typed(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m fast_style WORDS``."""
+    return subprocess.run(
+        [sys.executable, "-m", "fast_style", *words],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=cwd,
+        check=False,
+    )
+
+
+def test_help_has_a_line_for_each_command_and_a_first_step(tmp_path: Path) -> None:
+    done = typed("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert find_spec(f"fast_style.{name}") is not None
+        assert f"\n  {name} " in done.stdout
+    assert "stylize" in done.stdout.splitlines()[-1]
+
+
+def test_no_command_shows_the_list_and_is_wrong_use(tmp_path: Path) -> None:
+    done = typed(cwd=tmp_path)
+    assert done.returncode == 2
+    assert "stylize" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["stilize", "starry"], "stylize"),
+        (["trian"], "train"),
+        (["starry", "photo.jpg"], "fast_style stylize starry photo.jpg"),
+    ],
+)
+def test_an_unknown_command_is_guessed_at(words: list[str], meant: str, tmp_path: Path) -> None:
+    done = typed(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert meant in done.stderr
+
+
+def test_a_command_gets_the_words_that_follow_and_says_how_it_was_called(tmp_path: Path) -> None:
+    done = typed("stylize", "starry", "missing.jpg", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "missing.jpg" in done.stderr
+    done = typed("stylize", "--help", cwd=tmp_path)
+    assert done.stdout.startswith("usage: python -m fast_style stylize ")
+
+
+def test_the_version(tmp_path: Path) -> None:
+    assert typed("--version", cwd=tmp_path).stdout == f"fast_style {fast_style.__version__}\n"
+
+
+def test_the_installed_script_is_this_program() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"] == {"fast-style": "fast_style.__main__:main"}
