@@ -31,6 +31,7 @@ from fast_style.painting.style import Style, load
 from fast_style.system.atomic import check_free
 from fast_style.system.devices import resolve_device
 from fast_style.system.memory import keep_freed_memory
+from fast_style.system.messages import command
 from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import asset
 from fast_style.training.photographs import centre_box, find_photographs
@@ -42,7 +43,7 @@ SQUARE_SIZES = (256, 512, 1024)  # px
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
     result = Parser(
-        prog=f"python -m fast_style.{PROGRAM}",
+        prog=command(PROGRAM),
         description="Measure style models on photographs against L-BFGS on the same loss: how many "
         "evaluations of it the optimiser needs for a result as good.",
     )

@@ -30,7 +30,7 @@ from fast_style.painting.backends import openvino_core
 from fast_style.painting.controls import Controls
 from fast_style.painting.options import PALETTE
 from fast_style.system.atomic import write_together
-from fast_style.system.messages import one_line
+from fast_style.system.messages import command, one_line
 
 PROGRAM = "export"
 # The format by the file's ending.
@@ -77,7 +77,7 @@ class Portable(nn.Module):
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
     result = Parser(
-        prog=f"python -m fast_style.{PROGRAM}",
+        prog=command(PROGRAM),
         description="Write a style model for another runtime: RGB (N, 3, H, W), any batch, height "
         f"and width from {SMALLEST_SIDE} px. The file is kept if its results agree with PyTorch's.",
     )

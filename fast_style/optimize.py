@@ -40,6 +40,7 @@ from fast_style.optimizing.start_picture import (
 from fast_style.painting.options import PRESERVE_COLOR
 from fast_style.system.devices import resolve_device
 from fast_style.system.memory import TooLittleMemoryError, is_out_of_memory, keep_freed_memory
+from fast_style.system.messages import command
 
 PROGRAM = "optimize"
 
@@ -58,7 +59,7 @@ class Job(NamedTuple):
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
     result = Parser(
-        prog=f"python -m fast_style.{PROGRAM}",
+        prog=command(PROGRAM),
         description="Paint a photograph in the manner of a painting by optimising its pixels.",
     )
     result.add_argument("content", metavar="CONTENT", type=path_argument, help="the photograph")

@@ -36,6 +36,7 @@ from fast_style.optimizing.start_picture import check_size_fits, start_picture
 from fast_style.painting.sheet import sheet
 from fast_style.system.devices import resolve_device
 from fast_style.system.memory import keep_freed_memory
+from fast_style.system.messages import command
 
 PROGRAM = "reconstruct"
 RECONSTRUCTION_KINDS = ("content", "style")
@@ -53,7 +54,7 @@ class Column(NamedTuple):
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
     result = Parser(
-        prog=f"python -m fast_style.{PROGRAM}",
+        prog=command(PROGRAM),
         description="Reconstruct a picture from noise: from its content features at single layers, "
         "or from its style up to each layer.",
     )

@@ -43,6 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parse(sys.argv[1:] if argv is None else argv)
     except ValueError as error:
         return _complain(error, 2)
+    return run(options, closed)
+
+
+def run(options: argparse.Namespace, closed: Collection[str] = ()) -> int:
+    """Do what parsed options ask for; return the exit code.
+
+    Args:
+        options: Of ``parse``.
+        closed: Names of the standard streams that were closed, from ``usable_streams``.
+    """
     try:
         with interrupted_by(signal.SIGTERM):
             code = _run(options, closed)

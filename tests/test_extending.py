@@ -1,4 +1,4 @@
-"""The examples of docs/extending.md, put in place and trained."""
+"""The examples of docs/guide/extending.md, put in place and trained."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         copy = configs / file.relative_to(config_folder())
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(file.read_bytes())
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guide" / "extending.md").read_text(encoding="utf-8")
     modules: list[str] = []
     for top, name, content in EXAMPLE.findall(text):
         path = tmp_path / top / name

@@ -10,20 +10,26 @@ from pathlib import Path
 from fast_style.cli.parser import Parser, path_argument
 from fast_style.images.limits import DEFAULT_MEGAPIXELS, DEFAULT_QUALITY, HIGHEST_QUALITY
 from fast_style.painting.options import GRAIN, PALETTE, PRESERVE_COLOR, STEADY
-from fast_style.system.messages import did_you_mean
+from fast_style.system.messages import command, did_you_mean
 from fast_style.system.resources import main_styles, shipped_styles
 
 PROGRAM = "stylize"
 COLOR_OPTION = "--preserve-color"
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command's arguments."""
-    result = Parser(
-        prog=f"python -m fast_style.{PROGRAM}",
-        usage="%(prog)s [options] CKPT IMG...\n       %(prog)s [options] --style A,B IMG...",
-        description="Paint photographs in a trained style.",
-    )
+def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
+    """Return the command's arguments.
+
+    Args:
+        program: ``stylize``, or ``sheet``, which takes the same options and no model.
+    """
+    if program == PROGRAM:
+        usage = "%(prog)s [options] CKPT IMG...\n       %(prog)s [options] --style A,B IMG..."
+        about = "Paint photographs in a trained style."
+    else:
+        usage = "%(prog)s [options] IMG..."
+        about = "Show photographs in every style, on one labelled picture: -o, or IMG_sheet.jpg."
+    result = Parser(prog=command(program), usage=usage, description=about)
     _add_files(result)
     _add_look(result.add_argument_group("look"))
     _add_writing(result)
@@ -162,7 +168,7 @@ def _add_machine(result: argparse.ArgumentParser) -> None:
     )
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
+def parse(arguments: Sequence[str], program: str = PROGRAM) -> argparse.Namespace:
     """Return the options of a command line; what follows ``--`` are names, whatever they begin by.
 
     Raises:
@@ -172,7 +178,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     given = list(arguments)
     end = given.index("--") if "--" in given else len(given)
     # argparse forgets the mark where options stand between the names.
-    options = parser().parse_intermixed_args(with_color_value(given[:end]))
+    options = parser(program).parse_intermixed_args(with_color_value(given[:end]))
     options.names += given[end + 1 :]
     return options
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support import ENVIRONMENT, ROOT
 
 import fast_style
@@ -71,3 +72,18 @@ def test_the_version(tmp_path: Path) -> None:
 def test_the_installed_script_is_this_program() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["scripts"] == {"fast-style": "fast_style.__main__:main"}
+
+
+def test_a_sheet_shows_a_photograph_in_every_style(tmp_path: Path, tiny_model: Path) -> None:
+    Image.new("RGB", (64, 48), "teal").save(tmp_path / "photo.png")
+    done = typed("sheet", "--style", str(tiny_model), "photo.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "photo_sheet.jpg\n"
+    assert Image.open(tmp_path / "photo_sheet.jpg").width > 2 * 64
+    again = typed("sheet", "--style", str(tiny_model), "photo.png", "-o", "all.png", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "all.png").is_file()
+
+
+def test_a_sheet_of_nothing_is_wrong_use(tmp_path: Path) -> None:
+    assert typed("sheet", cwd=tmp_path).returncode == 2
