@@ -23,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         say(PROGRAM, error)
         return 2
+    if not options.names and not options.list:
+        say(PROGRAM, "no photograph: name files or folders")
+        return 2
     if options.sheet is None:
         options.sheet, options.output = options.output, None
     if options.sheet is None and options.names:
