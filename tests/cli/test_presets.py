@@ -49,7 +49,5 @@ def test_layers_without_weights_count_alike() -> None:
 
 
 def test_an_unknown_preset() -> None:
-    with pytest.raises(
-        ValueError, match="there is no loss 'x'; choose balanced, crisp, gatys, johnson"
-    ):
+    with pytest.raises(ValueError, match="'x'; .*balanced, crisp, gatys, johnson"):
         load_preset("x")

@@ -77,7 +77,7 @@ def test_a_type_without_animations_is_refused(
 ) -> None:
     source = animation(tmp_path / "in.gif")
     assert stylize.main([str(tiny_model), str(source), "-o", str(tmp_path / "out.jpg")]) == 1
-    assert ".jpg holds no animation, .gif, .webp, .png, .avif do" in capsys.readouterr().err
+    assert ".gif, .webp, .png, .avif" in capsys.readouterr().err
     assert not (tmp_path / "out.jpg").exists()
 
 
@@ -126,7 +126,7 @@ def test_all_frames_count_for_the_size(tmp_path: Path, monkeypatch: pytest.Monke
     allow_megapixels(3 * WIDTH * HEIGHT / 1e6)
     assert len(read_clip(path).frames) == 3
     allow_megapixels((3 * WIDTH * HEIGHT - 2) / 1e6)
-    with pytest.raises(PictureError, match="megapixels of at most"):
+    with pytest.raises(PictureError, match=r"in\.gif: .*megapixels"):
         read_clip(path)
 
 
@@ -169,7 +169,7 @@ def test_heif_is_written_by_itself(tmp_path: Path) -> None:
 
 
 def test_an_unknown_type_of_stream_is_refused() -> None:
-    with pytest.raises(PictureError, match="must end in"):
+    with pytest.raises(PictureError, match=r"\.png, \.jpg"):
         encode_clip(Clip([from_pil(Image.new("RGB", (8, 8)))]), ".xyz")
 
 

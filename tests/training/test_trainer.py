@@ -83,7 +83,7 @@ def test_a_given_precision_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("accelerator", "cuda"), [("cpu", True), ("auto", False)])
 def test_float16_is_for_gpus(accelerator: str, cuda: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    with pytest.raises(ValueError, match="16-mixed needs a CUDA GPU; use auto"):
+    with pytest.raises(ValueError, match="16-mixed .*CUDA.* auto"):
         resolve_precision("16-mixed", accelerator)
 
 
@@ -104,13 +104,13 @@ def test_the_compiler_is_not_trusted_with_bfloat16_on_a_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    message = "trainer.compile=true: .* wrong gradients in bfloat16 on a CPU; leave it out .*"
+    message = "trainer.compile=true: .*bfloat16.*"
     with nullcontext() if trusted else pytest.raises(ValueError, match=f"^{message}$"):
         check_compiler(precision, accelerator)
 
 
 def test_an_unknown_precision() -> None:
-    with pytest.raises(ValueError, match="one of auto, bf16-mixed, 16-mixed, 32-true, found 'f16'"):
+    with pytest.raises(ValueError, match="auto, bf16-mixed, 16-mixed, 32-true.* 'f16'"):
         resolve_precision("f16", "cpu")
 
 
@@ -136,7 +136,7 @@ def test_memory_format(
 
 
 def test_an_unknown_memory_format() -> None:
-    with pytest.raises(ValueError, match="one of auto, contiguous, channels_last, found 'nhwc'"):
+    with pytest.raises(ValueError, match="auto, contiguous, channels_last.* 'nhwc'"):
         resolve_memory_format("nhwc", "cpu")
 
 
@@ -233,7 +233,7 @@ def test_several_devices_do_not_send_around_what_is_frozen(
 
 @pytest.mark.parametrize("strategy", ["ddp_spawn", "fsdp", "nonsense"])
 def test_other_strategies_are_refused(strategy: str) -> None:
-    with pytest.raises(ValueError, match=f"auto or ddp, found '{strategy}'"):
+    with pytest.raises(ValueError, match=f"auto.*ddp.* '{strategy}'"):
         bare_trainer("cpu", 2, 1, strategy)
 
 
