@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -113,7 +114,7 @@ def test_a_palette_out_of_range(
     warmer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export.main([str(warmer), str(tmp_path / "m.pt"), "--palette", "2"]) == 2
-    assert "palette must be 0 to 1, found 2" in capsys.readouterr().err
+    assert re.search(r"palette .*0 to 1.* 2\.0$", capsys.readouterr().err)
 
 
 def test_a_traced_model_is_bound_to_no_device(warmer: Path, tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ def test_a_file_that_disagrees_is_not_kept(
     monkeypatch.setattr(export, "_write_onnx", wrong)
     output = tmp_path / "out" / "model.onnx"
     assert export.main([str(tiny_model), str(output)]) == 2
-    assert "is not kept: it differs from PyTorch by 25.50 levels" in capsys.readouterr().err
+    assert "PyTorch by 25.50 levels" in capsys.readouterr().err
     assert not output.parent.exists()
 
 
@@ -195,7 +196,7 @@ def test_a_file_that_its_runtime_refuses_is_not_kept(
     output = tmp_path / "half.onnx"
     assert export.main([str(tiny_model), str(output), "--half"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"{output} is not kept: its own runtime refuses it" in line
+    assert f"{output} is not kept" in line
     assert "sorted" in line
     assert not output.exists()
 

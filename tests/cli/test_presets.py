@@ -58,7 +58,5 @@ def test_further_terms_have_weights() -> None:
 
 
 def test_an_unknown_preset() -> None:
-    with pytest.raises(
-        ValueError, match="there is no loss 'x'; choose balanced, crisp, gatys, johnson"
-    ):
+    with pytest.raises(ValueError, match="'x'; .*balanced, crisp, gatys, johnson"):
         load_preset("x")

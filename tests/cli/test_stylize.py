@@ -186,9 +186,9 @@ def test_a_folder_that_goes_on_still_names_the_pictures_of_the_same_name(
         folders = (tmp_path / "x", tmp_path / "y", "-o", tmp_path / "out")
         code, out, err = run(capsys, tiny_model, *folders)
         assert (code, len(out.splitlines())) == (1, done)
-        assert f"cannot stylise {tmp_path / 'y' / 'photo.png'}: its result would be" in err[0]
+        assert f"cannot stylise {tmp_path / 'y' / 'photo.png'}: " in err[0]
         assert len(err) == 2 - done
-    assert "1 results were there already" in err[1]
+    assert "1 results " in err[1]
 
 
 def test_result_path() -> None:
@@ -311,7 +311,7 @@ def test_a_photograph_is_not_overwritten_by_its_result(
         code, _, err = run(capsys, *arguments)
         assert code == 2
         if overwrite or option == "-o":
-            assert_one_line(err, "it would replace the picture it is made from")
+            assert_one_line(err, "would replace")
         assert image.read_bytes() == before
 
 
@@ -322,7 +322,7 @@ def test_a_photograph_is_not_overwritten_by_anothers_result(
     before = images[1].read_bytes()
     code, out, err = run(capsys, tiny_model, *images, "--overwrite")
     assert (code, out) == (1, f"{tmp_path / 'a_tiny_tiny.png'}\n")
-    assert_one_line(err, f"its result would replace the photograph {images[1]}")
+    assert_one_line(err, f"would replace the photograph {images[1]}")
     assert images[1].read_bytes() == before
 
 
@@ -489,7 +489,7 @@ def test_an_extension_that_cannot_be_written_is_told_before_the_work(
     image = photograph(tmp_path / "photo.png")
     code, out, err = run(capsys, tiny_model, image, "-o", tmp_path / name)
     assert (code, out) == (2, "")
-    assert_one_line(err, name, "its name must end in .png, .jpg, .jpeg, .webp")
+    assert_one_line(err, name, ".png, .jpg, .jpeg, .webp")
     assert files_below(tmp_path) == {Path("photo.png")}
 
 
@@ -670,33 +670,33 @@ def test_a_misspelt_option(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no style: name a released style or a model file first"),
-        (["model"], "no picture: name files or folders after model"),
-        (["a.png", "--style", "model", "--blend", "model"], "--style or --blend, not both"),
-        (["a.png", "--blend", "model"], "--blend is of two styles or more; found 'model'"),
-        (["stary", "a.png"], "did you mean starry?"),
-        (["a.png"], "no style for a.png: name one first"),
-        (["a.png", "--blend", "model:x"], "--blend is NAME:WEIGHT,NAME:WEIGHT; found 'model:x'"),
-        (["model", "a.png", "--tile", "0"], "--tile is auto, off or a number of rows, found 0"),
-        (["model", "a.png", "--quality", "101"], "--quality must be 1 to 100, found 101"),
-        (["model", "a.png", "--strength", "2"], "strength must be 0 to 1, found 2"),
-        (["model", "a.png", "--grain", "-1"], "grain must be 0 to 64, found -1"),
-        (["model", "a.png", "--palette", "-1"], "palette must be 0 to 1, found -1"),
-        (["model", "a.png", "--stroke", "0"], "stroke must be 0.1 to 10, found 0"),
-        (["model", "a.png", "--size", "0"], "size must be a whole number, at least 32 px, found 0"),
-        (["model", "a.png", "--preserve-color=hue"], "preserve_color is luminance or match"),
-        (["starry", ""], "an empty name, where a picture was expected"),
-        (["model", "-", "a.png"], "standard input and output are for one picture"),
-        (["model", "a.png", "--sheet", "sheet.xyz"], "its name must end in"),
-        (["starry", "a.png", "--sheet", "s.png"], "starry is a style, where --sheet expects"),
-        (["a.png", "m.ckpt", "--style", "starry"], "m.ckpt is a style, where --style expects"),
-        (["starry", "--blend", "ink,glass"], "pictures: use --blend"),
-        (["ink", "a.png", "--style", "starry"], "expects pictures: use --style ink,starry"),
-        (["model", "a.png", "--preserve-color", "macth"], "found 'macth'; did you mean match?"),
-        (["model", "-", "-o", "folder"], "standard input has no name of its own: folder must"),
-        (["model", "-", "--json"], "--json and the picture cannot both go to standard output"),
-        (["a.png", "--sheet", "s.png", "-o", "out"], "give it or -o, not both"),
-        (["starry", "a.png", "--max-megapixels", "inf"], "must be a number above 0, found inf"),
+        ([], "no style: "),
+        (["model"], "no picture: .*model"),
+        (["a.png", "--style", "model", "--blend", "model"], "--style or --blend"),
+        (["a.png", "--blend", "model"], "--blend .*two.* 'model'"),
+        (["stary", "a.png"], r"did you mean starry\?"),
+        (["a.png"], "no style for a.png"),
+        (["a.png", "--blend", "model:x"], "--blend .*NAME:WEIGHT.* 'model:x'"),
+        (["model", "a.png", "--tile", "0"], "--tile .*auto, off .* 0$"),
+        (["model", "a.png", "--quality", "101"], "--quality .*1 to 100.* 101$"),
+        (["model", "a.png", "--strength", "2"], "strength .*0 to 1.* 2.0$"),
+        (["model", "a.png", "--grain", "-1"], "grain .*0 to 64.* -1.0$"),
+        (["model", "a.png", "--palette", "-1"], "palette .*0 to 1.* -1.0$"),
+        (["model", "a.png", "--stroke", "0"], "stroke .*0.1 to 10.* 0.0$"),
+        (["model", "a.png", "--size", "0"], "size .*32 px.* 0$"),
+        (["model", "a.png", "--preserve-color=hue"], "preserve_color .*luminance.*match.* 'hue'"),
+        (["starry", ""], "empty name"),
+        (["model", "-", "a.png"], "standard input .*one picture"),
+        (["model", "a.png", "--sheet", "sheet.xyz"], r"sheet\.xyz: .*\.png, \.jpg"),
+        (["starry", "a.png", "--sheet", "s.png"], "starry is a style, .*--sheet"),
+        (["a.png", "m.ckpt", "--style", "starry"], "m.ckpt is a style, .*--style"),
+        (["starry", "--blend", "ink,glass"], "use --blend"),
+        (["ink", "a.png", "--style", "starry"], "use --style ink,starry"),
+        (["model", "a.png", "--preserve-color", "macth"], r"'macth'; did you mean match\?"),
+        (["model", "-", "-o", "folder"], "standard input .*: folder "),
+        (["model", "-", "--json"], "--json .*standard output"),
+        (["a.png", "--sheet", "s.png", "-o", "out"], "--sheet .* or -o"),
+        (["starry", "a.png", "--max-megapixels", "inf"], "--max-megapixels .*above 0.* inf$"),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(
@@ -705,8 +705,8 @@ def test_wrong_use_is_one_line_and_code_2(
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert message in err
-    assert len(err.splitlines()) == 1
+    (line,) = err.splitlines()
+    assert re.search(message, line)
 
 
 def test_styles_may_be_named_one_by_one(
@@ -734,7 +734,7 @@ def test_a_picture_in_the_place_of_the_style(
     image = photograph(tmp_path / "a.png")
     code, _, err = run(capsys, image, tiny_model)
     assert code == 2
-    assert_one_line(err, f"{image} is a picture: the style comes first, then the pictures")
+    assert_one_line(err, f"{image} is a picture")
 
 
 def test_the_version(capsys: Capture) -> None:
@@ -778,6 +778,7 @@ def test_the_arguments_are_there_without_waiting_for_torch() -> None:
         "print(json.dumps({'help': help, 'modules': list(sys.modules)}))"
     )
     assert "CKPT" in found["help"]
+    assert "fast_style.cli.stylize_options" in found["modules"]
     assert not {"torch", "numpy", "PIL"} & set(found["modules"])
 
 
@@ -796,7 +797,8 @@ def test_the_program_needs_nothing_of_the_training(tmp_path: Path, tiny_model: P
     assert (tmp_path / "photo_tiny.png").is_file()
     modules = set(found["modules"])
     assert {"torch", "fast_style.painting.style", "fast_style.models.network"} <= modules
-    foreign = {"pytorch_lightning", "lightning", "hydra", "omegaconf", "torchvision", "tensorboard"}
+    foreign = {"pytorch_lightning", "hydra", "omegaconf", "torchvision", "tensorboard"}
+    assert all(find_spec(name) for name in foreign)
     ours = ("models.vgg", "models.losses", "training", "optimizing", "train")
     assert all(find_spec(f"fast_style.{name}") for name in ours)
     assert not (foreign | {f"fast_style.{name}" for name in ours}) & modules
@@ -831,12 +833,12 @@ def test_several_pictures_need_a_folder(
     output = tmp_path / "out.png"
     pictures = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
     assert main([str(tiny_model), *pictures, "-o", str(output)]) == 2
-    assert "out.png names a file; -o must be a folder" in capsys.readouterr().err
+    assert "out.png " in capsys.readouterr().err
     assert not output.exists()
     output = tmp_path / "notes"
     output.write_text("kept")
     assert main([str(tiny_model), *pictures, "-o", str(output)]) == 2
-    assert "notes is a file; -o must be a folder for several pictures" in capsys.readouterr().err
+    assert "notes is a file" in capsys.readouterr().err
     assert output.read_text() == "kept"
 
 
@@ -866,7 +868,7 @@ def test_a_folder_keeps_its_structure(tmp_path: Path, tiny_model: Path, capsys: 
         assert code == 0
         found = {path.relative_to(results) for path in results.rglob("*") if path.is_file()}
         assert found == {Path("a_tiny.png"), Path("deep/er/b_tiny.jpg")}
-    assert_one_line(err, "2 results were there already and are kept")
+    assert_one_line(err, "2 results ")
 
 
 def test_results_may_go_into_the_photographs_own_folder(
@@ -886,7 +888,7 @@ def test_results_may_go_into_the_photographs_own_folder(
     before = (tmp_path / "a_tiny.png").read_bytes()
     code, _, err = run(capsys, tiny_model, tmp_path, "-o", tmp_path, "--overwrite")
     assert code == 2
-    assert_one_line(err, "may be photographs or results of others: --overwrite needs another")
+    assert_one_line(err, "--overwrite ")
     assert (tmp_path / "a_tiny.png").read_bytes() == before
     # What is named by itself is a photograph.
     named = (tmp_path, tmp_path / "a_ink.png", "-o", tmp_path)
@@ -1151,7 +1153,7 @@ def test_pages_that_are_not_painted_are_told(
     pages[0].save(scan, save_all=True, append_images=pages[1:])
     code, out, err = run(capsys, tiny_model, scan)
     assert (code, out) == (0, f"{tmp_path / 'scan_tiny.tif'}\n")
-    assert_one_line(err, f"{scan} has 3 pages: only the first is painted")
+    assert_one_line(err, f"{scan} has 3 pages")
 
 
 def test_a_palette_that_a_model_does_not_have(
@@ -1163,7 +1165,7 @@ def test_a_palette_that_a_model_does_not_have(
     assert code == 2  # both are named tiny
     code, _, err = run(capsys, tiny_model, image, "--palette", "0.5")
     assert code == 0
-    assert_one_line(err, "tiny holds no palette: --palette does nothing")
+    assert_one_line(err, "tiny ", "--palette")
     assert run(capsys, warmer, image, "--palette", "0.5", "--overwrite")[2] == []
     assert run(capsys, tiny_model, image, "--overwrite")[2] == []
 
@@ -1408,7 +1410,7 @@ def test_a_missing_file_in_a_folder_with_brackets_is_no_pattern(
     (tmp_path / "Trip [2024]").mkdir()
     code, _, err = run(capsys, tiny_model, tmp_path / "Trip [2024]" / "a.png")
     assert code == 1
-    assert_one_line(err, "a.png: there is no such file")
+    assert_one_line(err, "a.png: ", "no such file")
 
 
 @pytest.mark.parametrize(
@@ -1455,7 +1457,7 @@ def test_linked_folders_are_painted_each_once(
     assert files_below(out) == {Path("y_tiny.png"), Path("again/x_tiny.png")}
     code, _, err = run(capsys, tiny_model, tmp_path / "photos", "-o", out)  # not its own results
     assert code == 0
-    assert_one_line(err, "2 results were there already")
+    assert_one_line(err, "2 results ")
 
 
 def test_a_folder_that_cannot_be_looked_into_is_named(

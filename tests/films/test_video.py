@@ -304,7 +304,7 @@ def test_a_sound_that_cannot_be_encoded_either_is_left_out(
     monkeypatch.setattr(fast_style.films.sound, "ENCODERS", {"webm": ("no_such_encoder", "")})
     made = paint_video(source, tmp_path / "b.webm", same)
     assert made.frames == 8
-    assert "has a sound (aac) that can be neither copied nor encoded" in str(made.remark)
+    assert "sound (aac)" in str(made.remark)
     with av.open(str(tmp_path / "b.webm")) as container:
         assert not container.streams.audio
 
@@ -319,7 +319,7 @@ def test_a_sound_of_an_unknown_kind_is_left_out(
     target = tmp_path / "b.mov"
     code, _, err = run(capsys, tiny_model, source, "-o", target)
     assert code == 0
-    assert [line for line in err if "a.mov has a sound of a kind that FFmpeg does not know" in line]
+    assert [line for line in err if "a.mov" in line and "sound" in line]
     assert len(frames(target)[0]) == 8
     with av.open(str(target)) as made:
         assert not made.streams.audio
@@ -589,13 +589,13 @@ def test_damaged_frames_are_left_out(tmp_path: Path) -> None:
     source.write_bytes(data)
     made = paint_video(source, tmp_path / "b.mkv", same)
     assert made.frames > 5
-    assert "has damaged frames, which are left out" in str(made.remark)
+    assert "damaged frames" in str(made.remark)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot read .*a.mp4: there is no such file"),
+        (None, "a.mp4: .*no such file"),
         (b"", "cannot read .*a.mp4: Invalid data"),
         (b"no video", "cannot read .*a.mp4: Invalid data"),
     ],
@@ -640,7 +640,7 @@ def test_a_list_of_other_files_opens_none(tmp_path: Path, content: str) -> None:
 
 def test_a_format_that_is_not_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile secret.mp4\n")
-    with pytest.raises(PictureError, match="a.mp4: it is damaged, or none of MP4"):
+    with pytest.raises(PictureError, match="a.mp4: .*MP4"):
         paint_video(tmp_path / "a.mp4", tmp_path / "b.mp4", same)
 
 
@@ -648,10 +648,10 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "device.mp4").symlink_to("/dev/zero")
     for name in ("pipe.mp4", "device.mp4"):
-        with pytest.raises(PictureError, match=f"{name}: it is a pipe, socket or device"):
+        with pytest.raises(PictureError, match=f"{name}: .*pipe.*device"):
             paint_video(tmp_path / name, tmp_path / "b.mp4", same)
     (tmp_path / "folder.mp4").mkdir()
-    with pytest.raises(PictureError, match="folder.mp4: it is a folder"):
+    with pytest.raises(PictureError, match="folder.mp4: .*folder"):
         paint_video(tmp_path / "folder.mp4", tmp_path / "b.mp4", same)
 
 
@@ -663,7 +663,7 @@ def test_names_of_videos(suffix: str) -> None:
 def test_frames_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = film(tmp_path / "a.mp4", (640, 480), times=[0], sound=None)
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 640 * 480 // 2 - 1)
-    with pytest.raises(PictureError, match=r"a.mp4: its frames have 0.3072 megapixels of at most"):
+    with pytest.raises(PictureError, match=r"a.mp4: .*0.3072 megapixels"):
         paint_video(source, tmp_path / "b.mp4", same)
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 640 * 480 // 2)
     assert paint_video(source, tmp_path / "b.mp4", same).frames == 1
@@ -685,7 +685,7 @@ def test_frames_that_get_too_large_are_left_out(
 
 @pytest.mark.parametrize(
     ("enlarged", "message"),
-    [(1, "cannot paint .*a.mp4: a film of 64 x 48 px"), (20, "at 1280 x 960 px .* --size")],
+    [(1, "a.mp4: .*64 x 48 px"), (20, "1280 x 960 px .*--size")],
 )
 def test_a_film_that_the_memory_does_not_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enlarged: int, message: str
@@ -730,7 +730,7 @@ def test_sound_alone_is_no_video(tmp_path: Path, cover: bool) -> None:
     if cover:
         with_cover_first(tmp_path / "a.mp4")
     what = "sound and a cover" if cover else "sound"
-    with pytest.raises(PictureError, match=f"it has {what}, but no picture"):
+    with pytest.raises(PictureError, match=f"{what},.* no picture"):
         paint_video(tmp_path / "a.mp4", tmp_path / "b.mp4", same)
 
 
@@ -760,7 +760,7 @@ def test_without_pyav_it_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(video, "find_spec", lambda name: None)
-    with pytest.raises(PictureError, match=r"b.mp4: videos need PyAV: pip install 'fast-style-"):
+    with pytest.raises(PictureError, match=r"b.mp4: .*PyAV: pip install 'fast-style-"):
         paint_video(tmp_path / "a.mp4", tmp_path / "b.mp4", same)
 
 

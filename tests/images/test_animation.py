@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageSequence
 
 from fast_style import stylize
 from fast_style.images import heif
 from fast_style.images.limits import allow_megapixels
 from fast_style.images.picture import Clip, PictureError
-from fast_style.images.reading import _all_with_alpha, from_pil, read_clip
+from fast_style.images.reading import from_pil, read_clip
 from fast_style.images.writing import WRITABLE, encode_clip, write_clip
 from fast_style.painting.style import Style
 
@@ -78,7 +79,7 @@ def test_a_type_without_animations_is_refused(
 ) -> None:
     source = animation(tmp_path / "in.gif")
     assert stylize.main([str(tiny_model), str(source), "-o", str(tmp_path / "out.jpg")]) == 1
-    assert ".jpg holds no animation, .gif, .webp, .png, .avif do" in capsys.readouterr().err
+    assert ".gif, .webp, .png, .avif" in capsys.readouterr().err
     assert not (tmp_path / "out.jpg").exists()
 
 
@@ -99,16 +100,13 @@ def test_transparency_that_only_some_frames_have(suffix: str, tmp_path: Path) ->
     holed.putalpha(
         Image.linear_gradient("L").resize((WIDTH, HEIGHT)).point(lambda v: 255 * (v > 99))
     )
-    clip = Clip([from_pil(opaque), from_pil(holed)], [100, 100])
-    write_clip(tmp_path / f"a{suffix}", _all_with_alpha_clip(clip))
-    found = read_clip(tmp_path / f"a{suffix}").frames
-    assert all(frame.alpha is not None for frame in found)
-    assert float(found[1].alpha.min()) < 0.1  # type: ignore[union-attr]
-    assert float(found[0].alpha.min()) > 0.9  # type: ignore[union-attr]
-
-
-def _all_with_alpha_clip(clip: Clip) -> Clip:
-    return clip._replace(frames=_all_with_alpha(clip.frames))
+    whole = from_pil(opaque)._replace(alpha=torch.ones(1, 1, HEIGHT, WIDTH))
+    write_clip(tmp_path / f"a{suffix}", Clip([whole, from_pil(holed)], [100, 100]))
+    first, second = (frame.alpha for frame in read_clip(tmp_path / f"a{suffix}").frames)
+    assert first is not None
+    assert second is not None
+    assert float(first.min()) > 0.9
+    assert float(second.min()) < 0.1
 
 
 def test_the_still_picture_before_an_animated_png_is_no_frame(tmp_path: Path) -> None:
@@ -127,7 +125,7 @@ def test_all_frames_count_for_the_size(tmp_path: Path, monkeypatch: pytest.Monke
     allow_megapixels(3 * WIDTH * HEIGHT / 1e6)
     assert len(read_clip(path).frames) == 3
     allow_megapixels((3 * WIDTH * HEIGHT - 2) / 1e6)
-    with pytest.raises(PictureError, match="megapixels of at most"):
+    with pytest.raises(PictureError, match=r"in\.gif: .*megapixels"):
         read_clip(path)
 
 
@@ -170,7 +168,7 @@ def test_heif_is_written_by_itself(tmp_path: Path) -> None:
 
 
 def test_an_unknown_type_of_stream_is_refused() -> None:
-    with pytest.raises(PictureError, match="must end in"):
+    with pytest.raises(PictureError, match=r"\.png, \.jpg"):
         encode_clip(Clip([from_pil(Image.new("RGB", (8, 8)))]), ".xyz")
 
 

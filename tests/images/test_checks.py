@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -10,11 +12,11 @@ from fast_style.images.limits import DEFAULT_MEGAPIXELS, max_pixels
 def test_check_image() -> None:
     check_image(torch.zeros(2, 3, 32, 33), 32)
     for shape in [(3, 40, 40), (1, 1, 40, 40), (1, 4, 40, 40), (1, 40, 40, 3)]:
-        with pytest.raises(ValueError, match=r"shape \(N, 3, H, W\), found \(\d+, \d+, \d+"):
+        with pytest.raises(ValueError, match=r"\(N, 3, H, W\).*" + re.escape(str(shape))):
             check_image(torch.zeros(shape), 32)
-    with pytest.raises(ValueError, match=r"floating-point image in \[0, 1\], found torch.uint8"):
+    with pytest.raises(ValueError, match="floating-point .*torch.uint8"):
         check_image(torch.zeros(1, 3, 40, 40, dtype=torch.uint8), 32)
-    with pytest.raises(ValueError, match="is 40 x 31 px; at least 32 x 32 px are needed"):
+    with pytest.raises(ValueError, match="40 x 31 px.* 32 x 32 px"):
         check_image(torch.zeros(1, 3, 31, 40), 32)
 
 
@@ -23,7 +25,7 @@ def test_check_image() -> None:
     [([0.0, 255.0], "0 to 255"), ([-1.0, 1.0], "-1 to 1"), ([float("nan"), 0.5], "nan")],
 )
 def test_values_outside_the_range_are_refused(values: list[float], found: str) -> None:
-    with pytest.raises(ValueError, match=rf"expected values in \[0, 1\], found .*{found}"):
+    with pytest.raises(ValueError, match=rf"\[0, 1\], .*{found}"):
         check_range(torch.tensor(values))
 
 

@@ -729,7 +729,7 @@ def test_a_turned_painting_is_upright(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [31, 0, -5])
 def test_a_paintings_size_has_a_lower_bound(tmp_path: Path, size: int) -> None:
     Image.fromarray(colours()).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=rf"the style size must be at least 32 px, found {size}"):
+    with pytest.raises(ValueError, match=f"style size .*32 px.* {size}$"):
         read_style(tmp_path / "a.png", size)
 
 
@@ -769,14 +769,14 @@ def damaged(folder: Path, extension: str) -> Path:
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 def test_a_missing_file(tmp_path: Path, reader: Reader) -> None:
-    with pytest.raises(PictureError, match="nowhere.png: there is no such file"):
+    with pytest.raises(PictureError, match="nowhere.png: .*no such file"):
         reader(tmp_path / "nowhere.png")
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 def test_a_folder(tmp_path: Path, reader: Reader) -> None:
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(PictureError, match="folder.png: it is a folder"):
+    with pytest.raises(PictureError, match="folder.png: .*folder"):
         reader(tmp_path / "folder.png")
 
 
@@ -784,7 +784,7 @@ def test_a_folder(tmp_path: Path, reader: Reader) -> None:
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 def test_a_file_that_is_no_picture(tmp_path: Path, reader: Reader, content: bytes) -> None:
     (tmp_path / "words.png").write_bytes(content)
-    with pytest.raises(PictureError, match="words.png: not a picture in a known format"):
+    with pytest.raises(PictureError, match="words.png: .*known format"):
         reader(tmp_path / "words.png")
 
 
@@ -834,7 +834,7 @@ def test_a_decompression_bomb(
 ) -> None:
     Image.fromarray(colours(8, 8)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 31)
-    with pytest.raises(PictureError, match="bomb.png: 6.4e-05 megapixels of at most 6.2e-05"):
+    with pytest.raises(PictureError, match="bomb.png: 6.4e-05 megapixels .*6.2e-05"):
         reader(tmp_path / "bomb.png")
 
 
@@ -962,7 +962,7 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["a.psd", "a.txt", "a", ".png", "a.png.bak", "a.bmp"])
 def test_an_extension_that_cannot_be_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(PictureError, match=r"its name must end in \.png, \.jpg, \.jpeg, \.webp"):
+    with pytest.raises(PictureError, match=rf"{name}: .*\.png, \.jpg, \.jpeg, \.webp"):
         write_picture(tmp_path / name, smooth())
     assert not list(tmp_path.iterdir())
 
@@ -1151,7 +1151,7 @@ def test_arrays(shape: tuple[int, ...], kind: str) -> None:
     ids=lambda array: f"{array.shape} {array.dtype}",
 )
 def test_other_arrays_are_refused(array: npt.NDArray[Any]) -> None:
-    with pytest.raises(ValueError, match=r"expected an array \(H, W\).* found \(.*\), \w+"):
+    with pytest.raises(ValueError, match=r"array \(H, W\).* found \(.*\), \w+"):
         from_array(array)
 
 

@@ -321,7 +321,7 @@ def test_a_raw_photograph_is_refused_with_advice(
 def test_no_other_format_is_read_whatever_the_name(tmp_path: Path, kind: str) -> None:
     Image.init()
     Image.new("RGB", (40, 40)).save(tmp_path / "a.jpg", kind)
-    with pytest.raises(PictureError, match=r"a\.jpg: not a picture in a known format"):
+    with pytest.raises(PictureError, match=r"a\.jpg: .*known format"):
         read_picture(tmp_path / "a.jpg")
 
 
@@ -409,7 +409,7 @@ def test_an_animation_of_too_many_frames_is_refused(
     frames = [Image.new("L", (40, 40), level) for level in (0, 100, 200)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     monkeypatch.setattr(image, "MOST_FRAMES", 2)
-    with pytest.raises(PictureError, match=r"a\.gif: it has 3 frames of at most 2"):
+    with pytest.raises(PictureError, match=r"a\.gif: .*3 frames .* 2;"):
         read_clip(tmp_path / "a.gif")
     assert read_clip(tmp_path / "a.gif", still=True).left_out == 2
 
@@ -451,7 +451,7 @@ def test_a_heif_says_what_it_needs(
 
 def test_a_file_is_named_as_it_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PictureError, match=r"cannot read \./no/\.\./a\.png: "):
+    with pytest.raises(PictureError, match=r" \./no/\.\./a\.png: "):
         read_picture("./no/../a.png")
 
 

@@ -255,7 +255,7 @@ def test_a_picture_too_large_for_tiff_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(tiff, "LARGEST", size + 1)
     assert len(encode_clip(Clip([one]), ".tif")) == size
     monkeypatch.setattr(tiff, "LARGEST", size)
-    with pytest.raises(PictureError, match="cannot write a stream: TIFF holds up to"):
+    with pytest.raises(PictureError, match="a stream: TIFF "):
         encode_clip(Clip([one]), ".tif")
 
 

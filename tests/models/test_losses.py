@@ -81,7 +81,7 @@ def test_gram_matrix_taken_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_gram_matrix_refuses_other_shapes() -> None:
-    with pytest.raises(ValueError, match=r"expected features \(N, C, H, W\), found \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"\(N, C, H, W\).* \(3, 4\)"):
         gram_matrix(torch.zeros(3, 4))
 
 
@@ -132,12 +132,12 @@ def test_grid_energy_sees_a_grid_that_turns_round() -> None:
 def test_grid_energy_takes_any_size_from_seven() -> None:
     for height, width in ((7, 7), (8, 200), (131, 77)):
         assert grid_energy(torch.rand(2, 3, height, width)) > 0
-    with pytest.raises(ValueError, match="H and W at least 7"):
+    with pytest.raises(ValueError, match="H and W .* 7"):
         grid_energy(torch.rand(1, 3, 6, 40))
 
 
 def test_total_variation_refuses_a_single_row() -> None:
-    with pytest.raises(ValueError, match=r"H and W at least 2, found \(1, 3, 1, 5\)"):
+    with pytest.raises(ValueError, match=r"H and W .* 2.* \(1, 3, 1, 5\)"):
         total_variation(torch.zeros(1, 3, 1, 5))
 
 
@@ -330,7 +330,7 @@ def test_a_loss_without_content_never_looks_at_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"normalization": "absolute"}, "one of relative, mean, found 'absolute'"),
+        ({"normalization": "absolute"}, "relative, mean.* 'absolute'"),
         (
             {
                 "content_layers": [],
@@ -338,20 +338,20 @@ def test_a_loss_without_content_never_looks_at_it() -> None:
                 "content_layer_weights": [],
                 "style_layer_weights": [],
             },
-            "at least one content or style layer",
+            "one content or style layer",
         ),
-        ({"style_layers": ["relu9_9", "relu1_1"]}, "VGG16 has no layer 'relu9_9'"),
-        ({"style_layers": ["relu1_1", "conv1_1"]}, "style_layers names relu1_1 twice"),
-        ({"style_layers": ["relu1_1"]}, "names 1 layers, but loss.style_layer_weights has 2"),
-        ({"style_weight": -1.0}, "loss.style_weight must be a number of 0 or more, found -1"),
-        ({"content_weight": float("nan")}, "loss.content_weight must be a number"),
-        ({"content_layer_weights": ["much"]}, "loss.content_layer_weights must be a number"),
-        ({"content_layers": "relu2_2"}, "loss.content_layers must be a list, found 'relu2_2'"),
-        ({"content_layers": {"relu2_2": 1.0}}, "loss.content_layers must be a list"),
-        ({"total_variation_weight": float("inf")}, "loss.total_variation_weight must be a number"),
-        ({"style": torch.rand(2, 3, 40, 40)}, r"one style \(1, 3, H, W\), found \(2, 3, 40, 40\)"),
-        ({"style": torch.rand(1, 3, 1, 1)}, "the picture is 1 x 1 px; at least 2 x 2"),
-        ({"vgg_weights": "nowhere.safetensors"}, "no VGG16 weights at nowhere.safetensors"),
+        ({"style_layers": ["relu9_9", "relu1_1"]}, "'relu9_9'"),
+        ({"style_layers": ["relu1_1", "conv1_1"]}, "style_layers .*relu1_1 twice"),
+        ({"style_layers": ["relu1_1"]}, "1 layers, .*loss.style_layer_weights has 2"),
+        ({"style_weight": -1.0}, "loss.style_weight .*0 or more.* -1"),
+        ({"content_weight": float("nan")}, "loss.content_weight .*nan"),
+        ({"content_layer_weights": ["much"]}, "loss.content_layer_weights .* much$"),
+        ({"content_layers": "relu2_2"}, "loss.content_layers .*list.* 'relu2_2'"),
+        ({"content_layers": {"relu2_2": 1.0}}, "loss.content_layers .*list"),
+        ({"total_variation_weight": float("inf")}, "loss.total_variation_weight .*inf"),
+        ({"style": torch.rand(2, 3, 40, 40)}, r"\(1, 3, H, W\).* \(2, 3, 40, 40\)"),
+        ({"style": torch.rand(1, 3, 1, 1)}, "1 x 1 px.* 2 x 2"),
+        ({"vgg_weights": "nowhere.safetensors"}, "nowhere.safetensors"),
     ],
 )
 def test_bad_arguments(changes: dict[str, object], message: str) -> None:
@@ -360,7 +360,7 @@ def test_bad_arguments(changes: dict[str, object], message: str) -> None:
 
 
 def test_stylized_and_content_must_match() -> None:
-    with pytest.raises(ValueError, match="must have the same shape"):
+    with pytest.raises(ValueError, match="same shape"):
         loss()(image(1, 3, 32, 32), image(1, 3, 32, 33))
 
 
@@ -414,11 +414,11 @@ def test_the_shared_target_has_the_minimum_of_the_sum(normalization: str) -> Non
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"style_shares": [1, 2]}, "1 styles need as many shares, found 2"),
-        ({"style_shares": [-1]}, "must be a number of 0 or more, found -1"),
-        ({"style_shares": [0]}, "must not all be 0"),
-        ({"style_shares": [True]}, "must be a number of 0 or more, found True"),
-        ({"style": [torch.zeros(3, 40, 40)]}, r"expected one style \(1, 3, H, W\)"),
+        ({"style_shares": [1, 2]}, "1 styles .*shares.* 2$"),
+        ({"style_shares": [-1]}, "0 or more.* -1$"),
+        ({"style_shares": [0]}, "not all be 0"),
+        ({"style_shares": [True]}, "0 or more.* True$"),
+        ({"style": [torch.zeros(3, 40, 40)]}, r"\(1, 3, H, W\).* \(3, 40, 40\)"),
     ],
 )
 def test_paintings_and_shares_that_do_not_fit(changes: dict[str, object], message: str) -> None:

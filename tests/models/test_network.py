@@ -214,10 +214,10 @@ def test_the_image_is_left_alone(network: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (torch.rand(1, 3, 31, 64), "64 x 31 px; at least 32 x 32"),
-        (torch.rand(3, 64, 64), r"found \(3, 64, 64\)"),
-        (torch.rand(1, 1, 64, 64), r"found \(1, 1, 64, 64\)"),
-        (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), "floating-point image .* torch.uint8"),
+        (torch.rand(1, 3, 31, 64), "64 x 31 px.* 32 x 32"),
+        (torch.rand(3, 64, 64), r"\(3, 64, 64\)"),
+        (torch.rand(1, 1, 64, 64), r"\(1, 1, 64, 64\)"),
+        (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), "floating-point .*torch.uint8"),
     ],
 )
 def test_bad_images(network: nn.Module, image: Tensor, message: str) -> None:
@@ -228,18 +228,18 @@ def test_bad_images(network: nn.Module, image: Tensor, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "resnet"}, "network.name must be johnson or slim, found 'resnet'"),
-        ({"channels": [4, 4]}, "three widths from 1 to 4096"),
-        ({"channels": [4, 0, 8]}, "three widths from 1 to 4096"),
-        ({"channels": [4, 4, 5000]}, "three widths from 1 to 4096"),
-        ({"channels": [4, 4, 8.0]}, "list of three whole numbers"),
-        ({"channels": [4, 4, True]}, "list of three whole numbers"),
-        ({"channels": "444"}, "list of three whole numbers"),
-        ({"channels": None}, "list of three whole numbers"),
-        ({"residual_blocks": -1}, "residual_blocks must be 0 to 64, found -1"),
-        ({"residual_blocks": 10**9}, "residual_blocks must be 0 to 64"),
-        ({"residual_blocks": "five"}, "list of three whole numbers"),
-        ({"width": 3}, "a network has channels, name, residual_blocks; found"),
+        ({"name": "resnet"}, "network.name .*johnson.*slim.* 'resnet'"),
+        ({"channels": [4, 4]}, "widths .*1 to 4096"),
+        ({"channels": [4, 0, 8]}, "widths .*1 to 4096"),
+        ({"channels": [4, 4, 5000]}, "widths .*1 to 4096"),
+        ({"channels": [4, 4, 8.0]}, "three whole numbers"),
+        ({"channels": [4, 4, True]}, "three whole numbers"),
+        ({"channels": "444"}, "three whole numbers"),
+        ({"channels": None}, "three whole numbers"),
+        ({"residual_blocks": -1}, "residual_blocks .*0 to 64.* -1"),
+        ({"residual_blocks": 10**9}, "residual_blocks .*0 to 64"),
+        ({"residual_blocks": "five"}, "three whole numbers"),
+        ({"width": 3}, "channels, name, residual_blocks; .*width"),
     ],
 )
 def test_bad_descriptions(changes: dict[str, object], message: str) -> None:
@@ -248,7 +248,7 @@ def test_bad_descriptions(changes: dict[str, object], message: str) -> None:
 
 
 def test_not_a_description() -> None:
-    with pytest.raises(ValueError, match="a network has"):
+    with pytest.raises(ValueError, match="name.*'johnson'"):
         build_network("johnson")
 
 

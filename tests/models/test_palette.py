@@ -156,9 +156,9 @@ def test_a_style_moves_what_its_network_paints(warmer: Path, tiny_model: Path) -
     assert torch.equal(style(image, grain=0, palette=0.4), style.palette.shifted(alone, 0.4))
     assert (style(image, grain=0) - alone).abs().mean() > 0.01
     assert torch.equal(plain(image), plain(image, palette=0))  # it knows no painting's colours
-    with pytest.raises(ValueError, match="palette must be 0 to 1, found 1.5"):
+    with pytest.raises(ValueError, match="palette .*0 to 1.* 1.5$"):
         style(image, palette=1.5)
-    with pytest.raises(ValueError, match="palette must be 0 to 1, found 2"):
+    with pytest.raises(ValueError, match="palette .*0 to 1.* 2$"):
         style.paint_picture(Picture(image, None), PaintJob(Controls(palette=2)))
 
 
@@ -166,5 +166,5 @@ def test_a_model_with_a_palette_that_is_none(warmer: Path, tmp_path: Path) -> No
     network, description = load_style_model(warmer)
     path = tmp_path / "bad.safetensors"
     save_style_model(path, network, description | {"palette": {"matrix": []}})
-    with pytest.raises(ModelFileError, match="bad.safetensors.*its palette is no matrix"):
+    with pytest.raises(ModelFileError, match="bad.safetensors.* palette "):
         load_style_model(path)

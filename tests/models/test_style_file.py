@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_weights_that_diverged_are_not_saved(tmp_path: Path) -> None:
     network = build_network(TINY_NETWORK)
     with torch.no_grad():
         next(iter(network.parameters())).fill_(torch.inf)
-    with pytest.raises(ModelFileError, match="not finite float16 numbers"):
+    with pytest.raises(ModelFileError, match="not finite"):
         save_style_model(tmp_path / "mine.safetensors", network, DESCRIPTION)
     assert list(tmp_path.iterdir()) == []
 
@@ -103,7 +104,7 @@ def test_released_styles_are_found_by_name() -> None:
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(ModelFileError, match=r"no style model monet: .* released style \(.*starry"):
+    with pytest.raises(ModelFileError, match=r"monet: .*starry"):
         find_style_model("monet")
 
 
@@ -111,41 +112,41 @@ def test_headers_that_are_wrong(tmp_path: Path, tiny_model: Path) -> None:
     good = load_style_model(tiny_model).description
     target = tmp_path / "bad.safetensors"
     cases: list[tuple[object, str]] = [
-        ("{", "its header is not valid JSON"),
-        ("[" * 100_000, "its header is not valid JSON"),
-        ([], "its header is not a JSON object"),
+        ("{", "header .*JSON"),
+        ("[" * 100_000, "header .*JSON"),
+        ([], "header .*JSON object"),
         ({}, "no format version"),
         (good | {"format_version": "1"}, "no format version"),
-        (good | {"format_version": 2}, "format version 2, this program reads up to 1: update"),
-        (good | {"style": "tiny"}, "its header names no style"),
-        (good | {"style": {"name": 7}}, "its header names no style"),
-        (good | {"style": {"name": "../up"}}, "its header names no style"),
-        (good | {"style": {"name": "a\nb"}}, "its header names no style"),
-        (good | {"style": {"name": "a" * 1000}}, "its header names no style"),
-        (good | {"style": {"name": "mine", "size": "384"}}, "its header's style.size is no int"),
+        (good | {"format_version": 2}, "format version 2, .* 1: update"),
+        (good | {"style": "tiny"}, "names no style"),
+        (good | {"style": {"name": 7}}, "names no style"),
+        (good | {"style": {"name": "../up"}}, "names no style"),
+        (good | {"style": {"name": "a\nb"}}, "names no style"),
+        (good | {"style": {"name": "a" * 1000}}, "names no style"),
+        (good | {"style": {"name": "mine", "size": "384"}}, "style.size "),
         (good | {"format_version": True}, "no format version"),
-        (good | {"trainer": [1]}, "its header's trainer is no section"),
-        (good | {"loss": "johnson"}, "its header's loss is no section"),
-        (good | {"steps": "many"}, "its header's steps are no number"),
-        (good | {"steps": -1}, "its header's steps are no number"),
+        (good | {"trainer": [1]}, "trainer .*section"),
+        (good | {"loss": "johnson"}, "loss .*section"),
+        (good | {"steps": "many"}, "steps .*number"),
+        (good | {"steps": -1}, "steps .*number"),
         (good | {"seed": 10**30}, "a number without sense"),
-        (good | {"seed": [torch.inf]}, "Infinity is no number of JSON's"),
-        (good | {"palette": {"matrix": 3, "offset": [torch.nan]}}, "NaN is no number of JSON's"),
-        (good | {"palette": {"matrix": 3, "offset": []}}, "its palette is no matrix"),
-        ('{"format_version": 1, "seed": %s}' % ("9" * 5000), "its header is not valid JSON"),
+        (good | {"seed": [torch.inf]}, "Infinity"),
+        (good | {"palette": {"matrix": 3, "offset": [torch.nan]}}, "NaN"),
+        (good | {"palette": {"matrix": 3, "offset": []}}, "palette .*matrix"),
+        ('{"format_version": 1, "seed": %s}' % ("9" * 5000), "header .*JSON"),
         ('{"format_version": 1, "seed": 1, "seed": 2}', "a key is there twice"),
         (good | {"averaged": [[]] * 20_000}, "too many values"),
         (good | {"averaged": json.loads("[" * 50 + "]" * 50)}, "too many values"),
         (good | {"network": TINY_NETWORK | {"channels": "x" * 10**5}}, r"x\.\.\.$"),
         (good | {"network": None}, "describes no known network"),
-        (good | {"network": TINY_NETWORK | {"name": "evil"}}, "network.name must be johnson"),
+        (good | {"network": TINY_NETWORK | {"name": "evil"}}, "network.name .*'evil'"),
         (
             good | {"network": TINY_NETWORK | {"residual_blocks": 10**9}},
-            "residual_blocks must be 0 to",
+            "residual_blocks .* 1000000000",
         ),
         (
             good | {"network": TINY_NETWORK | {"residual_blocks": 2}},
-            "lacks the network's residual.1",
+            "lacks .*residual.1",
         ),
         (good | {"network": TINY_NETWORK | {"residual_blocks": 0}}, "holds 'residual.0"),
         (good | {"network": TINY_NETWORK | {"channels": [4096] * 3}}, "its network needs"),
@@ -161,10 +162,10 @@ def test_tensors_that_are_wrong(tmp_path: Path, tiny_model: Path) -> None:
     target = tmp_path / "bad.safetensors"
     key = "output.1.bias"
     cases: list[tuple[Tensor | None, str]] = [
-        (None, f"lacks the network's {key}"),
-        (torch.zeros(4), r"has shape \(4,\), its network needs \(3,\)"),
-        (torch.zeros(3, dtype=torch.bool), "is not a floating-point tensor"),
-        (torch.zeros(3, dtype=torch.int32), "is not a floating-point tensor"),
+        (None, f"lacks .*{key}"),
+        (torch.zeros(4), rf"{key}.*\(4,\).* \(3,\)"),
+        (torch.zeros(3, dtype=torch.bool), f"{key}.*floating-point"),
+        (torch.zeros(3, dtype=torch.int32), f"{key}.*floating-point"),
         (torch.full((3,), torch.nan), "not finite numbers"),
     ]
     for value, message in cases:
@@ -176,7 +177,7 @@ def test_tensors_that_are_wrong(tmp_path: Path, tiny_model: Path) -> None:
 def test_files_of_something_else(tmp_path: Path, tiny_model: Path) -> None:
     other = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(1)}, other)
-    with pytest.raises(ModelFileError, match="a safetensors file, but not a style model"):
+    with pytest.raises(ModelFileError, match="other.safetensors .*not a style model"):
         load_style_model(other)
     for name, data in (
         ("empty.safetensors", b""),
@@ -188,21 +189,20 @@ def test_files_of_something_else(tmp_path: Path, tiny_model: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(ModelFileError, match=f"{name} is damaged"):
             load_style_model(path)
-    with pytest.raises(ModelFileError, match="neither a file nor a released style"):
-        load_style_model(tmp_path / "missing.safetensors")
-    with pytest.raises(ModelFileError, match="neither a file nor a released style"):
-        load_style_model(tmp_path)
+    for path in (tmp_path / "missing.safetensors", tmp_path):
+        with pytest.raises(ModelFileError, match=f"no style model {re.escape(str(path))}"):
+            load_style_model(path)
 
 
 def test_checkpoints_of_something_else(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     for content, message in (
-        ([1, 2], "not a checkpoint of fast_style"),
-        ({"state_dict": {}}, "not a checkpoint of fast_style"),
-        ({"state_dict": {}, "fast_style": DESCRIPTION}, "lacks the network's"),
-        ({"state_dict": 3, "fast_style": DESCRIPTION}, "not a checkpoint of fast_style"),
-        ({"state_dict": {}, "fast_style": [DESCRIPTION]}, "not a checkpoint of fast_style"),
-        ({"state_dict": {3: 4}, "fast_style": DESCRIPTION}, "lacks the network's"),
+        ([1, 2], "last.ckpt .*not a checkpoint"),
+        ({"state_dict": {}}, "last.ckpt .*not a checkpoint"),
+        ({"state_dict": {}, "fast_style": DESCRIPTION}, "lacks .*decoder"),
+        ({"state_dict": 3, "fast_style": DESCRIPTION}, "last.ckpt .*not a checkpoint"),
+        ({"state_dict": {}, "fast_style": [DESCRIPTION]}, "last.ckpt .*not a checkpoint"),
+        ({"state_dict": {3: 4}, "fast_style": DESCRIPTION}, "lacks .*decoder"),
         ({"state_dict": {}, "fast_style": {3: 4}}, "not plain data"),
         ({"state_dict": {}, "fast_style": {"seed": torch.zeros(1)}}, "not plain data"),
         ({"state_dict": {}, "fast_style": DESCRIPTION | {"seed": torch.nan}}, "without sense"),
@@ -316,10 +316,10 @@ def test_a_network_of_pytorch_examples_paints_as_it_did(tmp_path: Path, suffix: 
 def test_a_pth_file_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"weight": torch.zeros(3)}, path)
-    with pytest.raises(ModelFileError, match="not a network of pytorch/examples"):
+    with pytest.raises(ModelFileError, match="other.pth .*pytorch/examples"):
         load_style_model(path)
     state = ExamplesNetwork().state_dict()
     del state["in5.bias"]
     torch.save(state, path)
-    with pytest.raises(ModelFileError, match="lacks the network's decoder.1.1.bias"):
+    with pytest.raises(ModelFileError, match="lacks .*decoder.1.1.bias"):
         load_style_model(path)

@@ -133,7 +133,7 @@ def test_the_weights_take_no_gradient_and_are_not_saved() -> None:
     features(image)["relu2_1"].sum().backward()
     assert image.grad is not None
     assert list(features.parameters()) == []
-    assert all(not buffer.requires_grad for buffer in features.buffers())
+    assert [buffer.requires_grad for buffer in features.buffers()] == [False] * 8
     assert features.state_dict() == {}
 
 
@@ -163,10 +163,10 @@ def test_the_image_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (torch.rand(3, 32, 32), r"shape \(N, 3, H, W\), found \(3, 32, 32\)"),
-        (torch.rand(1, 4, 32, 32), r"shape \(N, 3, H, W\), found \(1, 4, 32, 32\)"),
-        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "floating-point image .* torch.uint8"),
-        (torch.rand(1, 3, 20, 15), "15 x 20 px; at least 16 x 16"),
+        (torch.rand(3, 32, 32), r"\(N, 3, H, W\).* \(3, 32, 32\)"),
+        (torch.rand(1, 4, 32, 32), r"\(N, 3, H, W\).* \(1, 4, 32, 32\)"),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "floating-point .*torch.uint8"),
+        (torch.rand(1, 3, 20, 15), "15 x 20 px.* 16 x 16"),
     ],
 )
 def test_bad_images(image: Tensor, message: str) -> None:
@@ -180,17 +180,17 @@ def test_smallest_side() -> None:
 
 @pytest.mark.parametrize("layers", [["relu1_3"], ["pool1"], ["relu6_1"], ["21"]])
 def test_unknown_layers(layers: list[str]) -> None:
-    with pytest.raises(ValueError, match=f"no layer '{layers[0]}'; choose among relu1_1, relu1_2"):
+    with pytest.raises(ValueError, match=f"'{layers[0]}'.* relu1_1, relu1_2"):
         VGG16Features(layers)
 
 
 def test_no_layer_at_all() -> None:
-    with pytest.raises(ValueError, match="at least one layer"):
+    with pytest.raises(ValueError, match="one layer"):
         VGG16Features([])
 
 
 def test_a_tap_that_was_not_asked_for() -> None:
-    with pytest.raises(ValueError, match=r"taps \['relu2_1'\] were not asked for"):
+    with pytest.raises(ValueError, match=r"taps \['relu2_1'\]"):
         VGG16Features(["relu3_1"])(torch.rand(1, 3, 16, 16), ["relu2_1"])
 
 
@@ -259,7 +259,7 @@ def test_torchvision(monkeypatch: pytest.MonkeyPatch, bundled: dict[str, Tensor]
 
 
 def test_a_missing_file() -> None:
-    with pytest.raises(VGGWeightsError, match="no VGG16 weights at nowhere.pth"):
+    with pytest.raises(VGGWeightsError, match="nowhere.pth"):
         load_weights("nowhere.pth")
 
 
@@ -275,7 +275,7 @@ def test_a_file_of_something_else(tmp_path: Path, suffix: str, content: bytes) -
 def test_a_truncated_file(tmp_path: Path) -> None:
     path = tmp_path / "cut.safetensors"
     path.write_bytes(asset("vgg16.safetensors").read_bytes()[:1_000_000])
-    with pytest.raises(VGGWeightsError, match="cannot read VGG16 weights from .*cut.safetensors"):
+    with pytest.raises(VGGWeightsError, match="cannot read .*cut.safetensors"):
         load_weights(str(path))
 
 
@@ -288,13 +288,13 @@ def test_wrong_contents(tmp_path: Path) -> None:
         return str(tmp_path / name)
 
     missing = {key: value for key, value in state.items() if key != "conv4_2.bias"}
-    with pytest.raises(VGGWeightsError, match="missing.safetensors has no conv4_2.bias"):
+    with pytest.raises(VGGWeightsError, match="missing.safetensors .*conv4_2.bias"):
         load_weights(file("missing.safetensors", missing, caffe))
     shape = state | {"conv1_2.bias": torch.zeros(65)}
-    with pytest.raises(VGGWeightsError, match=r"conv1_2.bias has shape \(65,\), VGG16's is \(64,"):
+    with pytest.raises(VGGWeightsError, match=r"conv1_2.bias .*\(65,\).* \(64,"):
         load_weights(file("shape.safetensors", shape, caffe))
     nan = state | {"conv1_2.bias": torch.full((64,), torch.nan)}
-    with pytest.raises(VGGWeightsError, match="conv1_2.bias has values that are not finite"):
+    with pytest.raises(VGGWeightsError, match="conv1_2.bias .*not finite"):
         load_weights(file("nan.safetensors", nan, caffe))
-    with pytest.raises(VGGWeightsError, match="does not say which input scaling"):
+    with pytest.raises(VGGWeightsError, match="input scaling"):
         load_weights(file("scaling.safetensors", state, {}))

@@ -91,9 +91,9 @@ def test_compressed_records(tmp_path: Path) -> None:
     records = saved({"x": torch.zeros(1_000_000)})
     path = packed(tmp_path / "bomb.ckpt", records, compression=zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 10_000
-    with pytest.raises(ModelFileError, match="bomb.ckpt has compressed records"):
+    with pytest.raises(ModelFileError, match="bomb.ckpt .*compressed records"):
         load_style_model(path)
-    with pytest.raises(VGGWeightsError, match="bomb.ckpt: it has compressed records"):
+    with pytest.raises(VGGWeightsError, match="bomb.ckpt: .*compressed records"):
         load_weights(str(path))
 
 
@@ -109,14 +109,14 @@ def test_records_that_lie_in_one_place(tmp_path: Path) -> None:
             again.file_size = again.compress_size = once.file_size
             archive.filelist.append(again)
             archive.NameToInfo[again.filename] = again
-    with pytest.raises(WeightFileError, match="records are larger than the file"):
+    with pytest.raises(WeightFileError, match="records .*larger"):
         load_torch(path)
 
 
 def test_a_directory_of_very_many_records(tmp_path: Path) -> None:
     records = {f"archive/data/{number}": b"" for number in range(20_000)}
     path = packed(tmp_path / "many.ckpt", saved({}) | records)
-    with pytest.raises(WeightFileError, match=r"its directory has \d{7} bytes"):
+    with pytest.raises(WeightFileError, match=r"directory .*\d{7} bytes"):
         load_torch(path)
 
 
@@ -124,10 +124,10 @@ def test_records_of_another_size_than_the_pickle_says(tmp_path: Path) -> None:
     records = saved({"x": torch.zeros(1000)})
     for data in (records["archive/data/0"][:-4], records["archive/data/0"] * 2):
         path = packed(tmp_path / "cut.ckpt", records | {"archive/data/0": data})
-        with pytest.raises(WeightFileError, match="its record 0 is not whole"):
+        with pytest.raises(WeightFileError, match="record 0 "):
             load_torch(path)
     del records["archive/data/0"]
-    with pytest.raises(WeightFileError, match="its record 0 is not whole"):
+    with pytest.raises(WeightFileError, match="record 0 "):
         load_torch(packed(tmp_path / "cut.ckpt", records))
 
 
@@ -168,7 +168,7 @@ class Calls:
 def test_what_makes_much_of_little(tmp_path: Path, legacy: bool) -> None:
     for call in (Calls(bytearray, 10**10), Calls(torch.Tensor, 10**9), Calls(complex, 1, 2)):
         path = pickled(tmp_path / "bomb.ckpt", pickle.dumps({"state_dict": call}, 2), legacy)
-        with pytest.raises(WeightFileError, match="more than plain data and tensors"):
+        with pytest.raises(WeightFileError, match="holds .*plain data"):
             load_torch(path)
 
 
@@ -188,14 +188,14 @@ ODD: dict[str, Callable[[], torch.Tensor]] = {
 def test_tensors_that_no_weights_are(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "odd.ckpt"
     torch.save({"state_dict": {"network.x": ODD[kind]()}, "fast_style": {}}, path)
-    with pytest.raises(ModelFileError, match="odd.ckpt holds .* more than plain data and tensors"):
+    with pytest.raises(ModelFileError, match="odd.ckpt .*plain data"):
         load_style_model(path)
 
 
 def test_float8_in_safetensors(tmp_path: Path) -> None:
     path = tmp_path / "odd.safetensors"
     save_file({"x": torch.zeros(3).to(torch.float8_e4m3fn)}, path)
-    with pytest.raises(WeightFileError, match="holds 'x', which is not a floating-point tensor"):
+    with pytest.raises(WeightFileError, match="'x', .*floating-point"):
         load_safetensors(path)
 
 
@@ -209,15 +209,15 @@ def test_a_view_of_one_number_is_no_large_tensor(tmp_path: Path, tiny_model: Pat
     state = {f"network.{key}": one.expand(value.shape) for key, value in wide.items()}
     path = tmp_path / "views.ckpt"
     torch.save({"state_dict": state, "fast_style": model.description | {"network": network}}, path)
-    with pytest.raises(ModelFileError, match="views.ckpt is damaged: its tensors share"):
+    with pytest.raises(ModelFileError, match="views.ckpt .*tensors share"):
         load_style_model(path)
 
 
 def test_weights_of_vgg_are_checked_before_they_are_converted(tmp_path: Path) -> None:
     path = tmp_path / "vgg.pth"
     for value, message in (
-        (torch.zeros(1, dtype=torch.half).expand(10**6, 10**6), "has shape"),
-        (torch.zeros(64, 3, 3, 3, dtype=torch.int8), "is not a floating-point tensor"),
+        (torch.zeros(1, dtype=torch.half).expand(10**6, 10**6), ".*shape"),
+        (torch.zeros(64, 3, 3, 3, dtype=torch.int8), ".*floating-point"),
     ):
         torch.save({"features.0.weight": value}, path)
         with pytest.raises(VGGWeightsError, match=f"conv1_1.weight {message}"):
@@ -229,9 +229,9 @@ def test_headers_of_safetensors_that_are_too_long(tmp_path: Path) -> None:
     header = json.dumps({f"{number}": entry for number in range(20_000)}).encode()
     path = tmp_path / "many.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header)
-    with pytest.raises(WeightFileError, match=f"its header has {len(header)} bytes, at most"):
+    with pytest.raises(WeightFileError, match=f"header .*{len(header)} bytes"):
         load_safetensors(path)
-    with pytest.raises(VGGWeightsError, match="many.safetensors: it is damaged: its header has"):
+    with pytest.raises(VGGWeightsError, match="many.safetensors: .*header "):
         load_weights(str(path))
 
 
@@ -240,7 +240,7 @@ def test_a_file_that_is_too_large(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"large{suffix}"
     path.touch()
     os.truncate(path, MOST_BYTES + 1)
-    with pytest.raises(ModelFileError, match=f"has {MOST_BYTES + 1} bytes, at most {MOST_BYTES}"):
+    with pytest.raises(ModelFileError, match=f"{MOST_BYTES + 1} bytes.* {MOST_BYTES}"):
         load_style_model(path)
 
 
@@ -249,12 +249,12 @@ def test_a_file_that_is_too_large(tmp_path: Path, suffix: str) -> None:
 def test_a_pipe_is_no_model(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"pipe{suffix}"
     os.mkfifo(path)
-    with pytest.raises(ModelFileError, match="a pipe or a device"):
+    with pytest.raises(ModelFileError, match=f"pipe{suffix}.* pipe"):
         load_style_model(path)
-    with pytest.raises(VGGWeightsError, match="no VGG16 weights"):
+    with pytest.raises(VGGWeightsError, match=f"pipe{suffix}"):
         load_weights(str(path))
     for load in (load_torch, load_safetensors):  # did it become one since it was looked for
-        with pytest.raises(WeightFileError, match="is a pipe, a folder or a device"):
+        with pytest.raises(WeightFileError, match="pipe.*device"):
             load(path)
 
 

@@ -109,8 +109,8 @@ def test_what_the_report_raises_ends_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"algorithm": "sgd"}, "one of lbfgs, adam, found 'sgd'"),
-        ({"evaluations": 0}, "at least 1 step is needed, found 0"),
+        ({"algorithm": "sgd"}, "lbfgs, adam.* 'sgd'"),
+        ({"evaluations": 0}, "1 step.* 0$"),
     ],
 )
 def test_wrong_use(changes: dict[str, object], message: str) -> None:
@@ -121,5 +121,5 @@ def test_wrong_use(changes: dict[str, object], message: str) -> None:
 
 def test_a_loss_that_is_no_number_is_said() -> None:
     target = torch.full((1, 3, 8, 8), float("nan"))
-    with pytest.raises(ValueError, match="first picture's loss is nan"):
+    with pytest.raises(ValueError, match="loss is nan"):
         optimize_pixels(partial(distance_to, target), image(8, 2), 3)

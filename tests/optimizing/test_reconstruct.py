@@ -105,5 +105,5 @@ def test_the_picture_it_is_made_from_is_not_replaced(
     before = picture.read_bytes()
     arguments = ["content", str(picture), "-o", str(picture), "--overwrite", "--size", "32"]
     assert reconstruct.main(arguments) == 2
-    assert "it would replace the picture it is made from" in capsys.readouterr().err
+    assert "would replace" in capsys.readouterr().err
     assert picture.read_bytes() == before

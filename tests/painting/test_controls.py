@@ -105,7 +105,7 @@ def test_grain_stays_within_the_range() -> None:
 
     painted_by(paint, Picture(ends, None), Controls(grain=20))
     assert (float(shown[0].levels.min()), float(shown[0].levels.max())) == (0, 1)
-    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], found 0 to 255"):
+    with pytest.raises(ValueError, match=r"\[0, 1\], .* 0 to 255"):
         painted_by(invert, Picture(ends * 255, None), Controls(grain=2))
 
 
@@ -139,14 +139,14 @@ def test_a_blend_is_the_mean() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"size": 31}, "size must be a whole number, at least 32 px, found 31"),
-        ({"size": "64"}, "size must be a whole number, at least 32 px, found '64'"),
-        ({"stroke": 0.01}, "stroke must be 0.1 to 10, found 0.01"),
-        ({"stroke": float("nan")}, "stroke must be"),
-        ({"grain": 65}, "grain must be 0 to 64, found 65"),
-        ({"grain": math.nan}, "grain must be 0 to 64, found nan"),
-        ({"strength": 1.5}, "strength must be 0 to 1, found 1.5"),
-        ({"preserve_color": "hue"}, "preserve_color is luminance or match, found 'hue'"),
+        ({"size": 31}, "size .*32 px.* 31$"),
+        ({"size": "64"}, "size .*32 px.* '64'$"),
+        ({"stroke": 0.01}, "stroke .*0.1 to 10.* 0.01$"),
+        ({"stroke": float("nan")}, "stroke .*nan"),
+        ({"grain": 65}, "grain .*0 to 64.* 65$"),
+        ({"grain": math.nan}, "grain .*0 to 64.* nan$"),
+        ({"strength": 1.5}, "strength .*0 to 1.* 1.5$"),
+        ({"preserve_color": "hue"}, "preserve_color .*luminance.*match.* 'hue'"),
     ],
 )
 def test_values_out_of_range(values: dict[str, Any], message: str) -> None:
@@ -156,15 +156,15 @@ def test_values_out_of_range(values: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("controls", [Controls(), Controls(size=50), Controls(stroke=1.2)])
 def test_floats_of_another_range(controls: Controls) -> None:
-    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], found 0 to 200"):
+    with pytest.raises(ValueError, match=r"\[0, 1\], .* 0 to 200"):
         painted_by(invert, Picture(torch.rand(1, 3, 40, 60).round() * 200, None), controls)
 
 
 @pytest.mark.parametrize(
     ("controls", "message"),
     [
-        (Controls(size=99_999_999), "size 99999999 makes 6.667e\\+09 megapixels of it, at most"),
-        (Controls(stroke=0.1), "stroke 0.1 makes 0.24 megapixels of it, at most 0.2 are allowed"),
+        (Controls(size=99_999_999), r"size 99999999 .*6\.667e\+09 megapixels"),
+        (Controls(stroke=0.1), "stroke 0.1 .*0.24 megapixels.* 0.2 "),
     ],
 )
 def test_sizes_beyond_what_is_allowed(
@@ -182,5 +182,5 @@ def test_sizes_beyond_what_is_allowed(
     "weights", [(0.0, 0.0), (-1.0, 2.0), (math.inf, 1.0), (math.nan, 1.0), (1.0, math.nan)]
 )
 def test_weights_of_a_blend(weights: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="must be 0 or more, finite, and not all 0"):
+    with pytest.raises(ValueError, match="0 or more.*not all 0"):
         blend([(photograph(), weight) for weight in weights])

@@ -34,9 +34,9 @@ def test_labels_are_written_beside_the_pictures() -> None:
 @pytest.mark.parametrize(
     ("rows", "labels", "message"),
     [
-        ([], [], "expected rows of one length, at least 1, found lengths"),
-        ([[None], [None, None]], [], r"found lengths \[1, 2\]"),
-        ([[flat(8, 8, 0)]], ["a", "b"], "expected 1 labels, found 2"),
+        ([], [], r"lengths \[\]"),
+        ([[None], [None, None]], [], r"lengths \[1, 2\]"),
+        ([[flat(8, 8, 0)]], ["a", "b"], "1 labels.* 2$"),
     ],
 )
 def test_what_does_not_fit(rows: list[list[None]], labels: list[str], message: str) -> None:

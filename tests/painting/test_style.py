@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -287,7 +288,7 @@ def test_the_array_that_comes_back_is_the_callers_own(style: Style, kind: str) -
 def test_another_range_is_refused(style: Style, of: Callable[..., Any]) -> None:
     levels = pixels(HEIGHT, WIDTH, 3).astype("float32")
     given = of(levels if of is np.asarray else levels.transpose(2, 0, 1).copy())
-    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], found 0 to 255"):
+    with pytest.raises(ValueError, match=r"\[0, 1\], .* 0 to 255"):
         style(given)
 
 
@@ -418,7 +419,7 @@ def test_controls_work_for_every_kind(style: Style, kind: str) -> None:
 
 
 def test_a_control_out_of_range(style: Style) -> None:
-    with pytest.raises(ValueError, match="strength must be 0 to 1, found 2"):
+    with pytest.raises(ValueError, match="strength .*0 to 1.* 2$"):
         style(pixels(HEIGHT, WIDTH, 3), strength=2)
 
 
@@ -459,7 +460,7 @@ def test_a_picture_too_large_for_the_memory_is_done_in_strips(
 
 @pytest.mark.parametrize("tile", [0, -4, "yes", True, 1.5])
 def test_other_tiles_are_refused(style: Style, tile: Any) -> None:
-    with pytest.raises(ValueError, match="tile is auto, off or a number of rows, found"):
+    with pytest.raises(ValueError, match=f"tile .*auto, off .*{tile}"):
         style(pixels(HEIGHT, WIDTH, 3), tile=tile)
 
 
@@ -475,7 +476,7 @@ def test_bfloat16_is_as_good(tiny_model: Path) -> None:
 
 
 def test_another_precision_is_refused(tiny_model: Path) -> None:
-    with pytest.raises(ValueError, match="one of auto, float32, bfloat16, found 'float8'"):
+    with pytest.raises(ValueError, match="auto, float32, bfloat16.* 'float8'"):
         load(tiny_model, "cpu", precision="float8")
 
 
@@ -508,7 +509,7 @@ def test_painting_leaves_torchs_modes_as_they_were(style: Style) -> None:
 @pytest.mark.parametrize("size", [(31, 47), (47, 31), (1, 1), (31, 31)])
 def test_a_picture_that_is_too_small(style: Style, size: tuple[int, int]) -> None:
     height, width = size
-    message = f"is {width} x {height} px; at least 32 x 32 px"
+    message = f"{width} x {height} px.* 32 x 32 px"
     with pytest.raises(ValueError, match=message):
         style(pixels(*size, 3))
     with pytest.raises(ValueError, match=message):
@@ -525,7 +526,7 @@ def test_a_batch_without_pictures(style: Style) -> None:
 @pytest.mark.parametrize("shape", [(0, 0), (0, 40), (40, 0, 3), (0, 40, 4)])
 def test_an_array_without_pixels(style: Style, shape: tuple[int, ...]) -> None:
     for kind in (np.uint8, np.float32):
-        with pytest.raises(ValueError, match="at least 32 x 32 px|expected an array"):
+        with pytest.raises(ValueError, match=r"32 x 32 px|array \(H, W\)"):
             style(np.zeros(shape, kind))
 
 
@@ -533,13 +534,13 @@ def test_an_array_without_pixels(style: Style, shape: tuple[int, ...]) -> None:
     "shape", [(), (40,), (40, 40, 1), (40, 40, 2), (3, 40, 40), (1, 40, 40, 3)]
 )
 def test_an_array_of_another_shape(style: Style, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"expected an array \(H, W\).* found \("):
+    with pytest.raises(ValueError, match=r"array \(H, W\).*" + re.escape(str(shape))):
         style(np.zeros(shape, np.float32))
 
 
 @pytest.mark.parametrize("kind", ["int32", "int64", "uint16", "bool", "complex64", "object"])
 def test_an_array_of_another_type(style: Style, kind: str) -> None:
-    with pytest.raises(ValueError, match=rf"expected an array .* found .*{kind}"):
+    with pytest.raises(ValueError, match=rf"array .*{kind}"):
         style(np.zeros((40, 40, 3), kind))
 
 
@@ -548,19 +549,19 @@ def test_an_array_of_another_type(style: Style, kind: str) -> None:
     [(40,), (40, 40), (40, 40, 3), (1, 40, 40), (2, 1, 40, 40), (1, 4, 40, 40), (1, 1, 3, 40, 40)],
 )
 def test_a_tensor_of_another_shape(style: Style, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"expected an image of shape .*3, H, W\), found \("):
+    with pytest.raises(ValueError, match=r"3, H, W\).*" + re.escape(str(shape)[1:])):
         style(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.bool, torch.complex64])
 def test_a_tensor_of_another_type(style: Style, kind: torch.dtype) -> None:
-    with pytest.raises(ValueError, match=f"expected a floating-point image .* found {kind}"):
+    with pytest.raises(ValueError, match=f"floating-point .*{kind}"):
         style(torch.zeros(1, 3, 40, 40, dtype=kind))
 
 
 @pytest.mark.parametrize("thing", ["photo.jpg", Path("photo.jpg"), [[0.5]], None, 3, b"bytes"])
 def test_another_kind_of_thing(style: Style, thing: Any) -> None:
-    with pytest.raises(ValueError, match="expected a Pillow image, an array or a tensor, found"):
+    with pytest.raises(ValueError, match=f"array.*tensor.*{type(thing).__name__}'"):
         style(thing)
 
 
@@ -569,7 +570,7 @@ def test_another_kind_of_thing(style: Style, thing: Any) -> None:
 
 @pytest.mark.parametrize("device", ["nonsense", "", "cuda:99", "cpu:-1", "hpu", "vulkan"])
 def test_a_device_that_is_not_here(tiny_model: Path, device: str) -> None:
-    with pytest.raises(ValueError, match=f"device '{device}' can't be used here"):
+    with pytest.raises(ValueError, match=f"device '{device}'"):
         load(tiny_model, device)
 
 
@@ -594,9 +595,9 @@ def test_a_path_may_be_text(tiny_model: Path) -> None:
 
 
 def test_a_style_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="no style model .*nowhere.safetensors"):
+    with pytest.raises(ModelFileError, match="nowhere.safetensors"):
         load(tmp_path / "nowhere.safetensors")
-    with pytest.raises(ModelFileError, match="neither a file nor a released style"):
+    with pytest.raises(ModelFileError, match="no-such-style"):
         load("no-such-style")
 
 
@@ -604,7 +605,7 @@ def test_the_packages_own_names(tiny_model: Path) -> None:
     assert fast_style.Style is Style
     assert fast_style.load is load
     assert fast_style.load(tiny_model, "cpu")(pixels(40, 40, 3)).shape == (40, 40, 3)
-    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+    with pytest.raises(AttributeError, match="'nonsense'"):
         fast_style.nonsense  # noqa: B018
 
 

@@ -106,7 +106,7 @@ def test_other_weights_are_refused(
     other = state | {"conv3_2.bias": state["conv3_2.bias"] + 1e-6}
     output = tmp_path / "vgg16.safetensors"
     assert run(convert, monkeypatch, pth(tmp_path / "other.pth", other), "-o", output) == 2
-    assert "conv3_2.bias is not the released one: its SHA-256 differs" in capsys.readouterr().err
+    assert "conv3_2.bias is not the released one" in capsys.readouterr().err
     assert not output.exists()
 
 

@@ -176,7 +176,7 @@ def test_second_run_does_nothing(
     capsys.readouterr()
     assert run(coco, tmp_path) == 0
     assert len(server.requests) == 1
-    assert f"{tmp_path / SPLIT} is complete, nothing to do" in capsys.readouterr().out
+    assert f"{tmp_path / SPLIT} is complete" in capsys.readouterr().out
 
 
 def test_missing_photograph_is_fetched_again(
@@ -322,7 +322,7 @@ def test_wrong_checksum_leaves_nothing(
     found = hashlib.md5(server.body).hexdigest()
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert f"arrived with MD5 {found}, expected {expected}: it was deleted, run again" in error
+    assert f"MD5 {found}, expected {expected}" in error
 
 
 def test_wrong_zip_of_the_user_is_not_touched(
@@ -392,7 +392,7 @@ def test_escaping_member_is_refused(
     server.publish(coco, monkeypatch)
     assert run(coco, root) == 2
     assert names(tmp_path) == {f"root/{SPLIT}.zip"}
-    assert f"holds {name!r}, expected only files in {SPLIT}/" in capsys.readouterr().err
+    assert f"{name!r}, expected only files in {SPLIT}/" in capsys.readouterr().err
 
 
 def test_member_with_an_absolute_name_is_refused(
@@ -417,7 +417,7 @@ def test_damaged_member_gets_no_final_name(
     server.publish(coco, monkeypatch)
     assert run(coco, tmp_path) == 2
     assert set(unpacked(tmp_path)) == set(PHOTOGRAPHS) - {last}
-    assert "expected a whole zip: delete it and run again" in capsys.readouterr().err
+    assert "expected a whole zip" in capsys.readouterr().err
 
 
 def test_interrupted_unpacking_goes_on(

@@ -110,20 +110,20 @@ def same(found: list[Tensor], expected: list[Tensor]) -> bool:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("image_size", 31, "data.image_size must be at least 32 px, found 31"),
-        ("other_sizes", [48, 31], r"data.other_sizes must be whole numbers from 32 px, .*31\]"),
-        ("other_sizes", ["48"], r"data.other_sizes must be whole numbers from 32 px, found"),
-        ("batch_size", 0, "data.batch_size must be at least 1, found 0"),
-        ("smallest_crop", 0.0, r"data.smallest_crop must be in \(0, 1\], found 0.0"),
-        ("smallest_crop", -0.5, r"data.smallest_crop must be in \(0, 1\], found -0.5"),
-        ("smallest_crop", 1.01, r"data.smallest_crop must be in \(0, 1\], found 1.01"),
-        ("smallest_crop", float("nan"), r"data.smallest_crop must be in \(0, 1\], found nan"),
-        ("val_photographs", 0, "data.val_photographs must be at least 1, found 0"),
-        ("num_workers", -1, "data.num_workers is auto or 0 and more, found -1"),
-        ("num_workers", "many", "data.num_workers is auto or 0 and more, found 'many'"),
-        ("num_workers", "4", "data.num_workers is auto or 0 and more, found '4'"),
-        ("num_workers", 1.5, "data.num_workers is auto or 0 and more, found 1.5"),
-        ("num_workers", None, "data.num_workers is auto or 0 and more, found None"),
+        ("image_size", 31, "data.image_size .*32 px.* 31$"),
+        ("other_sizes", [48, 31], r"data.other_sizes .*32 px.* 31\]$"),
+        ("other_sizes", ["48"], r"data.other_sizes .*32 px.*'48'"),
+        ("batch_size", 0, "data.batch_size .* 1.* 0$"),
+        ("smallest_crop", 0.0, r"data.smallest_crop .*\(0, 1\].* 0.0$"),
+        ("smallest_crop", -0.5, r"data.smallest_crop .*\(0, 1\].* -0.5$"),
+        ("smallest_crop", 1.01, r"data.smallest_crop .*\(0, 1\].* 1.01$"),
+        ("smallest_crop", float("nan"), r"data.smallest_crop .*\(0, 1\].* nan$"),
+        ("val_photographs", 0, "data.val_photographs .* 1.* 0$"),
+        ("num_workers", -1, "data.num_workers .*auto.* -1$"),
+        ("num_workers", "many", "data.num_workers .*auto.* 'many'$"),
+        ("num_workers", "4", "data.num_workers .*auto.* '4'$"),
+        ("num_workers", 1.5, "data.num_workers .*auto.* 1.5$"),
+        ("num_workers", None, "data.num_workers .*auto.* None$"),
     ],
 )
 def test_an_argument_out_of_its_range(
@@ -280,7 +280,7 @@ def test_too_few_photographs_to_hold_back(tmp_path: Path) -> None:
 
 
 def test_nothing_left_to_train_on(tmp_path: Path) -> None:
-    message = r"3 readable .* leave 0 to train on; add photographs or use fewer"
+    message = r"3 readable .* leave 0 .* use fewer"
     with pytest.raises(DataError, match=message):
         ready(photographs(tmp_path, 3))
 
@@ -291,7 +291,7 @@ def test_a_single_photograph_is_never_enough(tmp_path: Path) -> None:
 
 
 def test_no_more_are_held_back_than_are_left(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="leave 2 to train on"):
+    with pytest.raises(DataError, match="3 readable .* leave 2 "):
         ready(photographs(tmp_path / "five", 5))
     assert len(trained_on(ready(photographs(tmp_path / "six", 6)))) == 3
 
@@ -311,9 +311,9 @@ def test_photographs_that_need_heif_say_so(
     photographs(tmp_path, 2)
     for number in range(3):
         (tmp_path / f"phone{number}.heic").write_bytes(b"heic")
-    with pytest.raises(DataError, match="3 more could be read: HEIF needs pillow-heif: pip "):
+    with pytest.raises(DataError, match="3 more .*HEIF .*pillow-heif: pip "):
         ready(tmp_path)
-    assert caplog.text.count("HEIF needs pillow-heif: pip install") == 3
+    assert caplog.text.count("pillow-heif: pip install") == 3
 
 
 def test_too_few_readable_photographs_in_the_validation_split(tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ def test_too_few_readable_photographs_in_the_validation_split(tmp_path: Path) ->
 @pytest.mark.parametrize("split", [None, "train"])
 def test_a_missing_folder_is_an_error_of_setup(split: str | None, tmp_path: Path) -> None:
     data = new_data(tmp_path / "nowhere", split=split)
-    with pytest.raises(DataError, match="there is no folder .*nowhere"):
+    with pytest.raises(DataError, match=re.escape(str(tmp_path / "nowhere"))):
         data.setup()
 
 
@@ -336,7 +336,7 @@ def test_a_missing_folder_is_an_error_of_setup(split: str | None, tmp_path: Path
 def test_an_empty_split(empty: str, tmp_path: Path) -> None:
     for name in ("train", "val"):
         photographs(tmp_path / name, 0 if name == empty else 5)
-    with pytest.raises(DataError, match=f"no photograph in .*{empty}"):
+    with pytest.raises(DataError, match=re.escape(str(tmp_path / empty))):
         ready(tmp_path, split="train", val_split="val")
 
 

@@ -227,16 +227,16 @@ def test_the_root_may_be_a_link(tmp_path: Path) -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no folder .*nowhere; data\.root must hold"):
+    with pytest.raises(DataError, match=r"no folder .*nowhere; data\.root "):
         find_photographs(tmp_path / "nowhere")
     (file,) = touch(tmp_path, "a.jpg")
-    with pytest.raises(DataError, match=r"there is no folder .*a\.jpg"):
+    with pytest.raises(DataError, match=r"no folder .*a\.jpg"):
         find_photographs(file)
 
 
 def test_a_folder_without_photographs(tmp_path: Path) -> None:
     touch(tmp_path, "notes.txt", ".hidden.jpg")
-    with pytest.raises(DataError, match=r"no photograph in .*; looked for \.jpg, \.jpeg, \.png"):
+    with pytest.raises(DataError, match=rf"{re.escape(str(tmp_path))}.*\.jpg, \.jpeg, \.png"):
         find_photographs(tmp_path)
 
 
@@ -468,7 +468,7 @@ def test_only_damaged_files(files: list[Path]) -> None:
     for path in files:
         broken("text", path)
     photographs = crops_of(files, 0.5, 0)
-    with pytest.raises(DataError, match="none of the 4 photographs can be decoded"):
+    with pytest.raises(DataError, match="none of the 4 "):
         photographs[0, 2, 32]
     assert photographs.damaged.all()
 

@@ -401,7 +401,7 @@ def test_a_run_goes_on_at_another_precision_and_says_so(
     options = ["ckpt_path=last", "trainer.max_steps=7", f"trainer.precision={now}"]
     assert run(monkeypatch, folder, photographs, *options) == 0
     log = (folder / "train.log").read_text()
-    assert f"trainer.precision was {was}, now {now}: this run goes on, but not exactly" in log
+    assert f"trainer.precision was {was}, now {now}" in log
 
 
 def test_a_finished_run_that_is_resumed_exports_again(
@@ -772,7 +772,7 @@ def test_a_new_training_replaces_none(
     before = {path: path.read_bytes() for path in kept}
     assert run(monkeypatch, finished, photographs, "style.size=48") == 2
     errors = capfd.readouterr().err
-    assert "holds a training already, which a new one would replace: go on with it by" in errors
+    assert "holds a training already" in errors
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
@@ -788,7 +788,7 @@ def test_out_of_memory_says_what_needs_less(
     monkeypatch.setattr(StyleModule, "training_step", fail)
     assert run(monkeypatch, tmp_path, photographs, "data.batch_size=4") == 2
     errors = capfd.readouterr().err
-    assert "fast_style.train: out of memory: try a smaller data.batch_size (now 4)" in errors
+    assert "data.batch_size (now 4)" in errors
     assert "data.image_size (now 32)" in errors
 
 
@@ -804,7 +804,7 @@ def test_out_of_shared_memory_says_what_needs_less(
     monkeypatch.setattr(StyleModule, "training_step", fail)
     assert run(monkeypatch, tmp_path, photographs) == 2
     errors = capfd.readouterr().err
-    assert "out of shared memory: try a smaller data.num_workers (now 0)" in errors
+    assert "data.num_workers (now 0)" in errors
 
 
 def test_damaged_photographs_are_skipped_and_named(
@@ -939,7 +939,7 @@ def test_another_network_to_start_from_is_refused(
 ) -> None:
     options = [f"init_from={finished / 'starry.safetensors'}", "network.residual_blocks=2"]
     assert run(monkeypatch, tmp_path, photographs, *options) == 2
-    assert "holds another network (residual_blocks: 1, now 2)" in capsys.readouterr().err
+    assert "(residual_blocks: 1, now 2)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -1028,7 +1028,8 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(
         patch.setattr(StyleModule, "training_step", diverging)
         assert run(patch, tmp_path, photographs) == 2
     error = capfd.readouterr().err
-    assert "the loss is not a finite number at step 5: try a lower optimizer.learning_rate" in error
+    assert "not a finite number at step 5: " in error
+    assert "optimizer.learning_rate" in error
     assert f"{tmp_path / 'checkpoints' / 'last.ckpt'} keeps step 3" in error
     kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert kept["global_step"] == 3

@@ -129,7 +129,7 @@ def test_several_devices_do_not_send_around_what_is_frozen(
 
 @pytest.mark.parametrize("strategy", ["ddp_spawn", "fsdp", "nonsense"])
 def test_other_strategies_are_refused(strategy: str) -> None:
-    with pytest.raises(ValueError, match=f"auto or ddp, found '{strategy}'"):
+    with pytest.raises(ValueError, match=f"auto.*ddp.* '{strategy}'"):
         bare_trainer("cpu", 2, 1, strategy)
 
 
