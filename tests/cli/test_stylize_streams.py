@@ -71,6 +71,7 @@ def test_a_full_standard_output_is_one_line() -> None:
     assert_one_line(result.stderr.splitlines(), "No space left on device")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pictures", ["", "abc"])
 def test_a_reader_that_has_seen_enough_is_no_error(
     tmp_path: Path, tiny_model: Path, pictures: str
@@ -91,6 +92,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(
     assert process.returncode == 1
 
 
+@pytest.mark.slow
 @on_posix
 @pytest.mark.parametrize("closed", [">&- <&-", "2>&-", "<&- >&- 2>&-"])
 def test_it_paints_without_standard_streams(tmp_path: Path, tiny_model: Path, closed: str) -> None:
