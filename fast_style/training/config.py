@@ -30,6 +30,7 @@ from omegaconf.errors import (
 from fast_style.models.style_file import style_name
 from fast_style.system.messages import did_you_mean, one_line
 from fast_style.system.resources import config_folder
+from fast_style.training.source import source_keys
 
 CONFIG_NAME = "train"
 # train.yaml names a style after its painting, unless style.name is given.
@@ -271,10 +272,11 @@ def _unknown_key(key: str) -> str:
 def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: str) -> None:
     """Check that ``values`` has the keys and the types of ``defaults``, in all sections."""
     prefix = f"{section}." if section else ""
-    # The keys of the network section depend on the network. build_network checks them. Those of
-    # the data section depend on the source of photographs. build_source checks them.
+    # The keys of the network section depend on the network. build_network checks them.
     top = {"network"} if not section else set()
-    known = values.keys() if section == "data" else defaults.keys() | top
+    known = defaults.keys() | top
+    if section == "data":  # whose source of photographs has keys of its own
+        known |= source_keys(values.get("source"))
     if unknown := sorted(map(str, values.keys() - known)):
         raise ConfigError(_unknown_key(f"{prefix}{unknown[0]}"))  # +key=value gets past Hydra
     if missing := sorted(map(str, (defaults.keys() | top) - values.keys() - NOT_OURS)):

@@ -92,6 +92,13 @@ def source_class(name: Any) -> type[Source]:
     )
 
 
+def source_keys(name: Any) -> set[str]:
+    """Return the keys of the section ``data`` that belong to a source; none if there is no such."""
+    return (
+        set(inspect.signature(source_class(name)).parameters) if name in source_names() else set()
+    )
+
+
 def build_source(name: str, values: dict[str, Any]) -> Source:
     """Return a source from its name and its keys of the section ``data``.
 

@@ -79,7 +79,8 @@ def test_a_sheet_shows_a_photograph_in_every_style(tmp_path: Path, tiny_model: P
     done = typed("sheet", "--style", str(tiny_model), "photo.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "photo_sheet.jpg\n"
-    assert Image.open(tmp_path / "photo_sheet.jpg").width > 2 * 64
+    with Image.open(tmp_path / "photo_sheet.jpg") as sheet:
+        assert sheet.width > 2 * 64
     again = typed("sheet", "--style", str(tiny_model), "photo.png", "-o", "all.png", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "all.png").is_file()

@@ -497,8 +497,8 @@ def command(
 
 
 DATA_KEYS = (
-    "batch_size, image_size, num_workers, other_sizes, root, smallest_crop, split, val_photographs"
-    ", val_split"
+    "batch_size, image_size, num_workers, other_sizes, root, smallest_crop, source, split, "
+    "val_photographs, val_split"
 )
 TOP_KEYS = (
     "checkpoint, ckpt_path, data, experiment, init_from, licence, loss, network, optimizer, "

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import trainings
 from PIL import Image
 from support import TINY_TRAINING
 from trainings import events, run
@@ -263,7 +263,7 @@ def test_the_classical_losses_train_too(
     loss: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = [text for text in TINY_TRAINING if not text.startswith("loss.")]
-    monkeypatch.setattr(sys.modules[__name__], "TINY_TRAINING", without)
+    monkeypatch.setattr(trainings, "TINY_TRAINING", without)
     extra = [f"loss={loss}", "trainer.max_steps=2"]
     assert run(monkeypatch, tmp_path / "run", photographs, *extra) == 0
     scalars = events(tmp_path / "run").Tags()["scalars"]
