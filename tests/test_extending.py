@@ -169,7 +169,7 @@ def test_the_source(in_place: None, run: Run, photographs: Path, tmp_path: Path)
     [
         (["loss.terms.palete=1"], "'palete'; did you mean palette?"),
         (["data.source=archve"], "'archve'; did you mean archive?"),
-        (["data=archive", "+data.split=x"], "data.source=archive has no split; it has: root"),
+        (["data=archive", "+data.split=x"], "there is no data.split; data has: batch_size, "),
     ],
 )
 def test_what_is_not_there_is_one_line(
