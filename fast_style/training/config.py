@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -260,13 +260,30 @@ def _unknown_key(key: str) -> str:
                 homes = [str(s) for s in section if isinstance(section[s], DictConfig)]
                 if inside := [f"{s}.{name}" for s in homes if name in section[s]]:
                     return f"there is no {name}; did you mean {' or '.join(inside)}?"
-            meant = did_you_mean(name, choices, ".".join([*parents, ""])) or ";"
-            place = ".".join(parents) or "train.yaml"
-            found = ".".join([*parents, name])
-            return f"there is no {found}{meant} {place} has: {', '.join(sorted(choices))}"
+            return _no_such_key(name, choices, ".".join(parents))
         parents.append(name)
         section = None if OmegaConf.is_missing(section, name) else section[name]
     return f"{key} can't be overridden"
+
+
+def _no_such_key(name: str, choices: Iterable[str], section: str) -> str:
+    """Say that a section has no such key, and what it has."""
+    prefix = f"{section}." if section else ""
+    meant = did_you_mean(name, choices, prefix) or ";"
+    has = ", ".join(sorted(choices))
+    return f"there is no {prefix}{name}{meant} {section or 'train.yaml'} has: {has}"
+
+
+def _source_keys(source: Any) -> set[str]:
+    """Return the keys of a source of photographs.
+
+    Raises:
+        ConfigError: There is no such source.
+    """
+    try:
+        return source_keys(source)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: str) -> None:
@@ -276,9 +293,11 @@ def _check_section(values: dict[Any, Any], defaults: dict[Any, Any], section: st
     top = {"network"} if not section else set()
     known = defaults.keys() | top
     if section == "data":  # whose source of photographs has keys of its own
-        known |= source_keys(values.get("source"))
-    if unknown := sorted(map(str, values.keys() - known)):
-        raise ConfigError(_unknown_key(f"{prefix}{unknown[0]}"))  # +key=value gets past Hydra
+        known = known | _source_keys(values.get("source"))
+    if unknown := sorted(map(str, values.keys() - known)):  # +key=value gets past Hydra
+        if section == "data":
+            raise ConfigError(_no_such_key(unknown[0], known, "data"))
+        raise ConfigError(_unknown_key(f"{prefix}{unknown[0]}"))
     if missing := sorted(map(str, (defaults.keys() | top) - values.keys() - NOT_OURS)):
         raise ConfigError(_required(f"{prefix}{missing[0]}"))
     for name in values.keys() & defaults.keys():

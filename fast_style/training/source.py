@@ -93,10 +93,12 @@ def source_class(name: Any) -> type[Source]:
 
 
 def source_keys(name: Any) -> set[str]:
-    """Return the keys of the section ``data`` that belong to a source; none if there is no such."""
-    return (
-        set(inspect.signature(source_class(name)).parameters) if name in source_names() else set()
-    )
+    """Return the keys of the section ``data`` that belong to a source.
+
+    Raises:
+        ValueError: There is no such source.
+    """
+    return set(inspect.signature(source_class(name)).parameters)
 
 
 def build_source(name: str, values: dict[str, Any]) -> Source:
