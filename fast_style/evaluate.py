@@ -31,7 +31,7 @@ from fast_style.painting.style import Style, load
 from fast_style.system.atomic import check_free
 from fast_style.system.devices import resolve_device
 from fast_style.system.memory import keep_freed_memory
-from fast_style.system.messages import command
+from fast_style.system.messages import command, install
 from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import asset
 from fast_style.training.photographs import centre_box, find_photographs
@@ -225,7 +225,7 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     try:
         plot(records, list(styles), output.with_suffix(".png"), options.overwrite)
     except ImportError:
-        say(PROGRAM, "no plot: it needs matplotlib, pip install 'fast-style-trainer[plot]'")
+        say(PROGRAM, f"no plot: it needs matplotlib, {install('plot')}")
     shown &= show(PROGRAM, output)
     return code or (0 if shown else 1)
 

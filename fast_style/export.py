@@ -30,7 +30,7 @@ from fast_style.painting.backends import openvino_core
 from fast_style.painting.controls import Controls
 from fast_style.painting.options import PALETTE
 from fast_style.system.atomic import write_together
-from fast_style.system.messages import command, one_line
+from fast_style.system.messages import command, install, one_line
 
 PROGRAM = "export"
 # The format by the file's ending.
@@ -234,9 +234,7 @@ def _write_onnx(
         from onnxruntime.transformers.float16 import convert_float_to_float16
         from onnxruntime.transformers.onnx_model import OnnxModel
     except ImportError as error:
-        raise ValueError(
-            f"ONNX needs {error.name}: pip install 'fast-style-trainer[onnx]'"
-        ) from error
+        raise ValueError(f"ONNX needs {error.name}: {install('onnx')}") from error
     onnxruntime.set_default_logger_severity(3)  # errors only
     graph = portable_graph(portable.network, portable.value_range, portable.shift, MARGIN)
     if half:
@@ -258,9 +256,7 @@ def _write_openvino(
 
         core = openvino_core()
     except ImportError as error:
-        raise ValueError(
-            f"OpenVINO's files need {error.name}: pip install 'fast-style-trainer[openvino]'"
-        ) from error
+        raise ValueError(f"OpenVINO's files need {error.name}: {install('openvino')}") from error
     graph = portable_graph(portable.network, portable.value_range, portable.shift, MARGIN)
     converted = core.read_model(graph.SerializeToString())
     for key, value in metadata.items():

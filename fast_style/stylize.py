@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -23,7 +24,7 @@ from fast_style.cli.stylize_options import (
     models_and_images,
     parse,
 )
-from fast_style.system.resources import shipped_styles
+from fast_style.system.resources import about_styles, main_styles, shipped_styles
 from fast_style.system.signals import interrupted_by
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fast_style.painting.painter import Painter
 
 SMALL = 640  # px, longer side: PyTorch paints such a picture before other backends have started
+LIST_WIDTH = 100  # columns of --list
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
 
 
@@ -111,11 +113,31 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
 
 
 def _list(options: argparse.Namespace) -> None:
-    """Show the released styles."""
-    for name, path in shipped_styles().items():
-        credit = _credit(path)
-        line = {"style": name, "credit": credit}
-        print(json.dumps(line) if options.json else f"{name}\t{credit}")
+    """Show the released styles: how they look, and who painted them."""
+    about, styles = about_styles(), shipped_styles()
+    lines = {
+        name: {"style": name, "look": about.get(name, {}).get("look", ""), "credit": _credit(path)}
+        for name, path in styles.items()
+    }
+    if options.json:
+        for line in lines.values():
+            print(json.dumps(line))
+        return
+    main = main_styles()
+    indent = " " * (max(map(len, main), default=0) + 2)
+    for name in main:
+        look, credit = lines[name]["look"], lines[name]["credit"]
+        print(_filled(look, f"{name:<{len(indent)}}", indent))
+        print(_filled(credit, indent, indent))
+    if small := [name for name in styles if name not in main]:
+        print(_filled(f"Small twins, faster and less fine: {', '.join(small)}", "", indent))
+
+
+def _filled(text: str, first: str, others: str) -> str:
+    """Return a text in lines that fit a terminal."""
+    return textwrap.fill(
+        text, LIST_WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False
+    )
 
 
 def _plan(options: argparse.Namespace, closed: Collection[str]) -> Plan:

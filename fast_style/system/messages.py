@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+from fast_style.system.resources import PACKAGE
+from fast_style.system.shell import shell_join
 
 MOST_LETTERS = 200  # of another program's error
 _ENTRY: list[str] = []  # how a person called this program, if by the one name for all commands
@@ -66,5 +70,12 @@ def printable_values(value: Any) -> Any:
 
 
 def install(extra: str) -> str:
-    """Return the command that installs an optional part of the package, as ``video``."""
-    return f"pip install 'fast-style-trainer[{extra}]'"
+    """Return the command that installs an optional part of the package, as ``video``.
+
+    In a checkout it installs the checkout, from where the reader is.
+    """
+    checkout = PACKAGE.parent
+    if not (checkout / "pyproject.toml").is_file():
+        return f"pip install {shell_join([f'fast-style-trainer[{extra}]'])}"
+    here = "." if checkout == Path.cwd() else str(checkout)
+    return f"pip install -e {shell_join([f'{here}[{extra}]'])}"

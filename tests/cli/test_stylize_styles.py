@@ -17,7 +17,7 @@ from fast_style.cli.stylize_options import blend_weights
 from fast_style.images.reading import read_picture
 from fast_style.models.network import build_network
 from fast_style.stylize import main
-from fast_style.system.resources import shipped_styles
+from fast_style.system.resources import about_styles, main_styles, shipped_styles
 
 
 def test_a_checkpoint_of_a_training(tmp_path: Path, capsys: Capture) -> None:
@@ -186,16 +186,25 @@ def test_a_palette_that_a_model_does_not_have(
     assert run(capsys, tiny_model, image, "--overwrite")[2] == []
 
 
-def test_the_released_styles_are_listed(capsys: Capture) -> None:
+def test_the_list_says_how_a_style_looks_and_who_painted_it(capsys: Capture) -> None:
     code, out, _ = run(capsys, "--list")
     assert code == 0
-    assert [line.split("\t")[0] for line in out.splitlines()] == list(shipped_styles())
-    assert "Starry Night" in out
+    words = " ".join(out.split())
+    for name in shipped_styles():
+        assert name in words
+    for name in main_styles():
+        assert about_styles()[name]["look"] in words
+    assert "Starry Night" in words
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_the_list_as_json_has_a_line_for_each_style(capsys: Capture) -> None:
     code, out, _ = run(capsys, "--list", "--json")
     assert code == 0
-    listed = [json.loads(line) for line in out.splitlines()]
-    assert [one["style"] for one in listed] == list(shipped_styles())
-    assert "Starry Night" in next(one["credit"] for one in listed if one["style"] == "starry")
+    listed = {one["style"]: one for one in map(json.loads, out.splitlines())}
+    assert list(listed) == list(shipped_styles())
+    assert "Starry Night" in listed["starry"]["credit"]
+    assert listed["starry"]["look"] == about_styles()["starry"]["look"]
 
 
 def test_a_blend_of_paths_with_colons(tmp_path: Path, tiny_model: Path) -> None:
