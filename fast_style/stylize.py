@@ -136,7 +136,11 @@ def _list(options: argparse.Namespace) -> None:
 def _filled(text: str, first: str, others: str) -> str:
     """Return a text in lines that fit a terminal."""
     return textwrap.fill(
-        text, LIST_WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False
+        text or "-",
+        LIST_WIDTH,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_on_hyphens=False,
     )
 
 

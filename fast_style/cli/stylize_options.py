@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from fast_style.system.resources import main_styles, shipped_styles
 
 PROGRAM = "stylize"
 COLOR_OPTION = "--preserve-color"
+SHOWN_NAMES = 3  # of pictures, in a command that is proposed
 
 
 def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
@@ -180,6 +183,9 @@ def parse(arguments: Sequence[str], program: str = PROGRAM) -> argparse.Namespac
     # argparse forgets the mark where options stand between the names.
     options = parser(program).parse_intermixed_args(with_color_value(given[:end]))
     options.names += given[end + 1 :]
+    options.others = [word for word in given if word != "--"]  # for commands that are proposed
+    for name in options.names:
+        options.others.remove(name)
     return options
 
 
@@ -209,11 +215,9 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
     """Return which models were named, and which pictures.
 
     Raises:
-        ValueError: No model, no picture, or two ways to name models.
+        ValueError: No model, no picture, one in the place of the other, a misspelt style, or two
+            ways to name models.
     """
-    from fast_style.images.reading import READABLE
-    from fast_style.system.paths import is_file, user_path
-
     models: list[str] = []
     names: list[str] = options.names
     option = next((one for one in ("style", "blend", "sheet") if getattr(options, one)), None)
@@ -227,31 +231,105 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
     if options.blend:
         models = list(blend_weights(options.blend))
     elif options.style:
-        for given in options.style:  # a file's own name may have commas
-            models += [given] if is_file(user_path(given)) else filter(None, given.split(","))
+        for given in options.style:
+            models += _split(given)
     elif options.sheet is not None:
         models = main_styles()
-    else:
-        models, names = names[:1], names[1:]
-        if names and _is_picture(models[0]):
-            raise ValueError(f"{models[0]} is a picture: the style comes first, then the pictures")
+    elif names:
+        models, names = _style_first(names, options.others)
     if not models:
         raise ValueError("no style: name a released style or a model file first")
     if not names:
-        if models[0] not in shipped_styles() and user_path(models[0]).suffix.lower() in READABLE:
-            known = ", ".join(main_styles())
-            raise ValueError(f"no style for {models[0]}: name one first, a file or one of {known}")
-        raise ValueError(f"no picture: name files or folders after {models[0]}")
+        raise ValueError(f"no picture: name files or folders after {options.names[0]}")
     return models, names
 
 
-def _is_picture(name: str) -> bool:
-    """Whether a name is an existing picture file's."""
-    from fast_style.images.reading import READABLE
+def _split(given: str) -> list[str]:
+    """Return the models that a text with commas names; a file's own name may have some, too."""
     from fast_style.system.paths import is_file, user_path
 
+    return [given] if is_file(user_path(given)) else [one for one in given.split(",") if one]
+
+
+def _style_first(names: list[str], options: list[str]) -> tuple[list[str], list[str]]:
+    """Return the models and the pictures of names alone: the first stands for the models.
+
+    It may be several styles with commas between them, as ``--style`` takes them, if there is no
+    file of that name.
+
+    Args:
+        names: As they were typed.
+        options: What else was typed.
+
+    Raises:
+        ValueError: A picture comes first, or a style is among the pictures, or misspelt.
+    """
+    models = _split(names[0])
+    if not any(map(_is_style, models)):
+        models = names[:1]
+    pictures = names[1:]
+    styles = [name for name in pictures if _is_style(name)]
+    others = [name for name in pictures if name not in styles]
+    if what := _no_style(names[0]):
+        right = _typed(",".join(styles) or "STYLE", [names[0], *others], options)
+        known = "" if styles else f", one of {', '.join(main_styles())}"
+        raise ValueError(f"{names[0]} is a {what}; the style comes first{known}: {right}")
+    for name in [*models, *pictures]:
+        if guess := _misspelt(name):
+            right = [guess if one == name else one for one in models]
+            right += [guess for one in pictures if one == name and guess not in right]
+            rest = [one for one in pictures if one != name]
+            meant = _typed(",".join(right), rest, options)
+            raise ValueError(f"there is no style {name}; did you mean {guess}? {meant}")
+    if styles:
+        right = _typed(f"--style {','.join([*models, *styles])}", others, options)
+        raise ValueError(f"{styles[0]} is a style, where a picture is expected: {right}")
+    return models, pictures
+
+
+def _typed(style: str, pictures: list[str], options: list[str]) -> str:
+    """Return the command that was meant; of many pictures the first.
+
+    Args:
+        style: What names the styles.
+        pictures: As they were typed.
+        options: As they were typed.
+    """
+    from fast_style.system.shell import shell_join
+
+    shown = shell_join(pictures[:SHOWN_NAMES]) or "PHOTO.jpg"
+    more = " ..." if len(pictures) > SHOWN_NAMES else ""
+    return f"{command(PROGRAM)} {style} {shown}{more} {shell_join(options)}".rstrip()
+
+
+def _misspelt(name: str) -> str | None:
+    """Return the released style that a name is a misspelling of, if it is one.
+
+    What has an ending or names a folder is no style's name: ``glass.jpg`` is a missing picture.
+    """
+    from fast_style.system.paths import user_path
+
+    is_word = re.fullmatch(r"[\w-]+", name) and name not in shipped_styles()
+    if not is_word or os.path.exists(user_path(name)):  # noqa: PTH110, never raises
+        return None
+    near = difflib.get_close_matches(name, shipped_styles(), n=1)
+    return near[0] if near else None
+
+
+def _no_style(name: str) -> str | None:
+    """Return what a name stands for that is not a style's: a picture, video or folder."""
+    from fast_style.films.video import is_video
+    from fast_style.images.reading import READABLE
+    from fast_style.system.paths import is_folder, user_path
+
+    if not name or name in shipped_styles() or _is_style(name):
+        return None
     path = user_path(name)
-    return path.suffix.lower() in READABLE and is_file(path)
+    if is_folder(path):
+        return "folder"
+    if is_video(path):
+        return "video"
+    return "picture" if path.suffix.lower() in READABLE else None
 
 
 def _is_style(name: str) -> bool:

@@ -43,7 +43,14 @@ def test_a_misspelt_option(capsys: Capture) -> None:
         (["a.png", "--style", "model", "--blend", "model"], "--style or --blend"),
         (["a.png", "--blend", "model"], "--blend .*two.* 'model'"),
         (["stary", "a.png"], r"did you mean starry\?"),
-        (["a.png"], "no style for a.png"),
+        (["a.png"], r"a.png is a picture; .*starry.* STYLE a.png$"),
+        (["a.png", "starry"], r"a.png is a picture; .*stylize starry a.png$"),
+        (["film.mp4", "ink", "b.png"], r"film.mp4 is a video; .*stylize ink film.mp4 b.png$"),
+        (["starry", "woodblock", "a.png"], r"woodblock .* --style starry,woodblock a.png$"),
+        (["starry", "a.png", "--size", "64", "ink"], r"ink .* --style starry,ink a.png --size 64$"),
+        (["starry", "woodblok", "a.png"], r"did you mean woodblock\? .* starry,woodblock a.png$"),
+        (["starry,imk", "a.png"], r"did you mean ink\? .* starry,ink a.png$"),
+        (["stary", "a.png", "b.png", "c.png", "d.png"], r" starry a.png b.png c.png \.\.\.$"),
         (["a.png", "--blend", "model:x"], "--blend .*NAME:WEIGHT.* 'model:x'"),
         (["model", "a.png", "--tile", "0"], "--tile .*auto, off .* 0$"),
         (["model", "a.png", "--quality", "101"], "--quality .*1 to 100.* 101$"),
@@ -84,6 +91,15 @@ def test_a_picture_in_the_place_of_the_style(
     code, _, err = run(capsys, image, tiny_model)
     assert code == 2
     assert_one_line(err, f"{image} is a picture")
+    code, _, err = run(capsys, tmp_path, "starry", "-o", tmp_path / "out")
+    assert code == 2
+    assert_one_line(err, f"{tmp_path} is a folder", f"stylize starry {tmp_path} -o")
+
+
+def test_a_missing_picture_is_no_misspelt_style(tmp_path: Path, capsys: Capture) -> None:
+    code, _, err = run(capsys, "starry", tmp_path / "glass.jpg")
+    assert code == 1
+    assert_one_line(err, "glass.jpg", "no such file")
 
 
 def test_the_version(capsys: Capture) -> None:

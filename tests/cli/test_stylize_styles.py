@@ -129,6 +129,15 @@ def test_styles_may_be_named_one_by_one(
     assert files_below(tmp_path) == {Path(f"a{end}.png") for end in ("", "_tiny", "_second")}
 
 
+def test_styles_with_commas_between_them_may_come_first(
+    tmp_path: Path, tiny_model: Path, second_model: Path, capsys: Capture
+) -> None:
+    image = photograph(tmp_path / "a.png")
+    code, _, _ = run(capsys, f"{tiny_model},{second_model}", image)
+    assert code == 0
+    assert files_below(tmp_path) == {Path(f"a{end}.png") for end in ("", "_tiny", "_second")}
+
+
 def test_a_style_file_whose_name_has_a_comma(
     tmp_path: Path, tiny_model: Path, capsys: Capture
 ) -> None:
@@ -137,6 +146,7 @@ def test_a_style_file_whose_name_has_a_comma(
     image, output = photograph(tmp_path / "a.png"), tmp_path / "b.png"
     assert run(capsys, "--style", model, image, "-o", output)[0] == 0
     assert output.exists()
+    assert run(capsys, model, image, "-o", tmp_path / "c.png")[0] == 0
 
 
 def test_every_style_gives_a_result(
