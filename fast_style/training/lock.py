@@ -6,17 +6,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from fast_style.system.atomic import PART_PREFIX
+from fast_style.system.claims import LockedElsewhereError, lock_file, unlock_file
 from fast_style.system.shell import shell_path
 from fast_style.training.processes import Processes
 
 LOCK = ".lock"  # a file in a run's folder, as long as the run goes on
-_held_folders: dict[Path, FileLock] = {}
+_held_folders: dict[Path, BaseFileLock] = {}
 
 
 class FolderInUse(BaseException):
@@ -38,15 +39,14 @@ def hold(folder: Path) -> bool:
     folder = folder.resolve()
     if folder in _held_folders:
         return True
-    lock = FileLock(folder / LOCK, timeout=0, thread_local=False, fallback_to_soft=False)
     try:
-        lock.acquire()
-    except Timeout:
+        lock = lock_file(folder / LOCK)
+    except LockedElsewhereError:
         raise FolderInUse(
             f"another training runs in {shell_path(folder)}: wait for its end, or give another "
             "folder as hydra.run.dir=... (hydra.sweep.dir=... of a sweep)"
         ) from None
-    except OSError:
+    if lock is None:
         return False
     _held_folders[folder] = lock
     return True
@@ -56,9 +56,7 @@ def let_go(folder: Path | None = None) -> None:
     """Let go of a folder, or of all folders."""
     for one in [folder.resolve()] if folder else list(_held_folders):
         if lock := _held_folders.pop(one, None):
-            with suppress(OSError):  # Windows removes the file when the lock is released
-                (one / LOCK).unlink()
-            lock.release()
+            unlock_file(lock)
 
 
 def remove_parts(folder: Path) -> None:
