@@ -19,18 +19,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from fast_style.cli.console import INTERRUPTED, quiet, say, usable_streams
 from fast_style.cli.stylize_options import (
     PROGRAM,
+    SHOWN_NAMES,
     blend_weights,
     check_destination,
     models_and_images,
     parse,
 )
+from fast_style.cli.work_bar import WorkBar, beside_bar, short_name
 from fast_style.system.resources import about_styles, main_styles, shipped_styles
 from fast_style.system.signals import interrupted_by
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fast_style.cli.inputs import Input
+    from fast_style.cli.inputs import Input, Missing
     from fast_style.painting.painter import Painter
 
 SMALL = 640  # px, longer side: PyTorch paints such a picture before other backends have started
@@ -60,8 +62,8 @@ def run(options: argparse.Namespace, closed: Collection[str] = ()) -> int:
             code = _run(options, closed)
             sys.stdout.flush()
             return code
-    except KeyboardInterrupt:
-        return _complain("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as error:  # with the counts, if it came in the midst of a batch
+        return _complain("; ".join(["interrupted", *map(str, error.args)]), INTERRUPTED)
     except OSError as error:  # of standard output: all others are said where they arise
         quiet(sys.stdout)
         # Whoever reads it, as `head`, may have seen enough.
@@ -72,24 +74,33 @@ class Plan(NamedTuple):
     """What the command line asks for, checked, with the models loaded."""
 
     pictures: list[Input]
-    missing: list[str]  # what is wrong with the names that stand for nothing
+    missing: list[Missing]
     painter: Painter
     streams: bool  # the picture comes from standard input, or goes to standard output
     to_folder: bool  # ``-o`` is a folder
-    resumes: bool  # a folder was named: what is there of its results already is kept
+    resumes: bool  # a folder or several pictures: what is there of the results already is kept
 
 
 def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
     if options.list:
         _list(options)
         return 0
+    with WorkBar(PROGRAM) as bar:
+        return _work(options, closed, bar)
+
+
+def _work(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) -> int:
+    """Paint what the options ask for; return the exit code."""
+    bar.begin("loading PyTorch")
     # Imported here so that --help does not wait for torch.
-    from fast_style.cli.batch import Batch, Destination
+    from fast_style.cli.batch import Batch, Destination, failed_line
     from fast_style.system.atomic import TargetExistsError, UnwritableFolderError
 
     try:
-        plan = _plan(options, closed)
+        plan = _plan(options, closed, bar)
     except (TargetExistsError, UnwritableFolderError) as error:
+        if options.json:
+            _show(failed_line(options.names[-1], str(error)))
         return _complain(error)
     except (ValueError, OSError) as error:
         return _complain(error, 2)
@@ -99,16 +110,18 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
             if style.palette is None:  # checkpoints, files of other programs and older ones
                 _complain(f"{name} holds no palette: --palette does nothing")
     for one in plan.missing:
-        _complain(one)
+        _complain(one.what)
+        if options.json:
+            _show(failed_line(one.name, one.what))
     if options.sheet is not None:
-        code = _sheet(pictures, painter, options)
+        code = _sheet(pictures, painter, options, bar)
     elif plan.streams:
-        code = _stream(pictures[0], painter, options)
+        code = _stream(pictures[0], painter, options, bar)
     else:
         destination = Destination(
             options.output, plan.to_folder, plan.resumes, options.overwrite, options.quality
         )
-        code = Batch(pictures, painter, destination, _show, _complain, options.json).run()
+        code = Batch(pictures, painter, destination, _show, _complain, options.json, bar).run()
     return code or (1 if plan.missing else 0)
 
 
@@ -144,7 +157,7 @@ def _filled(text: str, first: str, others: str) -> str:
     )
 
 
-def _plan(options: argparse.Namespace, closed: Collection[str]) -> Plan:
+def _plan(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) -> Plan:
     """Find the pictures, load the models, and check that all can be done.
 
     Raises:
@@ -159,6 +172,7 @@ def _plan(options: argparse.Namespace, closed: Collection[str]) -> Plan:
 
     output: Path | None = options.output
     models, images = models_and_images(options)
+    bar.show(f"loading {', '.join(short_name(Path(model)) for model in models[:SHOWN_NAMES])}")
     streams = STREAM in images or str(output) == STREAM
     _check_sheet(options, streams)
     if streams:
@@ -194,7 +208,9 @@ def _plan(options: argparse.Namespace, closed: Collection[str]) -> Plan:
                 "--overwrite needs another folder as -o"
             )
         pictures = left
-    return Plan(pictures, missing, painter, streams, to_folder, resumes=folders)
+    return Plan(
+        pictures, missing, painter, streams, to_folder, resumes=folders or len(pictures) > 1
+    )
 
 
 def _check_output(
@@ -322,23 +338,35 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
     return "torch" if longer <= SMALL * options.stroke else "auto"
 
 
-def _stream(source: Input, painter: Painter, options: argparse.Namespace) -> int:
+def _stream(source: Input, painter: Painter, options: argparse.Namespace, bar: WorkBar) -> int:
     """Stylise one picture from or to a stream: a PNG on standard output, or a file."""
-    from fast_style.cli.batch import PROGRAM_ERRORS, failure
+    from fast_style.cli.batch import PROGRAM_ERRORS, failed_line, failure
     from fast_style.cli.inputs import STREAM
     from fast_style.images.writing import encode_clip, write_clip
     from fast_style.painting.painter import record
 
     output: Path | None = options.output
     to_file = output is not None and str(output) != STREAM
+    from_stream = str(source.path) == STREAM
+    shown = "standard input" if from_stream else short_name(source.path)
+
+    def failed(error: Exception) -> int:
+        text = failure(error, source.path)
+        if options.json:
+            _show(failed_line(source.path, text))
+        return _complain(text)
+
+    bar.begin(f"reading {shown}")
     try:
-        stream = io.BytesIO(sys.stdin.buffer.read()) if str(source.path) == STREAM else source.path
+        stream = io.BytesIO(sys.stdin.buffer.read()) if from_stream else source.path
         clip = painter.read(stream)
     except Exception as error:
-        return _complain(failure(error, source.path))
+        return failed(error)
     if clip.remark:
         _complain(f"{source.path} {clip.remark}")
     started_s = time.perf_counter()
+    bar.begin(f"painting {shown}", total=len(painter.styles) * len(clip.frames))
+    painter = painter._replace(job=painter.job._replace(progress=bar.advance))
     try:
         name, painted = next(painter.results(clip))
         seconds = time.perf_counter() - started_s
@@ -350,7 +378,7 @@ def _stream(source: Input, painter: Painter, options: argparse.Namespace) -> int
     except PROGRAM_ERRORS:
         raise
     except Exception as error:
-        return _complain(failure(error, source.path))
+        return failed(error)
     if to_file:
         assert output is not None
         size = painted.frames[0].levels.shape[-2], painted.frames[0].levels.shape[-1]
@@ -362,31 +390,47 @@ def _stream(source: Input, painter: Painter, options: argparse.Namespace) -> int
     return 0
 
 
-def _sheet(pictures: list[Input], painter: Painter, options: argparse.Namespace) -> int:
+def _sheet(
+    pictures: list[Input], painter: Painter, options: argparse.Namespace, bar: WorkBar
+) -> int:
     """Write one sheet of all pictures in all styles."""
-    from fast_style.cli.batch import failure
+    from fast_style.cli.batch import FAILED, PAINTED, Tally, failed_line, failure
     from fast_style.images.writing import write_picture
     from fast_style.painting.sheet import grid, sheet
 
     rows = []
-    failed = 0
-    for source in pictures:
+    tally = Tally(len(pictures))
+    styles = len(painter.styles)
+    bar.begin("painting", total=len(pictures) * styles)
+    painter = painter._replace(job=painter.job._replace(progress=bar.advance))
+    for number, source in enumerate(pictures, 1):
+        shown = f"{number}/{len(pictures)} " if len(pictures) > 1 else ""
+        bar.show(f"painting {shown}{short_name(source.path)} in {styles} styles")
         try:
             rows.append(_row(source.path, painter, options.size or SHEET_SIZE))
+            tally.add(source.path, PAINTED)
         except Exception as error:
-            failed += 1
-            _complain(failure(error, source.path))
-    if not rows:
-        return 1
-    labels = ["photograph", *painter.names()]
-    try:
-        picture = sheet(rows, labels) if len(rows) > 1 else grid(rows[0], labels)
-        write_picture(options.sheet, picture, quality=options.quality, replace=options.overwrite)
-    except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        return _complain(error)
-    done = {"output": str(options.sheet), "pictures": len(rows), "styles": painter.names()}
-    _show(json.dumps(done) if options.json else str(options.sheet))
-    return 1 if failed else 0
+            tally.add(source.path, FAILED)
+            text = failure(error, source.path)
+            _complain(text)
+            if options.json:
+                _show(failed_line(source.path, text))
+        bar.reach(number * styles)
+    if rows:
+        labels = ["photograph", *painter.names()]
+        bar.show(f"writing {short_name(options.sheet)}")
+        try:
+            picture = sheet(rows, labels) if len(rows) > 1 else grid(rows[0], labels)
+            write_picture(
+                options.sheet, picture, quality=options.quality, replace=options.overwrite
+            )
+        except (ValueError, OSError, MemoryError, RuntimeError) as error:
+            return _complain(error)
+        done = {"output": str(options.sheet), "pictures": len(rows), "styles": painter.names()}
+        _show(json.dumps(done) if options.json else str(options.sheet))
+    if len(pictures) > 1:
+        _complain(tally.line())
+    return 1 if tally.has(FAILED) else 0
 
 
 def _row(path: Path, painter: Painter, size: int) -> list[Tensor]:
@@ -409,11 +453,13 @@ def _credit(path: Path) -> str:
 
 
 def _show(line: str) -> None:
-    print(line, flush=True)
+    with beside_bar():
+        print(line, flush=True)
 
 
 def _complain(error: object, code: int = 1) -> int:
-    say(PROGRAM, error)
+    with beside_bar():
+        say(PROGRAM, error)
     return code
 
 

@@ -25,11 +25,18 @@ class Input(NamedTuple):
     named: bool = True  # by itself; false for what was found in a folder
 
 
+class Missing(NamedTuple):
+    """A name, or a folder below one, that stands for no picture."""
+
+    name: str
+    what: str  # is wrong with it, in a line
+
+
 class Found(NamedTuple):
     """What the names on a command line stand for."""
 
     pictures: list[Input]
-    missing: list[str]  # what is wrong with the names that stand for nothing
+    missing: list[Missing]
 
 
 def expand(named: Sequence[str], output: Path | None, beside: bool = True) -> Found:
@@ -50,7 +57,7 @@ def expand(named: Sequence[str], output: Path | None, beside: bool = True) -> Fo
             or nothing is found at all.
     """
     found: dict[Path, Input] = {}
-    missing: list[str] = []
+    missing: list[Missing] = []
     for name in named:
         if not name:
             raise ValueError("an empty name, where a picture was expected")
@@ -61,21 +68,22 @@ def expand(named: Sequence[str], output: Path | None, beside: bool = True) -> Fo
             before = len(missing)
             inside = _folder(path, output, missing)
             if not inside and len(missing) == before:
-                missing.append(f"no picture in {path}; looked for {', '.join(READABLE)}")
+                wanted = f"no picture in {path}; looked for {', '.join(READABLE)}"
+                missing.append(Missing(name, wanted))
             for one in inside:
                 found.setdefault(one.path.absolute(), one)
         elif not os.path.exists(path) and (pattern := _pattern(path)):  # noqa: PTH110, never raises
             matches = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207, takes **
             files = sorted(match for match in matches if not is_folder(match))
             if not files:
-                missing.append(f"no file matches {name}")
+                missing.append(Missing(name, f"no file matches {name}"))
             for file in files:
                 found.setdefault(file.absolute(), Input(file, Path()))
         else:
             known = found.get(path.absolute(), Input(path, Path()))
             found[path.absolute()] = known._replace(named=True)
     if not found:
-        raise ValueError("; ".join(missing))
+        raise ValueError("; ".join(one.what for one in missing))
     return Found(list(found.values()), missing)
 
 
@@ -115,11 +123,12 @@ def result_path(source: Input, output: Path | None, style: str, to_folder: bool)
     return source.path.parent / name if output is None else output / source.below / name
 
 
-def _folder(folder: Path, output: Path | None, missing: list[str]) -> list[Input]:
+def _folder(folder: Path, output: Path | None, missing: list[Missing]) -> list[Input]:
     """Return the pictures in a folder; add to ``missing`` what can't be looked into."""
 
     def unreadable(error: OSError) -> None:
-        missing.append(f"cannot read folder {error.filename}: {error.strerror}")
+        what = f"cannot read folder {error.filename}: {error.strerror}"
+        missing.append(Missing(str(error.filename), what))
 
     skip = [] if output is None else [output]
     return [

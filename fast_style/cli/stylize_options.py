@@ -276,11 +276,11 @@ def _style_first(names: list[str], options: list[str]) -> tuple[list[str], list[
         raise ValueError(f"{names[0]} is a {what}; the style comes first{known}: {right}")
     for name in [*models, *pictures]:
         if guess := _misspelt(name):
-            right = [guess if one == name else one for one in models]
-            right += [guess for one in pictures if one == name and guess not in right]
+            meant = [guess if one == name else one for one in models]
+            meant += [guess for one in pictures if one == name and guess not in meant]
             rest = [one for one in pictures if one != name]
-            meant = _typed(",".join(right), rest, options)
-            raise ValueError(f"there is no style {name}; did you mean {guess}? {meant}")
+            right = _typed(",".join(meant), rest, options)
+            raise ValueError(f"there is no style {name}; did you mean {guess}? {right}")
     if styles:
         right = _typed(f"--style {','.join([*models, *styles])}", others, options)
         raise ValueError(f"{styles[0]} is a style, where a picture is expected: {right}")

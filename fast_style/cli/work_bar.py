@@ -1,0 +1,130 @@
+"""What is being done, from the first second on: a bar on a terminal, a few lines elsewhere.
+
+Loads no torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from fast_style.cli.console import say
+
+SLOW_S = 1.0  # what is done sooner is not told
+TICK_S = 0.2  # between two looks at what is being done
+LINES = 4  # of one phase, where there is no terminal
+COLUMNS = 80  # of a terminal that does not know how wide it is
+MOST_LETTERS = 48  # of a file's name beside the bar
+WITH_BAR = "{desc} {percentage:3.0f}% |{bar}| [{elapsed}<{remaining}]"
+WITHOUT_BAR = "{desc} [{elapsed}]"  # where it is not known how much is done
+
+
+class WorkBar:
+    """Shows what is being done while the body of its ``with`` runs, if that takes long.
+
+    A thread of its own draws it, so that it is alive while a network paints or a library loads.
+    ``begin``, ``show`` and ``advance`` only say what is to be drawn.
+
+    Args:
+        program: Stands before its lines.
+    """
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+        self.text = ""
+        self.total = self.done = 0.0
+        self._began_s = time.monotonic()  # this phase
+        self._said = -1  # which part of the phase the last line was of
+        self._bar: tqdm[Any] | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._draw_all, daemon=True)
+
+    def __enter__(self) -> WorkBar:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self._bar is not None:
+            self._bar.close()
+
+    def begin(self, text: str, total: float = 0.0) -> None:
+        """Begin a phase of the work.
+
+        Args:
+            text: What it is.
+            total: How much there is to do; 0 if nobody knows.
+        """
+        self.text, self.total, self.done = text, total, 0.0
+        self._began_s, self._said = time.monotonic(), -1
+
+    def show(self, text: str) -> None:
+        """Say what is done now, in the same phase."""
+        self.text = text
+
+    def advance(self, share: float) -> None:
+        """Say that a further ``share`` of the total is done."""
+        self.done += share
+
+    def reach(self, done: float) -> None:
+        """Say how much is done."""
+        self.done = done
+
+    def _draw_all(self) -> None:
+        wait_s, draw = SLOW_S, self._draw if sys.stderr.isatty() else self._say
+        while not self._ended.wait(wait_s):
+            wait_s = TICK_S
+            with suppress(OSError, ValueError):  # nobody sees it: no reason to stop
+                draw()
+
+    def _draw(self) -> None:
+        """Draw the bar."""
+        if self._bar is None:
+            self._bar = tqdm(desc=self.text, leave=False, nrows=24, bar_format=WITHOUT_BAR)
+        is_known = self.total > 0 and self.done > 0
+        self._bar.bar_format = WITH_BAR if is_known else WITHOUT_BAR
+        self._bar.ncols = _columns()
+        self._bar.total = self.total or 1
+        self._bar.n = min(self.done, self._bar.total)
+        self._bar.start_t = time.time() - (time.monotonic() - self._began_s)
+        self._bar.set_description_str(self.text, refresh=False)
+        self._bar.refresh()
+
+    def _say(self) -> None:
+        """Say a line, if a further part of the phase is done."""
+        part = int(self.done * LINES / self.total) if self.total else 0
+        is_slow = time.monotonic() - self._began_s >= SLOW_S
+        if is_slow and self._said < part < LINES:
+            self._said = part
+            share = f", {self.done / self.total:.0%}" if part else ""
+            say(self.program, f"{self.text}{share}")
+
+
+def _columns() -> int:
+    """Return how wide the terminal is; one that does not know has the usual width."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or COLUMNS
+    except (OSError, ValueError):
+        return COLUMNS
+
+
+@contextmanager
+def beside_bar() -> Iterator[None]:
+    """Print lines in the body: the bar makes room for them."""
+    with tqdm.external_write_mode(file=sys.stderr):
+        yield
+
+
+def short_name(path: Path) -> str:
+    """Return a file's name as it fits beside a bar."""
+    name = "".join(letter if letter.isprintable() else "?" for letter in path.name)
+    return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 3]}..."
