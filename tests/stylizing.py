@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from fast_style.stylize import main
 Capture = pytest.CaptureFixture[str]
 
 
+ON_THE_WAY = re.compile(
+    r"fast_style\.stylize: ((loading|reading|painting|writing) |\d+ pictures: )"
+)
 on_posix = pytest.mark.skipif(os.name != "posix", reason="Windows allows no such names")
 
 
@@ -27,11 +31,22 @@ def photograph(path: Path, width: int = 47, height: int = 33, mode: str = "RGB")
 
 
 def run(capsys: Capture, *arguments: object) -> tuple[int, str, list[str]]:
-    """Run the command on the CPU; return its exit code, its output and its lines on stderr."""
+    """Run the command on the CPU; return its exit code, its output and its messages."""
+    code, out, lines = run_to_the_end(capsys, *arguments)
+    return code, out, messages(lines)
+
+
+def run_to_the_end(capsys: Capture, *arguments: object) -> tuple[int, str, list[str]]:
+    """Run the command as ``run``; return also what it says of how far it is, and the counts."""
     capsys.readouterr()
     code = main([*(str(argument) for argument in arguments), "--device", "cpu"])
     out, err = capsys.readouterr()
     return code, out, err.splitlines()
+
+
+def messages(lines: list[str]) -> list[str]:
+    """Return lines of stderr without those on the way, which slow machines see, and the counts."""
+    return [line for line in lines if not ON_THE_WAY.match(line)]
 
 
 def assert_one_line(lines: list[str], *parts: str) -> None:

@@ -85,7 +85,8 @@ class Tally:
         words += [f"{counts[one]} {one}" for one in (KEPT, FAILED, ELSEWHERE) if counts[one]]
         if left := self.total - counts.total():
             words.append(f"{left} not done")
-        return f"{self.total} pictures: {', '.join(words)}"
+        replaced = "; --overwrite replaces what was kept" if counts[KEPT] else ""
+        return f"{self.total} pictures: {', '.join(words)}{replaced}"
 
 
 class Batch:

@@ -89,7 +89,8 @@ class WorkBar:
     def _draw(self) -> None:
         """Draw the bar."""
         if self._bar is None:
-            self._bar = tqdm(desc=self.text, leave=False, nrows=24, bar_format=WITHOUT_BAR)
+            # With a delay it does not draw itself here, before it knows how much is done.
+            self._bar = tqdm(leave=False, nrows=24, bar_format=WITHOUT_BAR, delay=TICK_S)
         is_known = self.total > 0 and self.done > 0
         self._bar.bar_format = WITH_BAR if is_known else WITHOUT_BAR
         self._bar.ncols = _columns()

@@ -47,7 +47,8 @@ def unlock_file(lock: BaseFileLock) -> None:
     """Remove the file of a lock, and let go of it."""
     with suppress(OSError):  # Windows removes the file when the lock is released
         Path(lock.lock_file).unlink()
-    lock.release()
+    with suppress(OSError):
+        lock.release()
 
 
 class Claims:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from stylizing import Capture, assert_one_line, photograph, run
+from stylizing import Capture, assert_one_line, messages, photograph, run
 from support import ENVIRONMENT
 
 import fast_style
@@ -129,7 +129,7 @@ def python(code: str, *arguments: object) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert messages(done.stderr.splitlines()) == []
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -179,7 +179,7 @@ def test_the_programs_exit_code(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert_one_line(done.stderr.splitlines(), "no-such-style")
+    assert_one_line(messages(done.stderr.splitlines()), "no-such-style")
 
 
 def test_parser_defaults() -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from stylizing import Capture, assert_one_line, on_posix, photograph, run
+from stylizing import Capture, assert_one_line, messages, on_posix, photograph, run
 from support import ENVIRONMENT
 
 from fast_style.images.reading import read_picture
@@ -88,7 +88,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        assert process.stderr.read() == ""
+        assert messages(process.stderr.read().splitlines()) == []
     assert process.returncode == 1
 
 
