@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stylizing import run
 from torch import Tensor
 
 import fast_style.films.sound
@@ -760,18 +761,11 @@ def test_without_pyav_it_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(video, "find_spec", lambda name: None)
-    with pytest.raises(PictureError, match=r"b.mp4: .*PyAV: pip install 'fast-style-"):
+    with pytest.raises(PictureError, match=r"b.mp4: .*PyAV: pip install .*\[video\]"):
         paint_video(tmp_path / "a.mp4", tmp_path / "b.mp4", same)
 
 
 # The command
-
-
-def run(capsys: Capture, *arguments: object) -> tuple[int, str, list[str]]:
-    capsys.readouterr()
-    code = main([*(str(argument) for argument in arguments), "--device", "cpu"])
-    out, err = capsys.readouterr()
-    return code, out, err.splitlines()
 
 
 def test_the_command_paints_a_video(tmp_path: Path, tiny_model: Path, capsys: Capture) -> None:
