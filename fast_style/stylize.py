@@ -91,7 +91,6 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
 
 def _work(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) -> int:
     """Paint what the options ask for; return the exit code."""
-    bar.begin("loading PyTorch")
     # Imported here so that --help does not wait for torch.
     from fast_style.cli.batch import Batch, Destination, failed_line
     from fast_style.system.atomic import TargetExistsError, UnwritableFolderError
@@ -172,7 +171,7 @@ def _plan(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) ->
 
     output: Path | None = options.output
     models, images = models_and_images(options)
-    bar.show(f"loading {', '.join(short_name(Path(model)) for model in models[:SHOWN_NAMES])}")
+    bar.begin(f"loading {', '.join(short_name(Path(model)) for model in models[:SHOWN_NAMES])}")
     streams = STREAM in images or str(output) == STREAM
     _check_sheet(options, streams)
     if streams:

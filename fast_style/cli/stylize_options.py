@@ -222,9 +222,9 @@ def models_and_images(options: argparse.Namespace) -> tuple[list[str], list[str]
     names: list[str] = options.names
     option = next((one for one in ("style", "blend", "sheet") if getattr(options, one)), None)
     if option and (styles := [name for name in names if _is_style(name)]):
-        by = "--blend" if option == "blend" else "--style"
-        if option == "style":
-            by = f"--style {','.join([*styles, *options.style])}"
+        by = f"--style {','.join([*styles, *options.style])}"
+        if option == "blend":
+            by = "--blend"
         raise ValueError(f"{styles[0]} is a style, where --{option} expects pictures: use {by}")
     if options.style and options.blend:
         raise ValueError("give --style or --blend, not both")

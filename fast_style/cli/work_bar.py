@@ -20,6 +20,7 @@ from fast_style.cli.console import say
 
 SLOW_S = 1.0  # what is done sooner is not told
 TICK_S = 0.2  # between two looks at what is being done
+STARTING = "starting"  # until ``begin``; only a terminal shows it: wrong use is one line
 LINES = 4  # of one phase, where there is no terminal
 COLUMNS = 80  # of a terminal that does not know how wide it is
 MOST_LETTERS = 48  # of a file's name beside the bar
@@ -39,7 +40,7 @@ class WorkBar:
 
     def __init__(self, program: str) -> None:
         self.program = program
-        self.text = ""
+        self.text = STARTING
         self.total = self.done = 0.0
         self._began_s = time.monotonic()  # this phase
         self._said = -1  # which part of the phase the last line was of
@@ -104,7 +105,7 @@ class WorkBar:
         """Say a line, if a further part of the phase is done."""
         part = int(self.done * LINES / self.total) if self.total else 0
         is_slow = time.monotonic() - self._began_s >= SLOW_S
-        if is_slow and self._said < part < LINES:
+        if is_slow and self.text != STARTING and self._said < part < LINES:
             self._said = part
             share = f", {self.done / self.total:.0%}" if part else ""
             say(self.program, f"{self.text}{share}")

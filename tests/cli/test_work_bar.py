@@ -90,7 +90,7 @@ def test_the_command_shows_its_bar_from_the_first_second(tmp_path: Path, tiny_mo
     )
     os.close(theirs)
     shown = os.read(ours, 100_000).decode()
-    assert "loading " in shown
+    assert work_bar.STARTING in shown
     assert "painting photo.png" in shown
     assert done.stdout == f"{tmp_path / 'photo_tiny.png'}\n"
 
