@@ -330,7 +330,7 @@ class _Evaluation:
         options, figures = self.options, self.figures
         todo, before = figures.todo(), figures.records()
         if before:
-            kept = f"{figures.path} holds {len(before)} of {_count(figures.squares)} already"
+            kept = f"{len(before)} of {len(figures.squares)} are in {figures.path} already"
             say(PROGRAM, kept if todo else f"{kept}; --overwrite measures anew")
         runs = [OptimizerRun(square.size, start) for square in todo for start in self.starts]
         done = [
@@ -339,7 +339,8 @@ class _Evaluation:
             for start, run in record["optimizer"].items()
         ]
         at_most = ", at most" if options.until_reached else ""
-        about = f"{_count(todo)}{at_most}; Ctrl-C keeps what is done"
+        about = "the rest" if before else _described(todo)
+        about += f"{at_most}; Ctrl-C keeps what is done"
         workload = Workload(runs, options.evaluations, done)
         interrupted = False
         with closing(WholeBar(PROGRAM, workload, about)) as bar:
@@ -371,7 +372,7 @@ class _Evaluation:
 
     def _say_how_to_go_on(self) -> None:
         measured = len(self.figures.records())
-        message = f"interrupted: {measured} of {_count(self.figures.squares)} measured"
+        message = f"interrupted: {measured} of {len(self.figures.squares)} measured"
         if measured and self.unsaved is None:
             again = f"{command(PROGRAM)} {shell_join(self.again)}"
             message += f", in {self.figures.path}. Go on: {again}"
@@ -441,12 +442,11 @@ class _Evaluation:
         }
 
 
-def _count(squares: Sequence[Square]) -> str:
+def _described(squares: Sequence[Square]) -> str:
     """Return how many photographs, and at which sizes, as text."""
     photographs = len({square.photograph for square in squares})
     sizes = ", ".join(str(size) for size in dict.fromkeys(square.size for square in squares))
-    word = f"photograph{'s' * (photographs > 1)}"
-    return f"{len(squares)} squares of {photographs} {word} at {sizes} px"
+    return f"{photographs} photograph{'s' * (photographs > 1)} at {sizes} px"
 
 
 if __name__ == "__main__":

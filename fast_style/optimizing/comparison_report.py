@@ -76,7 +76,8 @@ def verdict(model: str, start: str, records: Sequence[dict[str, Any]], most: int
     within = f"not reached within {most} evaluations"
     if missed == len(counts):
         return f"{model}: {within} from {start}, {faster}"
-    worth = f"{model} = {spread(counts, most)} evaluations from {start}, {faster}"
+    plural = "" if counts == [1] else "s"
+    worth = f"{model} = {spread(counts, most)} evaluation{plural} from {start}, {faster}"
     return f"{worth}; {within} on {missed} of {len(counts)}" if missed else worth
 
 
@@ -106,11 +107,11 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
     for start in starts:
         runs = [r["optimizer"][start] for r in records]
         for mark in MARKS:
-            if all(mark in run["at"] for run in runs):
+            if all(str(mark) in run["at"] for run in runs):
                 seconds = statistics.mean(run["elapsed_s"][mark - 1] for run in runs)
                 plural = "s" * (mark > 1)
                 label = f"L-BFGS from {start}, {mark} evaluation{plural}"
-                line(label, [run["at"][mark] for run in runs], seconds)
+                line(label, [run["at"][str(mark)] for run in runs], seconds)
     for model in models:
         for start in starts:
             lines.append(verdict(model, start, records, evaluations))

@@ -170,6 +170,7 @@ def test_counting() -> None:
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
+        ([1], "starry = 1 evaluation from noise, 5 times faster"),
         ([2, 4], "starry = 3 +- 1 (2 to 4) evaluations from noise, 15 times faster"),
         (
             [2, None],
@@ -299,7 +300,7 @@ def test_an_interruption_keeps_what_was_measured(
     one = model(tmp_path / "one.safetensors")
     assert run(photographs, tmp_path / "f.json", one) == 130
     printed = capsys.readouterr()
-    assert "interrupted: 1 of 2 squares" in printed.err
+    assert "interrupted: 1 of 2 measured" in printed.err
     again = f"fast_style.evaluate {one} --content"
     assert again in printed.err
     assert "32 x 32 px, 1 photograph " in printed.out
@@ -364,9 +365,10 @@ def test_the_same_command_goes_on_and_repeats_nothing(
     assert run(photographs, output, *models, "--size", 32, 40) == 0
     assert len(measured) == 6 + 4
     printed = capsys.readouterr()
-    assert f"{output} holds 2 of 4 squares" in printed.err
+    assert f"2 of 4 are in {output} already" in printed.err
     assert "32 x 32 px, 2 photographs" in printed.out
     assert "40 x 40 px, 2 photographs" in printed.out
+    assert printed.out.count("from noise, 10 evaluations") == 2
     assert figures_of(output) == figures_of(evaluated / "figures.json")
     before = output.read_bytes()
     assert run(photographs, output, *models, "--size", 32, 40) == 0  # all is there
@@ -461,7 +463,7 @@ def test_an_interruption_before_the_first_figures_keeps_the_old_ones(
     assert run(photographs, tmp_path / "f.json", one, "--overwrite") == 130
     assert (tmp_path / "f.json").read_text() == "old"
     printed = capsys.readouterr()
-    assert "interrupted: 0 of 2 squares" in printed.err
+    assert "interrupted: 0 of 2 measured" in printed.err
     assert not printed.out
 
 
@@ -563,7 +565,7 @@ def test_the_whole_time_is_told_once_and_the_rest_after_each_photograph(
     lines = capsys.readouterr().err.splitlines()
     told = [line for line in lines if "Ctrl-C keeps" in line]
     assert len(told) == 1
-    assert re.search(r": about \d+ s for 2 squares of 2 photographs at 32 px;", told[0])
+    assert re.search(r": about \d+ s for 2 photographs at 32 px;", told[0])
     done = [line for line in lines if re.search(r"32 px, \d.png \(\d of 2\)", line)]
     assert len(done) == 2
     assert lines.index(told[0]) < lines.index(done[0])
