@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,13 +26,11 @@ from fast_style.system.resources import shipped_styles
 from fast_style.system.signals import interrupted_by
 
 if TYPE_CHECKING:
-    from torch import Tensor
 
     from fast_style.cli.inputs import Input
     from fast_style.painting.painter import Painter
 
 SMALL = 640  # px, longer side: PyTorch paints such a picture before other backends have started
-SHEET_SIZE = 512  # px, longer side of a picture on a sheet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -246,9 +243,9 @@ def _painter(models: list[str], options: argparse.Namespace) -> Painter:
     from fast_style.images.limits import HIGHEST_QUALITY
     from fast_style.painting.controls import Controls, PaintJob, check_weights
     from fast_style.painting.options import PALETTE
-    from fast_style.painting.painter import Painter
+    from fast_style.painting.painter import Painter, by_name
     from fast_style.painting.steadiness import check_steady
-    from fast_style.painting.style import Style, load
+    from fast_style.painting.style import load
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
     if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
@@ -266,14 +263,7 @@ def _painter(models: list[str], options: argparse.Namespace) -> Painter:
     controls.check()
     check_steady(options.steady)
     loaded = [load(model, options.device, backend=options.backend) for model in models]
-    counts = Counter(style.name for style in loaded)
-    styles: dict[str, Style] = {}
-    for model, style in zip(models, loaded, strict=True):
-        # On a sheet two trainings of one style can be compared: there a path is a name too.
-        name = model if options.sheet is not None and counts[style.name] > 1 else style.name
-        if name in styles:
-            raise ValueError(f"two models are named {name}: their results would collide")
-        styles[name] = style
+    styles = by_name(models, loaded, paths_too=options.sheet is not None)
     blend = blend_weights(options.blend) if options.blend else {}
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend:
@@ -339,39 +329,29 @@ def _stream(source: Input, painter: Painter, options: argparse.Namespace) -> int
 def _sheet(pictures: list[Input], painter: Painter, options: argparse.Namespace) -> int:
     """Write one sheet of all pictures in all styles."""
     from fast_style.cli.batch import failure
+    from fast_style.images.reading import read_picture
     from fast_style.images.writing import write_picture
-    from fast_style.painting.sheet import grid, sheet
+    from fast_style.painting.options import SHEET_SIZE
 
     rows = []
     failed = 0
+    size = options.size or SHEET_SIZE
     for source in pictures:
         try:
-            rows.append(_row(source.path, painter, options.size or SHEET_SIZE))
+            rows.append(painter.row(read_picture(source.path, size), size))
         except Exception as error:
             failed += 1
             _complain(failure(error, source.path))
     if not rows:
         return 1
-    labels = ["photograph", *painter.names()]
     try:
-        picture = sheet(rows, labels) if len(rows) > 1 else grid(rows[0], labels)
+        picture = painter.sheet(rows)
         write_picture(options.sheet, picture, quality=options.quality, replace=options.overwrite)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         return _complain(error)
     done = {"output": str(options.sheet), "pictures": len(rows), "styles": painter.names()}
     _show(json.dumps(done) if options.json else str(options.sheet))
     return 1 if failed else 0
-
-
-def _row(path: Path, painter: Painter, size: int) -> list[Tensor]:
-    """Return a photograph, its longer side ``size`` px, and it in all styles."""
-    from fast_style.images.picture import Clip
-    from fast_style.images.reading import read_picture
-    from fast_style.painting.controls import scaled
-
-    photograph = scaled(read_picture(path, size), size)
-    results = dict(painter.with_size(None).results(Clip([photograph])))
-    return [picture.opaque for picture in (photograph, *(r.frames[0] for r in results.values()))]
 
 
 def _credit(path: Path) -> str:
