@@ -26,7 +26,6 @@ from fast_style.system.resources import shipped_styles
 from fast_style.system.signals import interrupted_by
 
 if TYPE_CHECKING:
-
     from fast_style.cli.inputs import Input
     from fast_style.painting.painter import Painter
 
