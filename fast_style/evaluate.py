@@ -346,6 +346,7 @@ class _Evaluation:
         with closing(WholeBar(PROGRAM, workload, about)) as bar:
             try:
                 for number, square in enumerate(todo, 1):
+                    bar.clear()
                     self._show_tables(before=square.size)
                     part = f"{square.size} px, {square.photograph}"
                     part += f" ({len(before) + number} of {len(figures.squares)})"

@@ -52,8 +52,12 @@ class WholeBar:
 
     def say(self, message: object) -> None:
         """Print a line, not into the bar."""
-        self._bar.clear()
+        self.clear()
         say(self.program, message)
+
+    def clear(self) -> None:
+        """Leave the bar's line free for something that is printed; the next step draws it again."""
+        self._bar.clear()
 
     def close(self) -> None:
         """End the bar; it stays on the screen."""

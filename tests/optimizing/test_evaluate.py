@@ -6,6 +6,7 @@ import errno
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -17,6 +18,7 @@ import torch
 from support import TINY_NETWORK
 
 from fast_style import evaluate
+from fast_style.cli.whole_bar import WholeBar
 from fast_style.images.reading import read_crop, read_picture, read_style
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.network import build_network
@@ -570,6 +572,23 @@ def test_the_whole_time_is_told_once_and_the_rest_after_each_photograph(
     assert len(done) == 2
     assert lines.index(told[0]) < lines.index(done[0])
     assert " left" in done[0]
+
+
+def test_on_a_terminal_one_bar_moves_and_lines_do_not_run_into_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    work, now_s = workload(4)
+    bar = WholeBar("evaluate", work, "2 photographs")
+    for now_s[0] in range(4):
+        bar.step("10 px, a.png")
+    bar.end_part("10 px, a.png")
+    bar.close()
+    err = capsys.readouterr().err
+    (told,) = [line for line in re.split(r"[\r\n]", err) if "2 photographs" in line]
+    assert told == "fast_style.evaluate: about 17 s for 2 photographs"
+    assert "20%" in err
+    assert "10 px, a.png, 16 s left" in err
 
 
 def workload(most: int, **options: Any) -> tuple[Workload, list[float]]:
