@@ -29,7 +29,7 @@ from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.images.color import keep_color, match_color
 from fast_style.images.picture import PictureError, long_side_size, resize
 from fast_style.images.reading import read_clip, read_style
-from fast_style.images.writing import write_picture
+from fast_style.images.writing import WRITABLE, write_picture
 from fast_style.models.losses import PerceptualLoss
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
 from fast_style.optimizing.start_picture import (
@@ -66,7 +66,14 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "painting", metavar="STYLE", type=path_argument, nargs="?", help="the painting"
     )
-    result.add_argument("-o", "--output", metavar="OUT", type=path_argument, required=True)
+    result.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=path_argument,
+        required=True,
+        help=f"the picture to write; its extension says the type: {', '.join(WRITABLE)}",
+    )
     result.add_argument(
         "--save-every",
         type=int,
@@ -186,7 +193,7 @@ def _run_optimize(options: argparse.Namespace) -> int:
     keep_freed_memory()
     best: Tensor | None = None
     done = 0  # evaluations of the earlier scales
-    code, message = 0, ""
+    code = 0
     bar = Bar(PROGRAM, options.steps * len(job.sizes))
 
     def report(evaluation: Evaluation) -> None:
@@ -215,14 +222,15 @@ def _run_optimize(options: argparse.Namespace) -> int:
             if isinstance(error, PictureError):
                 reason = str(error)
             height, width = best.shape[-2:]
-            message = (
-                f"{reason} after step {bar.number}; the best picture so far, {width} x {height} px"
+            bar.close()
+            say(
+                PROGRAM,
+                f"{reason} after step {bar.number}: the best picture so far is written, "
+                f"{width} x {height} px",
             )
             code = INTERRUPTED if interrupted else 2
     assert best is not None
     _write_result(output, best, job, options)
-    if message:
-        say(PROGRAM, f"{message}, is in {output}")
     shown = show(PROGRAM, output)
     return code or (0 if shown else 1)
 

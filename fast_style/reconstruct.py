@@ -58,8 +58,15 @@ def parser() -> argparse.ArgumentParser:
         description="Reconstruct a picture from noise: from its content features at single layers, "
         "or from its style up to each layer.",
     )
-    result.add_argument("kind", choices=RECONSTRUCTION_KINDS)
-    result.add_argument("image", metavar="IMAGE", type=path_argument)
+    result.add_argument(
+        "kind",
+        choices=RECONSTRUCTION_KINDS,
+        help="content: what is where, from one layer at a time; style: texture, from the Gram "
+        "matrices up to each layer",
+    )
+    result.add_argument(
+        "image", metavar="IMAGE", type=path_argument, help="the photograph or painting to rebuild"
+    )
     result.add_argument(
         "-o",
         "--output",

@@ -11,7 +11,6 @@ import signal
 import sys
 import textwrap
 import time
-from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,14 +29,11 @@ from fast_style.system.resources import about_styles, main_styles, shipped_style
 from fast_style.system.signals import interrupted_by
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from fast_style.cli.inputs import Input, Missing
     from fast_style.painting.painter import Painter
 
 SMALL = 640  # px, longer side: PyTorch paints such a picture before other backends have started
 LIST_WIDTH = 100  # columns of --list
-SHEET_SIZE = 512  # px, longer side of a picture on a sheet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -287,9 +283,9 @@ def _painter(models: list[str], options: argparse.Namespace) -> Painter:
     from fast_style.images.limits import HIGHEST_QUALITY
     from fast_style.painting.controls import Controls, PaintJob, check_weights
     from fast_style.painting.options import PALETTE
-    from fast_style.painting.painter import Painter
+    from fast_style.painting.painter import Painter, by_name
     from fast_style.painting.steadiness import check_steady
-    from fast_style.painting.style import Style, load
+    from fast_style.painting.style import load
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
     if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
@@ -307,14 +303,7 @@ def _painter(models: list[str], options: argparse.Namespace) -> Painter:
     controls.check()
     check_steady(options.steady)
     loaded = [load(model, options.device, backend=options.backend) for model in models]
-    counts = Counter(style.name for style in loaded)
-    styles: dict[str, Style] = {}
-    for model, style in zip(models, loaded, strict=True):
-        # On a sheet two trainings of one style can be compared: there a path is a name too.
-        name = model if options.sheet is not None and counts[style.name] > 1 else style.name
-        if name in styles:
-            raise ValueError(f"two models are named {name}: their results would collide")
-        styles[name] = style
+    styles = by_name(models, loaded, paths_too=options.sheet is not None)
     blend = blend_weights(options.blend) if options.blend else {}
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend:
@@ -394,19 +383,21 @@ def _sheet(
 ) -> int:
     """Write one sheet of all pictures in all styles."""
     from fast_style.cli.batch import FAILED, PAINTED, Tally, failed_line, failure
+    from fast_style.images.reading import read_picture
     from fast_style.images.writing import write_picture
-    from fast_style.painting.sheet import grid, sheet
+    from fast_style.painting.options import SHEET_SIZE
 
     rows = []
     tally = Tally(len(pictures))
     styles = len(painter.styles)
+    size = options.size or SHEET_SIZE
     bar.begin("painting", total=len(pictures) * styles)
     painter = painter._replace(job=painter.job._replace(progress=bar.advance))
     for number, source in enumerate(pictures, 1):
         shown = f"{number}/{len(pictures)} " if len(pictures) > 1 else ""
         bar.show(f"painting {shown}{short_name(source.path)} in {styles} styles")
         try:
-            rows.append(_row(source.path, painter, options.size or SHEET_SIZE))
+            rows.append(painter.row(read_picture(source.path, size), size))
             tally.add(source.path, PAINTED)
         except Exception as error:
             tally.add(source.path, FAILED)
@@ -416,12 +407,13 @@ def _sheet(
                 _show(failed_line(source.path, text))
         bar.reach(number * styles)
     if rows:
-        labels = ["photograph", *painter.names()]
         bar.show(f"writing {short_name(options.sheet)}")
         try:
-            picture = sheet(rows, labels) if len(rows) > 1 else grid(rows[0], labels)
             write_picture(
-                options.sheet, picture, quality=options.quality, replace=options.overwrite
+                options.sheet,
+                painter.sheet(rows),
+                quality=options.quality,
+                replace=options.overwrite,
             )
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             return _complain(error)
@@ -430,17 +422,6 @@ def _sheet(
     if len(pictures) > 1:
         _complain(tally.line())
     return 1 if tally.has(FAILED) else 0
-
-
-def _row(path: Path, painter: Painter, size: int) -> list[Tensor]:
-    """Return a photograph, its longer side ``size`` px, and it in all styles."""
-    from fast_style.images.picture import Clip
-    from fast_style.images.reading import read_picture
-    from fast_style.painting.controls import scaled
-
-    photograph = scaled(read_picture(path, size), size)
-    results = dict(painter.with_size(None).results(Clip([photograph])))
-    return [picture.opaque for picture in (photograph, *(r.frames[0] for r in results.values()))]
 
 
 def _credit(path: Path) -> str:

@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 ROOT = Path(__file__).parents[1]
 """The checkout."""
 
@@ -36,3 +39,15 @@ TINY_TRAINING = [
     "licence=CC0-1.0",
 ]
 """What makes a training take a second, but for its photographs."""
+
+
+def small_film(path: Path) -> Path:
+    """Write a film of three plain frames, 64 x 48 px, and return its path; skip without PyAV."""
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", 25, width=64, height=48, pix_fmt="yuv420p")
+        for level in (60, 80, 100):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), "rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path

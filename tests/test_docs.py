@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from PIL import Image
-from support import ENVIRONMENT, ROOT
+from support import ENVIRONMENT, ROOT, small_film
 
 from fast_style import evaluate, export, optimize, reconstruct, stylize
 from fast_style.cli.stylize_options import parse
@@ -192,17 +192,6 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def film(path: Path) -> None:
-    """Write three frames."""
-    av = pytest.importorskip("av")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", 25, width=64, height=48, pix_fmt="yuv420p")
-        for level in (60, 80, 100):
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), "rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.name in MAIN], ids=str)
 def test_a_documented_command_runs(
@@ -215,8 +204,8 @@ def test_a_documented_command_runs(
     folder = shutil.copytree(things, tmp_path / "here")
     (folder / "outputs/web").mkdir()
     if "mp4" in command.line:
-        film(folder / "holiday.mp4")
-        film(folder / "clip.mov")
+        small_film(folder / "holiday.mp4")
+        small_film(folder / "clip.mov")
     monkeypatch.chdir(folder)
     tiny = TINY[command.name]
     before = set(folder.rglob("*"))
@@ -234,14 +223,15 @@ def test_the_blocks_for_python_run(
     things: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(things, tmp_path / "here")
-    film(folder / "holiday.mp4")
+    small_film(folder / "holiday.mp4")
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
     found = blocks(ROOT / "docs/guide/python.md", "python")
-    assert len(found) >= 9
+    assert len(found) >= 10
     for block in found:
         exec(compile(block, "python.md", "exec"), names)
-    for name in ("painted.png", "blend.png", "sheet.png", "holiday_starry.mp4", "optimised.png"):
+    made = "painted.png blend.png sheet.png painted/c.jpg holiday_starry.mp4 optimised.png"
+    for name in [*made.split(), "trained.safetensors"]:
         assert (folder / name).exists()
 
 

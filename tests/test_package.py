@@ -12,10 +12,21 @@ from support import ENVIRONMENT
 import fast_style
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.vgg import VGG16Features
+from fast_style.painting.blend import Blend, blend
+from fast_style.painting.painter import paint_sheet
 from fast_style.painting.style import Style, load
 from fast_style.training.module import StyleModule
 
-OFFERED = (PerceptualLoss, Style, StyleModule, VGG16Features, load)
+OFFERED = (
+    Blend,
+    PerceptualLoss,
+    Style,
+    StyleModule,
+    VGG16Features,
+    blend,
+    load,
+    paint_sheet,
+)
 
 
 @pytest.mark.parametrize("offered", OFFERED, ids=lambda one: one.__name__)

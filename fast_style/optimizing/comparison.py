@@ -62,14 +62,14 @@ def measure_optimizer(
     with exact_float32(content.device):
         targets = loss.content_targets(content)
     totals: list[float] = []
-    at: dict[int, dict[str, float]] = {}
+    at: dict[str, dict[str, float]] = {}  # by texts, as in JSON
     elapsed_s: list[float] = []
 
     def report(evaluation: Evaluation) -> None:
         totals.append(evaluation.best_scalars["loss"])
         elapsed_s.append(evaluation.elapsed_s)
         if evaluation.number in MARKS:
-            at[evaluation.number] = evaluation.best_scalars
+            at[str(evaluation.number)] = evaluation.best_scalars
         show(evaluation)
         if totals[-1] <= stop_at:
             raise _ReachedError

@@ -47,7 +47,7 @@ def optimize_pixels(
 
     Args:
         objective: The loss of a picture ``(N, 3, H, W)`` in [0, 1].
-        start: Where to begin, ``(N, 3, H, W)``, float32 or float64, in [0, 1].
+        start: Where to begin, ``(N, 3, H, W)``, float32 or float64, in [0, 1], in any layout.
         evaluations: How many; each is one pass forward and one backward.
         algorithm: ``lbfgs`` (with a strong-Wolfe line search) or ``adam``.
         report: Called after each evaluation. What it raises ends the optimisation.
@@ -151,9 +151,12 @@ def _picture_at(z: Tensor) -> Tensor:
 
 
 def _z_of(picture: Tensor) -> Tensor:
-    """Return the ``z`` of a picture: at mid grey the slope is 1, so there both have one unit."""
+    """Return the ``z`` of a picture: at mid grey the slope is 1, so there both have one unit.
+
+    It is contiguous, whatever the picture is: PyTorch's L-BFGS views it as one row of numbers.
+    """
     inside = picture.detach().clamp(START_MARGIN, 1 - START_MARGIN)
-    return torch.asin(2 * inside - 1) / 2
+    return (torch.asin(2 * inside - 1) / 2).contiguous()
 
 
 def _floats(scalars: dict[str, Tensor]) -> dict[str, float]:

@@ -181,8 +181,8 @@ def check_weights(weights: Iterable[float]) -> None:
         raise ValueError("the weights of a blend must be 0 or more, finite, and not all 0")
 
 
-def blend(parts: list[tuple[Picture, float]]) -> Picture:
-    """Return the mean of pictures of one size, by their weights.
+def mean_picture(parts: list[tuple[Picture, float]]) -> Picture:
+    """Return the mean of pictures of one size, by their weights: a blend.
 
     Raises:
         ValueError: As ``check_weights``.

@@ -13,3 +13,4 @@ PRESERVE_COLOR = ("luminance", "match")  # how a photograph's colours are kept
 GRAIN = 2.0
 PALETTE = 1.0  # the share of ``stylize`` and ``Style``; see models/palette.py
 STEADY = 0.7  # the share of ``stylize``
+SHEET_SIZE = 512  # px, longer side of a picture on a sheet

@@ -9,27 +9,17 @@ import threading
 import weakref
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from fast_style.images.checks import SMALLEST_SIDE, check_image, check_range, check_size
-from fast_style.images.picture import (
-    Picture,
-    PillowImage,
-    array_like,
-    as_bytes,
-    as_float,
-    from_array,
-    to_pil,
-)
-from fast_style.images.reading import from_pil
+from fast_style.images.picture import Picture, as_bytes, as_float
 from fast_style.models.network import MARGIN
 from fast_style.models.operations import operations
 from fast_style.models.style_file import StyleModel, load_style_model
+from fast_style.painting.any_style import AnyStyle
 from fast_style.painting.backends import (
     NetworkRunner,
     begin_in_fork,
@@ -40,20 +30,18 @@ from fast_style.painting.backends import (
 )
 from fast_style.painting.controls import (
     DEFAULT_JOB,
-    Controls,
     PaintJob,
     finish_painting,
     network_input,
     prepare_photograph,
 )
-from fast_style.painting.options import GRAIN, PALETTE
 from fast_style.painting.strips import STORED_FROM, StripPainter, reflected
 from fast_style.system.devices import has_bfloat16, resolve_device
 from fast_style.system.memory import free_memory, give_memory_back, is_out_of_memory
 from fast_style.system.progress import Progress
 
-AnyImage = TypeVar("AnyImage", PillowImage, Tensor, npt.NDArray[Any])
-
+if TYPE_CHECKING:
+    from fast_style.painting.painter import Painter
 
 # Peak memory of a picture painted at once, the most of all backends: bytes for each pixel and each
 # channel at full resolution (measured: 700 a pixel with 32 channels, 280 with 16).
@@ -64,7 +52,7 @@ SMALLER = 4  # times fewer rows in a strip, where even these strips do not fit
 STYLE_PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-class Style:
+class Style(AnyStyle):
     """Paints pictures in a trained style; safe to call from several threads.
 
     It can be copied and pickled, with its weights and arguments. It also paints in a forked
@@ -116,55 +104,6 @@ class Style:
         network = copy.deepcopy(self.network).cpu()
         return type(self), (StyleModel(network, self.description), *self._arguments)
 
-    def __call__(
-        self,
-        image: AnyImage,
-        *,
-        size: int | None = None,
-        stroke: float = 1.0,
-        strength: float = 1.0,
-        grain: float = GRAIN,
-        palette: float = PALETTE,
-        preserve_color: str | None = None,
-        tile: str | int = "auto",
-    ) -> AnyImage:
-        """Return the picture in this style: same kind, and same size if ``size`` is none.
-
-        The controls are keywords, one for each, so that editors and ``help`` show them.
-
-        Args:
-            image: A Pillow image of any mode (transparency is kept), an array ``(H, W)``,
-                ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float in [0, 1] (three or four channels
-                come back), or a tensor ``(3, H, W)`` or ``(N, 3, H, W)``, float in [0, 1].
-            size: Longer side of the result, px.
-            stroke: Strokes so many times as large, 0.1 to 10.
-            strength: From 0, the photograph, to 1.
-            grain: Deviation of noise that makes the network paint plain areas too, levels of 255,
-                0 to 64.
-            palette: How far light, dark and hues on the large scale are brought to the painting's
-                own, 0 to 1; nothing for models that do not know them.
-            preserve_color: ``luminance`` or ``match``; see ``Controls``.
-            tile: As in ``paint``.
-
-        Raises:
-            ValueError: Another shape or type, values outside [0, 1], a side below 32 px where it
-                is painted, or a control out of its range.
-        """
-        controls = Controls(size, stroke, strength, grain, palette, preserve_color)
-        job = PaintJob(controls, tile)
-        if isinstance(image, Tensor):
-            batch = image[None] if image.ndim == 3 else image
-            check_image(batch, 1)
-            ones = torch.split(batch.float(), 1)
-            result = torch.cat([self.stylize(Picture(one, None), job).levels for one in ones])
-            return (result[0] if image.ndim == 3 else result).to(image)
-        if isinstance(image, np.ndarray):
-            return array_like(image, self.stylize(from_array(image), job))
-        if isinstance(image, PillowImage):
-            picture = self.stylize(from_pil(image), job)
-            return to_pil(picture.levels, picture.alpha)
-        raise ValueError(f"expected a Pillow image, an array or a tensor, found {type(image)}")
-
     def paint(self, rgb: Tensor, tile: str | int = "auto") -> Tensor:
         """Return what the network alone paints, ``(N, 3, H, W)`` float32 in [0, 1].
 
@@ -197,6 +136,18 @@ class Style:
         prepared = prepare_photograph(picture, job.controls)
         painted = self.paint_picture(network_input(prepared, job), job)
         return finish_painting(prepared, painted, job.controls)
+
+    def painter(self, job: PaintJob, strip: bool = False, steady: float = 0.0) -> Painter:
+        """Return what paints files in this style, as the commands do.
+
+        Args:
+            job: How each picture is painted.
+            strip: Leave what a file says of itself behind.
+            steady: How still a video's painting is kept, 0 to below 1.
+        """
+        from fast_style.painting.painter import Painter
+
+        return Painter({self.name: self}, {}, job, strip, steady)
 
     def paint_picture(self, picture: Picture, job: PaintJob = DEFAULT_JOB) -> Picture:
         """Return what the network and the palette make of a picture, its transparency kept.
@@ -385,16 +336,25 @@ def load(
     precision: str = "auto",
     backend: str = "auto",
 ) -> Style:
-    """Load a released style by name, or a style model or checkpoint by path.
+    """Load a style: a released one by its name, or your own by the path of its file.
 
     Args:
-        name_or_path: As ``load_style_model`` takes it.
-        device: As ``Style``'s.
-        precision: As ``Style``'s.
-        backend: As ``Style``'s.
+        name_or_path: ``starry``, ``cafe``, ``mosaic``, ``woodblock``, ``glass``, ``ink`` or
+            ``geometric``; the same with ``-slim``, a smaller network; or a path: a style model
+            (``.safetensors``), a checkpoint of a training (``.ckpt``), or a model of
+            pytorch/examples (``.pth``, ``.model``).
+        device: ``auto`` (the GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ...
+        precision: ``auto`` (bfloat16 where the hardware computes in it), ``float32`` or
+            ``bfloat16``.
+        backend: What computes: ``auto`` (the fastest that is installed and starts), ``torch``,
+            ``onnxruntime`` or ``openvino``.
+
+    Returns:
+        A function from picture to picture: ``load("starry")(photo)``.
 
     Raises:
-        ModelFileError: Missing, damaged, from a later version, or not ours.
-        ValueError: As ``Style``.
+        ModelFileError: There is no such file or name, or the file is damaged, from a later
+            version, or not ours.
+        ValueError: There is no such device, precision or backend here.
     """
     return Style(load_style_model(name_or_path), device, precision, backend)

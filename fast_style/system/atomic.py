@@ -39,6 +39,10 @@ class UnwritableFolderError(ValueError):
     """Nothing can be written into a folder, or it is no folder. The message names it."""
 
 
+class _NothingToKeepError(Exception):
+    """Ends a trial of ``write_atomically``."""
+
+
 def check_free(path: Path, overwrite: bool) -> None:
     """Check that a file can be written, before hours are spent on it.
 
@@ -62,6 +66,19 @@ def check_folder(path: Path, folder: Path) -> None:
         raise UnwritableFolderError(
             f"cannot write {path}: {folder} is no folder that can be written"
         )
+
+
+def check_written(path: Path) -> None:
+    """Check that a file can be written by writing one beside it, and leave no file behind.
+
+    Permissions do not tell it of all file systems, nor of a full disk. The folder is created.
+
+    Raises:
+        OSError: It can't be written; it names ``path``.
+    """
+    with suppress(_NothingToKeepError), write_atomically(path) as temporary:
+        temporary.write_bytes(b"\0")
+        raise _NothingToKeepError
 
 
 def exists(path: Path) -> str:

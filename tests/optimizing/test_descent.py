@@ -97,6 +97,20 @@ def test_the_same_start_gives_the_same_picture() -> None:
     assert torch.equal(first, optimize_pixels(objective, image(32, 4), 8))
 
 
+@pytest.mark.parametrize("algorithm", ["lbfgs", "adam"])
+@pytest.mark.parametrize("layout", ["channels last", "turned", "expanded"])
+def test_a_start_may_lie_in_memory_in_any_way(algorithm: str, layout: str) -> None:
+    start = {
+        "channels last": image(8, 2).to(memory_format=torch.channels_last),
+        "turned": image(8, 2).transpose(2, 3),
+        "expanded": torch.full((1, 1, 1, 1), 0.4).expand(1, 3, 8, 8),
+    }[layout]
+    assert not start.is_contiguous()
+    objective = partial(distance_to, image(8, 1))
+    expected = optimize_pixels(objective, start.contiguous(), 5, algorithm)
+    assert torch.equal(optimize_pixels(objective, start, 5, algorithm), expected)
+
+
 def test_what_the_report_raises_ends_it() -> None:
     def report(evaluation: Evaluation) -> None:
         if evaluation.number == 3:

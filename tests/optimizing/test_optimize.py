@@ -235,7 +235,7 @@ def test_an_interrupted_run_keeps_the_best_so_far(
 
     monkeypatch.setattr(optimize, "optimize_pixels", interrupted)
     assert run(pictures, tmp_path / "out.png") == 130
-    assert "interrupted after step 3;" in capsys.readouterr().err
+    assert "interrupted after step 3: " in capsys.readouterr().err
     assert read_picture(tmp_path / "out.png").rgb.shape == (1, 3, 30, 40)
 
 

@@ -10,7 +10,7 @@ from stand_in import painted_by
 
 from fast_style.images.color import luminance
 from fast_style.images.picture import Picture
-from fast_style.painting.controls import Controls, blend
+from fast_style.painting.controls import Controls, mean_picture
 
 
 def photograph(dtype: torch.dtype = torch.uint8) -> Picture:
@@ -131,9 +131,9 @@ def test_colours_can_be_kept() -> None:
 
 def test_a_blend_is_the_mean() -> None:
     first, second = photograph(torch.float32), invert(photograph(torch.float32))
-    mixed = blend([(first, 3.0), (second, 1.0)])
+    mixed = mean_picture([(first, 3.0), (second, 1.0)])
     torch.testing.assert_close(mixed.rgb, 0.75 * first.rgb + 0.25 * second.rgb)
-    assert torch.equal(blend([(photograph(), 2.0)]).levels, photograph().levels)
+    assert torch.equal(mean_picture([(photograph(), 2.0)]).levels, photograph().levels)
 
 
 @pytest.mark.parametrize(
@@ -183,4 +183,4 @@ def test_sizes_beyond_what_is_allowed(
 )
 def test_weights_of_a_blend(weights: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="0 or more.*not all 0"):
-        blend([(photograph(), weight) for weight in weights])
+        mean_picture([(photograph(), weight) for weight in weights])
