@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import re
 import sys
 import warnings
-from collections.abc import Sequence
 from contextlib import chdir, suppress
 from pathlib import Path
 
@@ -25,11 +22,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from fast_style.cli.console import INTERRUPTED, usable_streams
+from fast_style.cli.console import INTERRUPTED, quiet, usable_streams
 from fast_style.models.style_file import ModelFileError
 from fast_style.system.memory import is_out_of_memory
+from fast_style.system.messages import command
 from fast_style.system.resources import config_folder
-from fast_style.system.shell import shell_join, short_path
+from fast_style.system.shell import shell_path
 from fast_style.system.signals import STOPPING, interrupted_by
 from fast_style.training.config import (
     CONFIG_NAME,
@@ -37,7 +35,6 @@ from fast_style.training.config import (
     adding_names,
     checked_files,
     explain,
-    override,
     plain,
 )
 from fast_style.training.lock import FolderInUse, hold, let_go, remove_parts
@@ -123,9 +120,9 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
         if fit(training, folder) is not None:
             return 0
         log.warning(
-            "stopped after step %d; go on with: python -m fast_style.train %s ckpt_path=last",
+            "stopped after step %d; go on with: %s",
             trainer.global_step,
-            resume_words(HydraConfig.get().overrides.task, folder),
+            f"{command('resume')} {shell_path(folder)}",
         )
         return INTERRUPTED
     except Exception as error:
@@ -160,23 +157,6 @@ def _memory_advice(error: Exception, data: DictConfig) -> str | None:
             f"data.image_size (now {data['image_size']})"
         )
     return None
-
-
-def resume_words(given: Sequence[str], folder: Path) -> str:
-    """Return the words of a command that goes on with a run, without ``ckpt_path``.
-
-    Args:
-        given: The words of the run's own command, as Hydra knows them.
-        folder: The run's folder.
-
-    Returns:
-        The words in one text, with quotes for the shell.
-    """
-    words = [one for one in given if not re.match(r"\+*ckpt_path=", one)]
-    words.append(override("hydra.run.dir", Path(short_path(folder)).as_posix()))
-    if platform.system() == "Windows":  # its shells have no common way to write double quotes
-        words = [re.sub(r"""="([^"'\\]*)"$""", r"='\1'", word) for word in words]
-    return shell_join(words)
 
 
 def main() -> int:
@@ -219,6 +199,9 @@ def main() -> int:
     except OSError as error:
         if begun:
             raise
+        if isinstance(error, BrokenPipeError):  # the reader of --help, such as `head`, has ended
+            quiet(sys.stdout)
+            return 0
         return _say_error(OSError(f"the run's folder cannot be made: {error}"))
     finally:
         let_go()

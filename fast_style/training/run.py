@@ -26,7 +26,7 @@ from fast_style.models.style_file import (
     save_style_model,
 )
 from fast_style.system.memory import keep_freed_memory
-from fast_style.system.messages import printable_values
+from fast_style.system.messages import command, printable_values
 from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import asset
 from fast_style.system.shell import shell_path
@@ -143,7 +143,8 @@ def checkpoint_to_resume(
         if is_file(folder / LAST):
             raise ValueError(
                 f"{shell_path(folder)} holds a training already, which a new one would replace: go "
-                "on with it by ckpt_path=last, or give another folder as hydra.run.dir=..."
+                f"on with it by {command('resume')} {shell_path(folder)}, or give another folder "
+                "as hydra.run.dir=..."
             )
         return None
     path = folder / LAST if ckpt_path == "last" else user_path(ckpt_path)
@@ -344,6 +345,6 @@ def fit(training: Training, folder: Path) -> Path | None:
             trainer.logger.log_hyperparams(dict(module.hparams), tagged, trainer.global_step)
             trainer.logger.finalize("success")
         log.info("style model: %s", shell_path(result))
-        log.info("stylise:     python -m fast_style.stylize %s PHOTO.jpg", shell_path(result))
+        log.info("stylise:     %s %s PHOTO.jpg", command("stylize"), shell_path(result))
         log.info("look back:   tensorboard --logdir %s", shell_path(folder))
     return result

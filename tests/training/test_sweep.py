@@ -102,7 +102,7 @@ def test_an_interruption_ends_the_whole_sweep_and_shows_what_is_done(
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert "go on with: python -m fast_style.train" in output
+    assert f"python -m fast_style.resume {tmp_path / '1'}" in output
     assert f"contact sheet of 1: {tmp_path / SHEET_NAME}" in output
     assert (tmp_path / SHEET_NAME).exists()
     assert not (tmp_path / "2").exists()
