@@ -116,6 +116,8 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
     if is_held:
         remove_parts(folder)
     trainer = training.trainer
+    log.info("folder:      %s", shell_path(folder))
+    log.info("look on:     tensorboard --logdir %s", shell_path(folder))
     try:
         if fit(training, folder) is not None:
             return 0

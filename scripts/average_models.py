@@ -65,7 +65,9 @@ def average(models: dict[str, StyleModel], weights: dict[str, float]) -> StyleMo
         }
         for name in models
     ]
-    return StyleModel(first.network, first.description | {"averaged": parts})
+    # What was measured of the first is not true of the mean.
+    kept = {name: value for name, value in first.description.items() if name != "figures"}
+    return StyleModel(first.network, kept | {"averaged": parts})
 
 
 def main(arguments: list[str] | None = None) -> int:

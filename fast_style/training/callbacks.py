@@ -180,6 +180,26 @@ class Duration(Callback):
                 log.info("%s: %d %ssteps at %.2g s", about(steps * step_s), steps, more, step_s)
 
 
+class Validations(Callback):
+    """Remembers the validation losses, also of the runs that this one goes on from."""
+
+    def __init__(self) -> None:
+        self.losses: list[tuple[int, float]] = []  # steps done, loss
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the loss."""
+        earlier = [one for one in self.losses if one[0] < trainer.global_step]
+        self.losses = [*earlier, (trainer.global_step, float(trainer.callback_metrics["val/loss"]))]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of it."""
+        return {"losses": [list(one) for one in self.losses]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what a checkpoint holds."""
+        self.losses = [(int(step), float(loss)) for step, loss in state_dict["losses"]]
+
+
 class Waiting(Callback):
     """Tells ``throughput`` that a step is done. It is the last callback, so that all others are."""
 

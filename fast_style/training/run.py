@@ -28,9 +28,9 @@ from fast_style.models.style_file import (
 from fast_style.system.memory import keep_freed_memory
 from fast_style.system.messages import command, printable_values
 from fast_style.system.paths import is_file, is_folder, user_path
-from fast_style.system.resources import asset
+from fast_style.system.resources import asset, shipped_styles
 from fast_style.system.shell import shell_path
-from fast_style.training.callbacks import Preview
+from fast_style.training.callbacks import Preview, Validations
 from fast_style.training.data import PhotographData, photograph_data
 from fast_style.training.hardware import (
     check_accelerator,
@@ -40,7 +40,7 @@ from fast_style.training.hardware import (
     resolve_precision,
     vgg_dtype,
 )
-from fast_style.training.module import StyleModule
+from fast_style.training.module import StyleModule, as_shown
 from fast_style.training.photographs import crops_per_step
 from fast_style.training.processes import Processes
 from fast_style.training.run_folder import CONFIGURATION
@@ -53,6 +53,7 @@ from fast_style.training.trainer import (
     log_from,
     starts_processes,
 )
+from fast_style.training.verdict import YARDSTICK, Figures, advice, fall, judge
 
 log = logging.getLogger(__name__)
 
@@ -328,23 +329,72 @@ def fit(training: Training, folder: Path) -> Path | None:
     check_result(trainer, module, data)
     result = folder / f"{module.description['style']['name']}.safetensors"
     if trainer.is_global_zero:
+        finals = {tag: float(trainer.callback_metrics[f"val/{tag}"]) for tag in FINAL_METRICS}
+        figures = Figures(
+            finals["style_error"], finals["content_error"], len(data.val_images), data.image_size
+        )
         palette = measure_palette(module.trained, data.val_images, painting)
-        more = {"steps": trainer.global_step, "palette": palette.header()}
+        more = {
+            "steps": trainer.global_step,
+            "palette": palette.header(),
+            "figures": figures.header(),
+        }
         save_style_model(result, module.trained, module.description | more)
         if data.skipped:
             log.warning("files skipped because they cannot be decoded: %d", len(data.skipped))
-        finals = {tag: float(trainer.callback_metrics[f"val/{tag}"]) for tag in FINAL_METRICS}
-        log.info(
-            "%d held-back photographs: style error %.3f, content error %.3f",
-            len(data.val_images),
-            finals["style_error"],
-            finals["content_error"],
-        )
         if isinstance(trainer.logger, TensorBoardLogger):  # the HParams tab compares runs
             tagged = {f"val/{tag}": value for tag, value in finals.items()}
             trainer.logger.log_hyperparams(dict(module.hparams), tagged, trainer.global_step)
             trainer.logger.finalize("success")
-        log.info("style model: %s", shell_path(result))
-        log.info("stylise:     %s %s PHOTO.jpg", command("stylize"), shell_path(result))
-        log.info("look back:   tensorboard --logdir %s", shell_path(folder))
+        say_result(training, figures, result)
     return result
+
+
+@torch.no_grad()
+def yardstick_error(module: StyleModule, photographs: Tensor) -> float | None:
+    """Return the content error that the network ``YARDSTICK`` has on photographs.
+
+    Args:
+        module: Whose loss measures it.
+        photographs: ``(N, 3, H, W)`` in [0, 1].
+
+    Returns:
+        The mean over the photographs; none if the package lacks the network.
+    """
+    if YARDSTICK not in shipped_styles():
+        return None
+    network = load_style_model(YARDSTICK).network.to(module.device)
+    errors = []
+    for photograph in torch.split(photographs, 1):
+        content = photograph.to(module.device)
+        terms = module.loss(as_shown(network(content)), content)
+        errors.append(terms.scalars()["content_error"])
+    return float(torch.stack(errors).mean())
+
+
+def say_result(training: Training, figures: Figures, model: Path) -> None:
+    """Say what a training has reached, and what to do next.
+
+    Args:
+        training: It has ended.
+        figures: What it reached.
+        model: Its style model, in the run's folder.
+    """
+    module, trainer = training.module, training.trainer
+    loss = module.description["loss"]
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    losses = next(one.losses for one in callbacks if isinstance(one, Validations))
+    yardstick = yardstick_error(module, training.data.val_images)
+    verdict = judge(figures, yardstick, loss, fall(losses))
+    next_step = advice(verdict, model.parent, model, trainer.global_step, loss["style_weight"])
+    log.info(
+        "%d held-back photographs: style error %.3f, content error %.3f",
+        figures.photographs,
+        figures.style_error,
+        figures.content_error,
+    )
+    log.info("verdict:     %s: %s", verdict.word, verdict.why)
+    log.info("next:        %s", next_step)
+    log.info("style model: %s", shell_path(model))
+    log.info("stylise:     %s %s PHOTO.jpg", command("stylize"), shell_path(model))
+    log.info("look back:   tensorboard --logdir %s", shell_path(model.parent))

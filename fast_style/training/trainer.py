@@ -26,7 +26,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fast_style.system.atomic import write_atomically
 from fast_style.system.signals import STOPPING
-from fast_style.training.callbacks import Duration, Preview, Throughput, TrainingBar, Waiting
+from fast_style.training.callbacks import (
+    Duration,
+    Preview,
+    Throughput,
+    TrainingBar,
+    Validations,
+    Waiting,
+)
 from fast_style.training.tensorboard_log import StepLogger
 
 LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
@@ -329,7 +336,15 @@ def build_trainer(
         check_val_every_n_epoch=None,
         log_every_n_steps=log_every_n_steps,
         num_sanity_val_steps=0,
-        callbacks=[throughput, bar, Duration(), preview, last_checkpoint, Waiting(throughput)],
+        callbacks=[
+            throughput,
+            bar,
+            Duration(),
+            Validations(),
+            preview,
+            last_checkpoint,
+            Waiting(throughput),
+        ],
         # A file. In a folder Lightning would look for a state that SLURM's requeueing has left.
         default_root_dir=last_checkpoint.path,
         use_distributed_sampler=False,  # StepSampler shares out the photographs

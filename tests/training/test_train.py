@@ -23,6 +23,7 @@ from fast_style import stylize
 from fast_style.models.losses import LossTerms
 from fast_style.models.palette import palette_from_header
 from fast_style.models.style_file import load_style_model
+from fast_style.training import callbacks
 from fast_style.training.callbacks import Preview
 from fast_style.training.module import StyleModule
 
@@ -51,6 +52,13 @@ def test_the_model_describes_itself(finished: Path, photographs: Path) -> None:
     assert description["data"]["image_size"] == 32
     assert description["data"]["photographs"] == 8
     assert description["steps"] == 6
+    assert description["figures"].keys() == {
+        "style_error",
+        "content_error",
+        "photographs",
+        "size",
+    }
+    assert (description["figures"]["photographs"], description["figures"]["size"]) == (2, 32)
     assert palette_from_header(description["palette"]).matrix != torch.eye(3).tolist()
     assert description["licence"] == "CC0-1.0"
     assert description["package_version"]
@@ -60,12 +68,36 @@ def test_the_model_describes_itself(finished: Path, photographs: Path) -> None:
 
 
 def test_the_last_lines_say_what_to_do_next(finished: Path) -> None:
-    lines = (finished / "train.log").read_text().splitlines()[-4:]
+    lines = (finished / "train.log").read_text().splitlines()[-6:]
     model = finished / "starry.safetensors"
     assert "2 held-back photographs: style error" in lines[0]
-    assert lines[1].endswith(f"style model: {model}")
-    assert lines[2].endswith(f"python -m fast_style.stylize {model} PHOTO.jpg")
-    assert lines[3].endswith(f"tensorboard --logdir {finished}")
+    assert " verdict: " in lines[1]
+    assert " next: " in lines[2]
+    assert lines[3].endswith(f"style model: {model}")
+    assert lines[4].endswith(f"python -m fast_style.stylize {model} PHOTO.jpg")
+    assert lines[5].endswith(f"tensorboard --logdir {finished}")
+
+
+def test_the_first_lines_say_where_to_look(finished: Path) -> None:
+    lines = (finished / "train.log").read_text().splitlines()[1:3]
+    assert lines[0].endswith(f" {finished}")
+    assert lines[1].endswith(f"tensorboard --logdir {finished}")
+
+
+def test_the_first_steps_say_how_long_it_takes(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "MEASURE_S", 0.0)
+    assert run(monkeypatch, tmp_path, photographs) == 0
+    log = (tmp_path / "train.log").read_text()
+    assert len(re.findall(r"about 1 s: 6 steps at \S+ s", log)) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "1 s"), (80, "80 s"), (360, "6 minutes"), (9000, "2.5 hours")]
+)
+def test_a_duration_is_said_as_people_do(seconds: float, text: str) -> None:
+    assert callbacks.about(seconds) == f"about {text}"
 
 
 def test_the_network_learns(finished: Path) -> None:
