@@ -38,11 +38,13 @@ from fast_style.training.config import (
     plain,
 )
 from fast_style.training.lock import FolderInUse, hold, let_go, remove_parts
+from fast_style.training.network_choice import follow_model
 from fast_style.training.photographs import DataError
 from fast_style.training.processes import Processes
 from fast_style.training.run import fit, prepare
 from fast_style.training.run_folder import Configuration, leave_refused
 from fast_style.training.sweep import ContactSheet, is_sweep
+from fast_style.training.sweep_check import SweepRefused
 from fast_style.training.trainer import NonFiniteLossError, let_processes_go
 from fast_style.training.words import readable
 
@@ -98,6 +100,7 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
     """Train in ``folder``, which this training holds; return the exit code."""
     try:
         is_held = Processes.rank == 0 and hold(folder)
+        follow_model(config, HydraConfig.get().overrides.task, folder)
         training = prepare(plain(config), folder)
         if Processes.rank == 0:
             configuration = Configuration(config, folder)
@@ -117,7 +120,7 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
         remove_parts(folder)
     trainer = training.trainer
     log.info("folder:      %s", shell_path(folder))
-    log.info("look on:     tensorboard --logdir %s", shell_path(folder))
+    log.info("watch it:    tensorboard --logdir %s", shell_path(folder))
     try:
         if fit(training, folder) is not None:
             return 0
@@ -188,7 +191,7 @@ def main() -> int:
             ContactSheet.end_early()
         print("fast_style.train: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except FolderInUse as error:
+    except (FolderInUse, SweepRefused) as error:
         return _say_error(error)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         return _say_error(ConfigError(explain(error)))

@@ -43,7 +43,7 @@ from fast_style.training.hardware import (
 from fast_style.training.module import StyleModule, as_shown
 from fast_style.training.photographs import crops_per_step
 from fast_style.training.processes import Processes
-from fast_style.training.run_folder import CONFIGURATION
+from fast_style.training.run_folder import CONFIGURATION, LAST
 from fast_style.training.sweep import is_sweep
 from fast_style.training.trainer import (
     LOGS,
@@ -67,7 +67,6 @@ EARLIER: dict[str, dict[str, Any]] = {
     "optimizer": {"objective": "mean", "schedule": "one_cycle"},
     "data": {"other_sizes": [], "source": "folder"},
 }
-LAST = Path("checkpoints", "last.ckpt")  # in a run's folder
 FINAL_METRICS = ("loss", "content_error", "style_error")  # TensorBoard compares runs by these
 
 
@@ -385,8 +384,9 @@ def say_result(training: Training, figures: Figures, model: Path) -> None:
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     losses = next(one.losses for one in callbacks if isinstance(one, Validations))
     yardstick = yardstick_error(module, training.data.val_images)
-    verdict = judge(figures, yardstick, loss, fall(losses))
-    next_step = advice(verdict, model.parent, model, trainer.global_step, loss["style_weight"])
+    steps = trainer.global_step
+    verdict = judge(figures, steps, yardstick, loss, fall(losses))
+    next_step = advice(verdict, model.parent, model, steps, loss["style_weight"])
     log.info(
         "%d held-back photographs: style error %.3f, content error %.3f",
         figures.photographs,

@@ -158,7 +158,7 @@ class LastCheckpoint(Callback):
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.signalled = True
         self._restore()  # a second Ctrl-C stops at once
-        if rank_zero_only.rank == 0:
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             with suppress(OSError):  # not by `print`: the signal may have come while that writes
                 begin = b"\n" if os.isatty(STDERR) else b""  # below the progress bar
                 os.write(STDERR, begin + STOPPING_TEXT)

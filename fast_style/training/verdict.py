@@ -31,6 +31,7 @@ LOST_CONTENT = 3.0
 FALLING = 0.05
 LAST_SHARE = 1 / 3
 LONGER = 2  # times the steps: what a longer training is proposed to have
+ENOUGH_STEPS = 300  # before, colours and strokes still come, whatever the losses say: the default
 STRONGER = 2  # times the style weight: what more style is proposed to have
 
 WEAK, GOOD, RELEASED, UNJUDGED = "weak", "good", "as the released styles", "not judged"
@@ -78,12 +79,17 @@ def fall(validations: Sequence[tuple[int, float]]) -> float | None:
 
 
 def judge(
-    figures: Figures, yardstick: float | None, loss: dict[str, Any], fell: float | None
+    figures: Figures,
+    steps: int,
+    yardstick: float | None,
+    loss: dict[str, Any],
+    fell: float | None,
 ) -> Verdict:
     """Judge a trained network.
 
     Args:
         figures: What it reached.
+        steps: How many were trained.
         yardstick: The content error of ``YARDSTICK`` on the same photographs, by the same loss;
             none if it is not known.
         loss: The section of the configuration.
@@ -92,7 +98,7 @@ def judge(
     trend = ""
     if is_falling := fell is not None and fell > FALLING:
         trend = f"; the validation loss still falls ({fell:.0%} in the last third)"
-    longer = "longer" if is_falling or fell is None else None
+    longer = "longer" if is_falling or fell is None or steps < ENOUGH_STEPS else None
     layers = len(loss["style_layers"])
     if loss["normalization"] != "relative" or not layers:
         why = "only relative errors of style layers have a known scale"
@@ -126,7 +132,8 @@ def advice(verdict: Verdict, folder: Path, model: Path, steps: int, style_weight
         style_weight: Of the loss.
     """
     if verdict.cure == "longer":
-        return f"{command('resume')} {shell_path(folder)} trainer.max_steps={LONGER * steps}"
+        more = max(LONGER * steps, ENOUGH_STEPS)
+        return f"{command('resume')} {shell_path(folder)} trainer.max_steps={more}"
     if verdict.cure == "more style":
         weight = f"loss.style_weight={STRONGER * style_weight:g}"
         return f"more style: train again with {weight} init_from={shell_path(model)}"

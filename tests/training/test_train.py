@@ -316,6 +316,23 @@ def test_a_new_style_starts_from_another_styles_network(
     assert after.description["init_from"] == "starry.safetensors"
 
 
+def test_the_network_follows_the_model(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of init_from, of a state, and of a state in the run's own folder."""
+    without = [text for text in TINY_TRAINING if not text.startswith("network.")]
+    monkeypatch.setattr(trainings, "TINY_TRAINING", without)
+    model = finished / "starry.safetensors"
+    expected = load_style_model(model).description["network"]
+    last = tmp_path / "0" / "checkpoints" / "last.ckpt"
+    starts = [(0, f"init_from={model}"), (1, f"ckpt_path={last}"), (0, "ckpt_path=last")]
+    for steps, (folder, start) in enumerate(starts, start=1):
+        options = ["style.name=mine", start, f"trainer.max_steps={steps}"]
+        assert run(monkeypatch, tmp_path / str(folder), photographs, *options) == 0
+        made = load_style_model(tmp_path / str(folder) / "mine.safetensors").description
+        assert (made["network"], made["steps"]) == (expected, steps)
+
+
 def test_the_shortest_trainings_run(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

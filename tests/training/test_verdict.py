@@ -26,7 +26,7 @@ FOLDER = Path("outputs", "mine")
 
 def verdict(style: float, content: float, fell: float | None = FLAT, **loss: Any) -> Verdict:
     """Judge errors on photographs on which the yardstick has 2."""
-    return judge(Figures(style, content, 12, 256), 2.0, LOSS | loss, fell)
+    return judge(Figures(style, content, 12, 256), 300, 2.0, LOSS | loss, fell)
 
 
 # By scripts/measure_errors.py on the sample photographs, on which starry-slim has 1.86.
@@ -34,7 +34,7 @@ def verdict(style: float, content: float, fell: float | None = FLAT, **loss: Any
     ("style", "content"), [(0.205, 1.464), (0.33, 1.736), (0.358, 2.584), (0.351, 4.027)]
 )
 def test_released_styles_are_as_the_released_ones(style: float, content: float) -> None:
-    found = judge(Figures(style, content, 12, 256), 1.864, LOSS, FLAT)
+    found = judge(Figures(style, content, 12, 256), 300, 1.864, LOSS, FLAT)
     assert (found.word, found.cure) == (RELEASED, None)
 
 
@@ -59,6 +59,12 @@ def test_verdicts(style: float, content: float, fell: float | None, word: str, c
     assert ("15%" in found.why) == (fell == FALLS)
 
 
+def test_a_short_training_is_first_made_longer() -> None:
+    assert judge(Figures(1.9, 2.0, 12, 256), 60, 2.0, LOSS, FLAT).cure == "longer"
+    said = advice(Verdict(WEAK, "", "longer"), FOLDER, FOLDER / "mine.safetensors", 60, 5.0)
+    assert said.endswith("trainer.max_steps=300")
+
+
 def test_fewer_layers_make_a_smaller_error() -> None:
     assert verdict(0.35, 2.0, style_layers=["a", "b"]).word == WEAK
 
@@ -69,7 +75,7 @@ def test_errors_without_a_scale_are_not_judged() -> None:
 
 
 def test_without_the_yardstick_the_style_is_judged() -> None:
-    assert judge(Figures(0.3, 99.0, 12, 256), None, LOSS, FLAT).word == RELEASED
+    assert judge(Figures(0.3, 99.0, 12, 256), 300, None, LOSS, FLAT).word == RELEASED
 
 
 def test_the_fall_is_that_of_the_last_third() -> None:
