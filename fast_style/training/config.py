@@ -47,6 +47,24 @@ TEXTS = {
 REQUIRED_TEXTS = ("style.name", "style.image", "data.root")
 # Sections whose keys are names that a person may add; who reads them knows the names.
 NAMED_NUMBERS = ("loss.terms",)
+# What people type who know other programs, and what it is here. Only for the guess in an error.
+SYNONYMS = {
+    "steps": "trainer.max_steps",
+    "iterations": "trainer.max_steps",
+    "epochs": "trainer.max_steps",
+    "lr": "optimizer.learning_rate",
+    "batch": "data.batch_size",
+    "gpu": "trainer=gpu",
+    "gpus": "trainer=ddp trainer.devices",
+    "device": "trainer",
+    "image": "style.image",
+    "painting": "style.image",
+    "photos": "data=folder data.root",
+    "photographs": "data=folder data.root",
+    "size": "style.size (of the painting) or data.image_size (of the photographs)",
+    "output": "hydra.run.dir",
+    "resume": "ckpt_path",
+}
 TYPE_NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -254,6 +272,8 @@ def _unknown_key(key: str) -> str:
             return f"there is no {key}: {'.'.join(parents)} is not a section"
         if name not in section:
             choices = {str(choice) for choice in section}
+            if not parents and name in SYNONYMS:
+                return f"there is no {name}; did you mean {SYNONYMS[name]}?"
             if not parents:  # groups without a section, such as experiment, are choices too
                 choices |= {path.name for path in config_folder().iterdir() if path.is_dir()}
                 # The most common slip is a key without its section.

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -32,8 +33,8 @@ def is_named(config: DictConfig, words: Sequence[str]) -> bool:
     """
     if any(NAMED.match(word) for word in words):
         return True
-    parts = OmegaConf.load(config_folder() / f"{CONFIG_NAME}.yaml")["defaults"]
-    name = next(part["network"] for part in parts if "network" in part)
+    defaults: Any = OmegaConf.load(config_folder() / f"{CONFIG_NAME}.yaml")
+    name = next(part["network"] for part in defaults["defaults"] if "network" in part)
     return bool(config.network != OmegaConf.load(config_folder() / "network" / f"{name}.yaml"))
 
 

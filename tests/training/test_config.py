@@ -29,6 +29,7 @@ from fast_style.models.network import build_network, network_class
 from fast_style.system.resources import asset, config_folder
 from fast_style.training.config import (
     CONFIG_NAME,
+    SYNONYMS,
     ConfigError,
     adding_names,
     check_file,
@@ -524,6 +525,34 @@ TOP_KEYS = (
 )
 def test_a_misspelt_key(override: str, message: str, command: Callable[..., str]) -> None:
     assert command(override) == message
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("steps=5", "trainer.max_steps"),
+        ("epochs=2", "trainer.max_steps"),
+        ("lr=1e-3", "optimizer.learning_rate"),
+        ("batch=4", "data.batch_size"),
+        ("+batch_size=4", "data.batch_size"),
+        ("gpu=1", "trainer=gpu"),
+        ("gpus=2", "trainer.devices"),
+        ("image=mine.jpg", "style.image"),
+        ("photos=DIR", "data=folder data.root"),
+        ("size=512", "style.size"),
+        ("size=512", "data.image_size"),
+    ],
+)
+def test_a_word_of_other_programs(typed: str, meant: str, command: Callable[..., str]) -> None:
+    assert meant in command(typed).partition("did you mean ")[2]
+
+
+def test_the_synonyms_are_no_keys_and_mean_keys() -> None:
+    assert not SYNONYMS.keys() & default().keys()
+    for meant in SYNONYMS.values():
+        for key in re.findall(r"\w+\.\w+(?:\.\w+)?", meant):
+            section, _, name = key.partition(".")
+            assert section == "hydra" or key == "data.root" or name in default()[section]
 
 
 def test_a_key_misspelt_beside_other_choices(command: Callable[..., str]) -> None:
