@@ -84,8 +84,9 @@ class Preview(Callback):
 class Throughput(Callback):
     """Measures photographs per second over all devices, and where a step's time goes.
 
-    ``perf/data_s`` is how long a step waits for its photographs, ``perf/compute_s`` how long it
-    computes. Previews and checkpoints count in ``perf/images_per_s`` only. Validation does not
+    TensorBoard sorts by name: so these come after the losses, ``train`` and ``val``.
+    ``work/data_s`` is how long a step waits for its photographs, ``work/compute_s`` how long it
+    computes. Previews and checkpoints count in ``work/images_per_s`` only. Validation does not
     count. A GPU computes while the program goes on: waiting for it may show in either.
     """
 
@@ -124,13 +125,13 @@ class Throughput(Callback):
         self.step_s += (step_s - self.step_s) * share
         data_s, compute_s = self._compute_s - self._wait_s, now_s - self._compute_s
         scalars = {
-            "perf/images_per_s": self.images_per_s,
-            "perf/data_s": data_s,
-            "perf/compute_s": compute_s,
-            "perf/data_share": data_s / (data_s + compute_s),
+            "work/images_per_s": self.images_per_s,
+            "work/data_s": data_s,
+            "work/compute_s": compute_s,
+            "work/data_share": data_s / (data_s + compute_s),
         }
         if pl_module.device.type == "cuda":
-            scalars["perf/gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
+            scalars["work/gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             pl_module.log_dict(scalars, rank_zero_only=True)
         self._start_s = self._wait_s = now_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -192,6 +193,33 @@ def plain(config: DictConfig) -> dict[str, Any]:
         for name in part.keys() & set(keys):  # another source of photographs has other keys
             part[name] = _config_text(part[name], f"{section}.{name}" if section else name)
     return values  # type: ignore[return-value]
+
+
+def settings(words: Sequence[str], config: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given on a command line, by the names that TensorBoard shows.
+
+    ``style_weight`` for ``loss.style_weight``; the full name where two sections have one.
+
+    Args:
+        words: Of the command line, as Hydra knows them.
+        config: As ``plain`` returns it.
+    """
+    sections = [part for part in config.values() if isinstance(part, dict)]
+    homes = Counter(name for part in sections for name in part) + Counter(list(config))
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.lstrip("+").partition("=")
+        section, _, name = key.partition(".")
+        value = config.get(section)
+        if not equals or key.startswith("hydra") or key == "ckpt_path":
+            continue
+        if not isinstance(value, dict):
+            found[key] = value if section in config else text
+        elif name in value:
+            found[name if homes[name] == 1 else key] = value[name]
+        else:  # the choice of a group, or a name in a section of names
+            found[key] = text
+    return found
 
 
 def explain(error: Exception) -> str:

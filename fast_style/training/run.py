@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import asset, shipped_styles
 from fast_style.system.shell import shell_path
 from fast_style.training.callbacks import Preview, Validations
+from fast_style.training.config import settings
 from fast_style.training.data import PhotographData, photograph_data
 from fast_style.training.hardware import (
     check_accelerator,
@@ -67,7 +69,10 @@ EARLIER: dict[str, dict[str, Any]] = {
     "optimizer": {"objective": "mean", "schedule": "one_cycle"},
     "data": {"other_sizes": [], "source": "folder"},
 }
-FINAL_METRICS = ("loss", "content_error", "style_error")  # TensorBoard compares runs by these
+FINAL_METRICS = ("style_error", "content_error", "loss")  # TensorBoard compares runs by these
+# What it compares besides what was given, but for a sweep, of which only that is compared. Its tab
+# has the columns of the first run that it finds: so they are the same for all.
+COMPARED = ("style.name=", "style.size=", "loss.style_weight=", "trainer.max_steps=", "init_from=")
 
 
 class Training(NamedTuple):
@@ -79,6 +84,7 @@ class Training(NamedTuple):
     trainer: pl.Trainer
     last_checkpoint: LastCheckpoint
     resume_from: Path | None
+    settings: dict[str, Any]  # by which TensorBoard compares it with others
 
 
 def style_image(image: str) -> Path:
@@ -287,7 +293,9 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     exported = folder / f"{style['name']}.safetensors"
     log_from(trainer, folder, done, ended=is_file(exported) and steps_of(exported) == done)
     module = StyleModule(network, loss, **config["optimizer"], description=description)
-    return Training(module, data, painting, trainer, last, resume_from)
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    compared = settings([*(() if is_sweep() else COMPARED), *given], config)
+    return Training(module, data, painting, trainer, last, resume_from, compared)
 
 
 @torch.no_grad()
@@ -317,7 +325,7 @@ def fit(training: Training, folder: Path) -> Path | None:
         NonFiniteLossError: The training went wrong.
         ModelFileError: A weight is too large for a style model.
     """
-    module, data, painting, trainer, last, resume_from = training
+    module, data, painting, trainer, last, resume_from, compared = training
     trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
     if last.interrupted:
         return None
@@ -343,7 +351,7 @@ def fit(training: Training, folder: Path) -> Path | None:
             log.warning("files skipped because they cannot be decoded: %d", len(data.skipped))
         if isinstance(trainer.logger, TensorBoardLogger):  # the HParams tab compares runs
             tagged = {f"val/{tag}": value for tag, value in finals.items()}
-            trainer.logger.log_hyperparams(dict(module.hparams), tagged, trainer.global_step)
+            trainer.logger.log_hyperparams(compared, tagged, trainer.global_step)
             trainer.logger.finalize("success")
         say_result(training, figures, result)
     return result

@@ -35,6 +35,7 @@ from fast_style.training.config import (
     check_file,
     override,
     plain,
+    settings,
 )
 from fast_style.training.data import PhotographData, photograph_data
 from fast_style.training.module import StyleModule
@@ -432,6 +433,20 @@ def test_a_name_may_be_added_to_a_section_of_names() -> None:
     assert words == [f"++{given[0]}", *given[1:]]
     assert adding_names(words) == words
     assert plain(composed(*words[:2]))["loss"]["terms"] == {"laplacian": 0.5}
+
+
+def test_settings_have_the_names_that_were_given() -> None:
+    words = ["+loss.style_weight=3", "seed=1", "style.name=x", "network=slim", "hydra.run.dir=y"]
+    words += ["ckpt_path=last", "style.size=64", "++loss.terms.laplacian=0.5", "~licence"]
+    config = complete("style.name=x", "style.size=64", "seed=1", "loss.style_weight=3")
+    assert settings(words, config) == {
+        "style_weight": 3,
+        "seed": 1,
+        "style.name": "x",
+        "network": "slim",
+        "size": 64,
+        "loss.terms.laplacian": "0.5",
+    }
 
 
 def test_references_are_resolved() -> None:

@@ -119,7 +119,7 @@ def test_tensorboard(finished: Path) -> None:
     expected = {f"{stage}/{name}" for stage in ("train", "val") for name in parts | layers}
     expected |= {"train/learning_rate", "train/output_min", "train/output_max"}
     expected |= {"train/gradient_norm"}
-    expected |= {f"perf/{name}" for name in ("images_per_s", "data_s", "compute_s", "data_share")}
+    expected |= {f"work/{name}" for name in ("images_per_s", "data_s", "compute_s", "data_share")}
     tags = accumulator.Tags()
     assert expected <= set(tags["scalars"])
     assert "epoch" not in tags["scalars"]
@@ -130,7 +130,7 @@ def test_tensorboard(finished: Path) -> None:
         sum(last[f"train/{part}_loss"] for part in ("content", "style", "total_variation", "grid")),
         rel=1e-4,
     )
-    assert 0 <= last["perf/data_share"] <= 1
+    assert 0 <= last["work/data_share"] <= 1
     assert last["train/gradient_norm"] > 0
     rates = [event.value for event in accumulator.Scalars("train/learning_rate")]
     assert max(rates) <= 1.0e-3
@@ -144,8 +144,14 @@ def test_tensorboard(finished: Path) -> None:
 
 def test_tensorboard_has_the_hyperparameters(finished: Path) -> None:
     text = b"".join(events(finished).PluginTagToContent("hparams").values())
-    assert b"loss/style_weight" in text
-    assert b"optimizer/learning_rate" in text
+    for name in (b"style_weight", b"max_steps", b"residual_blocks", b"val/style_error"):
+        assert name in text
+    assert b"learning_rate" not in text  # was not given
+
+
+def test_losses_come_before_the_speed(finished: Path) -> None:
+    groups = [tag.partition("/")[0] for tag in sorted(events(finished).Tags()["scalars"])]
+    assert list(dict.fromkeys(groups)) == ["train", "val", "work"]
 
 
 def test_the_checkpoint_is_plain_and_small(finished: Path) -> None:
@@ -208,7 +214,7 @@ def test_scalars_are_computed_where_they_are_shown(
     monkeypatch.setattr(StyleModule, "training_step", watched)
     assert run(monkeypatch, folder, photographs, *options, "checkpoint.every_n_steps=50") == 130
     assert computed == [1, 4, 8]
-    for tag in ("train/loss", "train/gradient_norm", "perf/images_per_s"):
+    for tag in ("train/loss", "train/gradient_norm", "work/images_per_s"):
         assert [event.step for event in events(folder).Scalars(tag)] == [4, 8]
     options = [*options, "ckpt_path=last"]
     assert run(monkeypatch, folder, photographs, *options) == 0
