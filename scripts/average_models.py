@@ -30,8 +30,9 @@ from fast_style.models.style_file import (
 )
 from fast_style.painting.controls import check_weights
 from fast_style.system.resources import asset
+from fast_style.training.config import style_image
 from fast_style.training.photographs import centre_box, find_photographs
-from fast_style.training.run import difference, style_image
+from fast_style.training.run import difference
 
 SIZE = 256  # px, of the photographs that the palette is measured on
 SAME = ("network", "style")  # sections of the models' descriptions

@@ -30,7 +30,8 @@ from omegaconf.errors import (
 
 from fast_style.models.style_file import style_name
 from fast_style.system.messages import did_you_mean, one_line
-from fast_style.system.resources import config_folder
+from fast_style.system.paths import is_file, user_path
+from fast_style.system.resources import asset, config_folder
 from fast_style.training.source import source_keys
 
 CONFIG_NAME = "train"
@@ -220,6 +221,18 @@ def settings(words: Sequence[str], config: dict[str, Any]) -> dict[str, Any]:
         else:  # the choice of a group, or a name in a section of names
             found[key] = text
     return found
+
+
+def style_image(image: str) -> Path:
+    """Return the path of a painting: the bare name of one in the package, or any file.
+
+    Raises:
+        ValueError: An empty name.
+    """
+    if not image:
+        raise ValueError("style.image is empty: it names the painting")
+    shipped = asset("styles") / image
+    return shipped if "/" not in image and is_file(shipped) else user_path(image)
 
 
 def explain(error: Exception) -> str:

@@ -32,7 +32,7 @@ from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import asset, shipped_styles
 from fast_style.system.shell import shell_path
 from fast_style.training.callbacks import Preview, Validations
-from fast_style.training.config import settings
+from fast_style.training.config import settings, style_image
 from fast_style.training.data import PhotographData, photograph_data
 from fast_style.training.hardware import (
     check_accelerator,
@@ -85,18 +85,6 @@ class Training(NamedTuple):
     last_checkpoint: LastCheckpoint
     resume_from: Path | None
     settings: dict[str, Any]  # by which TensorBoard compares it with others
-
-
-def style_image(image: str) -> Path:
-    """Return the path of a painting: the bare name of one in the package, or any file.
-
-    Raises:
-        ValueError: An empty name.
-    """
-    if not image:
-        raise ValueError("style.image is empty: it names the painting")
-    shipped = asset("styles") / image
-    return shipped if "/" not in image and is_file(shipped) else user_path(image)
 
 
 def describe(

@@ -17,9 +17,9 @@ from yaml import YAMLError
 
 from fast_style.models.network import build_network
 from fast_style.system.paths import is_file
-from fast_style.training.config import explain, plain
+from fast_style.training.config import explain, plain, style_image
 from fast_style.training.network_choice import follow_model
-from fast_style.training.run import checked_model, style_image
+from fast_style.training.run import checked_model
 
 
 class SweepRefused(BaseException):

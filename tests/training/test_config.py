@@ -36,11 +36,11 @@ from fast_style.training.config import (
     override,
     plain,
     settings,
+    style_image,
 )
 from fast_style.training.data import PhotographData, photograph_data
 from fast_style.training.module import StyleModule
 from fast_style.training.photographs import crops_per_step
-from fast_style.training.run import style_image
 from fast_style.training.source import source_class
 from fast_style.training.trainer import build_trainer
 
