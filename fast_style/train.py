@@ -26,6 +26,7 @@ from fast_style.cli.console import INTERRUPTED, quiet, usable_streams
 from fast_style.models.style_file import ModelFileError
 from fast_style.system.memory import is_out_of_memory
 from fast_style.system.messages import command
+from fast_style.system.paths import is_file
 from fast_style.system.resources import config_folder
 from fast_style.system.shell import shell_path
 from fast_style.system.signals import STOPPING, interrupted_by
@@ -42,7 +43,7 @@ from fast_style.training.network_choice import follow_model
 from fast_style.training.photographs import DataError
 from fast_style.training.processes import Processes
 from fast_style.training.run import fit, prepare
-from fast_style.training.run_folder import Configuration, leave_refused
+from fast_style.training.run_folder import LAST, Configuration, leave_refused
 from fast_style.training.sweep import ContactSheet, is_sweep
 from fast_style.training.sweep_check import SweepRefused
 from fast_style.training.trainer import NonFiniteLossError, let_processes_go
@@ -124,12 +125,12 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
     try:
         if fit(training, folder) is not None:
             return 0
-        log.warning(
-            "stopped after step %d; go on with: %s",
-            trainer.global_step,
-            f"{command('resume')} {shell_path(folder)}",
-        )
+        log.warning("stopped after step %d; %s", trainer.global_step, _how_to_go_on(folder))
         return INTERRUPTED
+    except KeyboardInterrupt:  # after the last step, or for the second time
+        if is_file(folder / LAST):
+            log.warning("stopped; %s", _how_to_go_on(folder))
+        raise
     except Exception as error:
         let_processes_go(trainer, kill=True)
         if isinstance(error, EXPECTED):
@@ -141,11 +142,18 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
         early = isinstance(error.__context__, KeyboardInterrupt)  # before the first step
         if not (early or training.last_checkpoint.signalled):
             raise
+        if is_file(folder / LAST):
+            log.warning("stopped; %s", _how_to_go_on(folder))
         raise KeyboardInterrupt from error
     finally:
         let_processes_go(trainer)
         if torch.distributed.is_initialized():  # Lightning leaves it to the end of the process
             torch.distributed.destroy_process_group()
+
+
+def _how_to_go_on(folder: Path) -> str:
+    """Return what to type to go on with a run."""
+    return f"go on with: {command('resume')} {shell_path(folder)}"
 
 
 def _memory_advice(error: Exception, data: DictConfig) -> str | None:
