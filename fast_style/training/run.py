@@ -134,12 +134,7 @@ def checkpoint_to_resume(
             configuration. Or a new training would replace the one in the folder.
     """
     if ckpt_path is None:
-        if is_file(folder / LAST):
-            raise ValueError(
-                f"{shell_path(folder)} holds a training already, which a new one would replace: go "
-                f"on with it by {command('resume')} {shell_path(folder)}, or give another folder "
-                "as hydra.run.dir=..."
-            )
+        check_not_replaced(folder)
         return None
     path = folder / LAST if ckpt_path == "last" else user_path(ckpt_path)
     if not is_file(path):
@@ -180,6 +175,20 @@ def checkpoint_to_resume(
             what = f"trainer.{name} was {before.get(name)}, now {description['trainer'][name]}"
             log.warning("%s: this run goes on, but not exactly as an unbroken one would", what)
     return path
+
+
+def check_not_replaced(folder: Path) -> None:
+    """Check that no training would be lost by a new one in the same folder.
+
+    Raises:
+        ValueError: There is one.
+    """
+    if is_file(folder / LAST):
+        raise ValueError(
+            f"{shell_path(folder)} holds a training already, which a new one would replace: go on "
+            f"with it by {command('resume')} {shell_path(folder)}, or give another folder as "
+            "hydra.run.dir=..."
+        )
 
 
 def difference(before: object, now: object) -> str:

@@ -325,6 +325,7 @@ def build_trainer(
     _check_count("preview_every_n_steps", preview.every_n_steps)
     throughput = Throughput()
     bar = TrainingBar(title, throughput, line_every_n_steps=log_every_n_steps)
+    writers = [preview, last_checkpoint]
     trainer = bare_trainer(
         accelerator,
         devices,
@@ -336,15 +337,7 @@ def build_trainer(
         check_val_every_n_epoch=None,
         log_every_n_steps=log_every_n_steps,
         num_sanity_val_steps=0,
-        callbacks=[
-            throughput,
-            bar,
-            Duration(),
-            Validations(),
-            preview,
-            last_checkpoint,
-            Waiting(throughput),
-        ],
+        callbacks=[throughput, bar, Duration(), Validations(), *writers, Waiting(throughput)],
         # A file. In a folder Lightning would look for a state that SLURM's requeueing has left.
         default_root_dir=last_checkpoint.path,
         use_distributed_sampler=False,  # StepSampler shares out the photographs
