@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import re
 import sys
 import warnings
-from collections.abc import Sequence
 from contextlib import chdir, suppress
 from pathlib import Path
 
@@ -25,11 +22,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from fast_style.cli.console import INTERRUPTED, usable_streams
+from fast_style.cli.console import INTERRUPTED, quiet, usable_streams
 from fast_style.models.style_file import ModelFileError
 from fast_style.system.memory import is_out_of_memory
+from fast_style.system.messages import command
+from fast_style.system.paths import is_file
 from fast_style.system.resources import config_folder
-from fast_style.system.shell import shell_join, short_path
+from fast_style.system.shell import shell_path
 from fast_style.system.signals import STOPPING, interrupted_by
 from fast_style.training.config import (
     CONFIG_NAME,
@@ -37,15 +36,16 @@ from fast_style.training.config import (
     adding_names,
     checked_files,
     explain,
-    override,
     plain,
 )
 from fast_style.training.lock import FolderInUse, hold, let_go, remove_parts
+from fast_style.training.network_choice import follow_model
 from fast_style.training.photographs import DataError
 from fast_style.training.processes import Processes
 from fast_style.training.run import fit, prepare
-from fast_style.training.run_folder import Configuration, leave_refused
+from fast_style.training.run_folder import LAST, Configuration, leave_refused
 from fast_style.training.sweep import ContactSheet, is_sweep
+from fast_style.training.sweep_check import SweepRefused
 from fast_style.training.trainer import NonFiniteLossError, let_processes_go
 from fast_style.training.words import readable
 
@@ -101,6 +101,7 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
     """Train in ``folder``, which this training holds; return the exit code."""
     try:
         is_held = Processes.rank == 0 and hold(folder)
+        follow_model(config, HydraConfig.get().overrides.task, folder)
         training = prepare(plain(config), folder)
         if Processes.rank == 0:
             configuration = Configuration(config, folder)
@@ -119,15 +120,17 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
     if is_held:
         remove_parts(folder)
     trainer = training.trainer
+    log.info("folder:      %s", shell_path(folder))
+    log.info("watch it:    tensorboard --logdir %s", shell_path(folder))
     try:
         if fit(training, folder) is not None:
             return 0
-        log.warning(
-            "stopped after step %d; go on with: python -m fast_style.train %s ckpt_path=last",
-            trainer.global_step,
-            resume_words(HydraConfig.get().overrides.task, folder),
-        )
+        log.warning("stopped after step %d; %s", trainer.global_step, _how_to_go_on(folder))
         return INTERRUPTED
+    except KeyboardInterrupt:  # after the last step, or for the second time
+        if is_file(folder / LAST):
+            log.warning("stopped; %s", _how_to_go_on(folder))
+        raise
     except Exception as error:
         let_processes_go(trainer, kill=True)
         if isinstance(error, EXPECTED):
@@ -139,11 +142,18 @@ def _quiet_train(config: DictConfig, folder: Path) -> int:
         early = isinstance(error.__context__, KeyboardInterrupt)  # before the first step
         if not (early or training.last_checkpoint.signalled):
             raise
+        if is_file(folder / LAST):
+            log.warning("stopped; %s", _how_to_go_on(folder))
         raise KeyboardInterrupt from error
     finally:
         let_processes_go(trainer)
         if torch.distributed.is_initialized():  # Lightning leaves it to the end of the process
             torch.distributed.destroy_process_group()
+
+
+def _how_to_go_on(folder: Path) -> str:
+    """Return what to type to go on with a run."""
+    return f"go on with: {command('resume')} {shell_path(folder)}"
 
 
 def _memory_advice(error: Exception, data: DictConfig) -> str | None:
@@ -160,23 +170,6 @@ def _memory_advice(error: Exception, data: DictConfig) -> str | None:
             f"data.image_size (now {data['image_size']})"
         )
     return None
-
-
-def resume_words(given: Sequence[str], folder: Path) -> str:
-    """Return the words of a command that goes on with a run, without ``ckpt_path``.
-
-    Args:
-        given: The words of the run's own command, as Hydra knows them.
-        folder: The run's folder.
-
-    Returns:
-        The words in one text, with quotes for the shell.
-    """
-    words = [one for one in given if not re.match(r"\+*ckpt_path=", one)]
-    words.append(override("hydra.run.dir", Path(short_path(folder)).as_posix()))
-    if platform.system() == "Windows":  # its shells have no common way to write double quotes
-        words = [re.sub(r"""="([^"'\\]*)"$""", r"='\1'", word) for word in words]
-    return shell_join(words)
 
 
 def main() -> int:
@@ -206,7 +199,7 @@ def main() -> int:
             ContactSheet.end_early()
         print("fast_style.train: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except FolderInUse as error:
+    except (FolderInUse, SweepRefused) as error:
         return _say_error(error)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         return _say_error(ConfigError(explain(error)))
@@ -219,6 +212,9 @@ def main() -> int:
     except OSError as error:
         if begun:
             raise
+        if isinstance(error, BrokenPipeError):  # the reader of --help, such as `head`, has ended
+            quiet(sys.stdout)
+            return 0
         return _say_error(OSError(f"the run's folder cannot be made: {error}"))
     finally:
         let_go()

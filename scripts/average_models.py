@@ -30,8 +30,9 @@ from fast_style.models.style_file import (
 )
 from fast_style.painting.controls import check_weights
 from fast_style.system.resources import asset
+from fast_style.training.config import style_image
 from fast_style.training.photographs import centre_box, find_photographs
-from fast_style.training.run import difference, style_image
+from fast_style.training.run import difference
 
 SIZE = 256  # px, of the photographs that the palette is measured on
 SAME = ("network", "style")  # sections of the models' descriptions
@@ -65,7 +66,9 @@ def average(models: dict[str, StyleModel], weights: dict[str, float]) -> StyleMo
         }
         for name in models
     ]
-    return StyleModel(first.network, first.description | {"averaged": parts})
+    # What was measured of the first is not true of the mean.
+    kept = {name: value for name, value in first.description.items() if name != "figures"}
+    return StyleModel(first.network, kept | {"averaged": parts})
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -77,4 +77,6 @@ def stop_cleanly(process: subprocess.Popen[str], folder: Path, number: signal.Si
     assert process.returncode == 130
     assert "Traceback" not in errors
     step = torch.load(last, weights_only=True)["global_step"]
-    assert f"stopped after step {step}; go on with: python -m fast_style.train" in output
+    assert f"stopped after step {step}; " in output
+    assert f"python -m fast_style.resume {folder}" in output
+    assert "stopping after this step" in errors

@@ -18,6 +18,20 @@ from tqdm import tqdm
 log = logging.getLogger(__name__)
 
 SHOW_EVERY_S = 0.5  # seconds after which the progress bar shows new losses
+# How long the steps are measured before a person is told how long all will take. Many steps of a
+# fast GPU, which runs behind the program; a few of a CPU.
+MEASURE_S = 3.0
+MEASURE_STEPS = 3
+MINUTES_FROM_S, HOURS_FROM_S = 90, 90 * 60  # a duration in a larger unit says too little
+
+
+def about(seconds: float) -> str:
+    """Return a duration as people say it: ``about 6 minutes``."""
+    if seconds < MINUTES_FROM_S:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < HOURS_FROM_S:
+        return f"about {round(seconds / 60)} minutes"
+    return f"about {seconds / 3600:.2g} hours"
 
 
 class Preview(Callback):
@@ -70,8 +84,9 @@ class Preview(Callback):
 class Throughput(Callback):
     """Measures photographs per second over all devices, and where a step's time goes.
 
-    ``perf/data_s`` is how long a step waits for its photographs, ``perf/compute_s`` how long it
-    computes. Previews and checkpoints count in ``perf/images_per_s`` only. Validation does not
+    TensorBoard sorts by name: so these come after the losses, ``train`` and ``val``.
+    ``work/data_s`` is how long a step waits for its photographs, ``work/compute_s`` how long it
+    computes. Previews and checkpoints count in ``work/images_per_s`` only. Validation does not
     count. A GPU computes while the program goes on: waiting for it may show in either.
     """
 
@@ -110,13 +125,13 @@ class Throughput(Callback):
         self.step_s += (step_s - self.step_s) * share
         data_s, compute_s = self._compute_s - self._wait_s, now_s - self._compute_s
         scalars = {
-            "perf/images_per_s": self.images_per_s,
-            "perf/data_s": data_s,
-            "perf/compute_s": compute_s,
-            "perf/data_share": data_s / (data_s + compute_s),
+            "work/images_per_s": self.images_per_s,
+            "work/data_s": data_s,
+            "work/compute_s": compute_s,
+            "work/data_share": data_s / (data_s + compute_s),
         }
         if pl_module.device.type == "cuda":
-            scalars["perf/gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
+            scalars["work/gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             pl_module.log_dict(scalars, rank_zero_only=True)
         self._start_s = self._wait_s = now_s
@@ -128,6 +143,62 @@ class Throughput(Callback):
     def wait_for_data(self) -> None:
         """Note that from now on the program waits for the next batch."""
         self._wait_s = time.perf_counter()
+
+
+class Duration(Callback):
+    """Says, after the first few steps, how long the training will take."""
+
+    def __init__(self) -> None:
+        self._first_step = 0
+        self._first_s = 0.0  # when the first step had ended, which is slower than the others
+        self._is_said = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note where this run begins."""
+        self._first_step = trainer.global_step + 1
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Tensor,
+        batch_idx: int,
+    ) -> None:
+        """Say it, once, when enough is measured."""
+        step = trainer.global_step
+        if self._is_said or step >= trainer.max_steps or not trainer.is_global_zero:
+            return
+        now_s = time.perf_counter()
+        if step == self._first_step:
+            self._first_s = now_s
+        elif step - self._first_step >= MEASURE_STEPS and now_s - self._first_s >= MEASURE_S:
+            self._is_said = True
+            step_s = (now_s - self._first_s) / (step - self._first_step)
+            steps = trainer.max_steps - self._first_step + 1
+            more = "more " if self._first_step > 1 else ""
+            with tqdm.external_write_mode():
+                log.info("%s: %d %ssteps at %.2g s", about(steps * step_s), steps, more, step_s)
+
+
+class Validations(Callback):
+    """Remembers the validation losses, also of the runs that this one goes on from."""
+
+    def __init__(self) -> None:
+        self.losses: list[tuple[int, float]] = []  # steps done, loss
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the loss."""
+        earlier = [one for one in self.losses if one[0] < trainer.global_step]
+        self.losses = [*earlier, (trainer.global_step, float(trainer.callback_metrics["val/loss"]))]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of it."""
+        return {"losses": [list(one) for one in self.losses]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what a checkpoint holds."""
+        self.losses = [(int(step), float(loss)) for step, loss in state_dict["losses"]]
 
 
 class Waiting(Callback):

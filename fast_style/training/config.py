@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,8 @@ from omegaconf.errors import (
 
 from fast_style.models.style_file import style_name
 from fast_style.system.messages import did_you_mean, one_line
-from fast_style.system.resources import config_folder
+from fast_style.system.paths import is_file, user_path
+from fast_style.system.resources import asset, config_folder
 from fast_style.training.source import source_keys
 
 CONFIG_NAME = "train"
@@ -47,6 +49,24 @@ TEXTS = {
 REQUIRED_TEXTS = ("style.name", "style.image", "data.root")
 # Sections whose keys are names that a person may add; who reads them knows the names.
 NAMED_NUMBERS = ("loss.terms",)
+# What people type who know other programs, and what it is here. Only for the guess in an error.
+SYNONYMS = {
+    "steps": "trainer.max_steps",
+    "iterations": "trainer.max_steps",
+    "epochs": "trainer.max_steps",
+    "lr": "optimizer.learning_rate",
+    "batch": "data.batch_size",
+    "gpu": "trainer=gpu",
+    "gpus": "trainer=ddp trainer.devices",
+    "device": "trainer",
+    "image": "style.image",
+    "painting": "style.image",
+    "photos": "data=folder data.root",
+    "photographs": "data=folder data.root",
+    "size": "style.size (of the painting) or data.image_size (of the photographs)",
+    "output": "hydra.run.dir",
+    "resume": "ckpt_path",
+}
 TYPE_NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -176,6 +196,45 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return values  # type: ignore[return-value]
 
 
+def settings(words: Sequence[str], config: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given on a command line, by the names that TensorBoard shows.
+
+    ``style_weight`` for ``loss.style_weight``; the full name where two sections have one.
+
+    Args:
+        words: Of the command line, as Hydra knows them.
+        config: As ``plain`` returns it.
+    """
+    sections = [part for part in config.values() if isinstance(part, dict)]
+    homes = Counter(name for part in sections for name in part) + Counter(list(config))
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.lstrip("+").partition("=")
+        section, _, name = key.partition(".")
+        value = config.get(section)
+        if not equals or key.startswith("hydra") or key == "ckpt_path":
+            continue
+        if not isinstance(value, dict):
+            found[key] = value if section in config else text
+        elif name in value:
+            found[name if homes[name] == 1 else key] = value[name]
+        else:  # the choice of a group, or a name in a section of names
+            found[key] = text
+    return found
+
+
+def style_image(image: str) -> Path:
+    """Return the path of a painting: the bare name of one in the package, or any file.
+
+    Raises:
+        ValueError: An empty name.
+    """
+    if not image:
+        raise ValueError("style.image is empty: it names the painting")
+    shipped = asset("styles") / image
+    return shipped if "/" not in image and is_file(shipped) else user_path(image)
+
+
 def explain(error: Exception) -> str:
     """Return an error of Hydra's or OmegaConf's as one line for the command line."""
     text = " ".join(str(error).split())
@@ -254,6 +313,8 @@ def _unknown_key(key: str) -> str:
             return f"there is no {key}: {'.'.join(parents)} is not a section"
         if name not in section:
             choices = {str(choice) for choice in section}
+            if not parents and name in SYNONYMS:
+                return f"there is no {name}; did you mean {SYNONYMS[name]}?"
             if not parents:  # groups without a section, such as experiment, are choices too
                 choices |= {path.name for path in config_folder().iterdir() if path.is_dir()}
                 # The most common slip is a key without its section.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
@@ -26,11 +27,12 @@ from fast_style.models.style_file import (
     save_style_model,
 )
 from fast_style.system.memory import keep_freed_memory
-from fast_style.system.messages import printable_values
+from fast_style.system.messages import command, printable_values
 from fast_style.system.paths import is_file, is_folder, user_path
-from fast_style.system.resources import asset
+from fast_style.system.resources import asset, shipped_styles
 from fast_style.system.shell import shell_path
-from fast_style.training.callbacks import Preview
+from fast_style.training.callbacks import Preview, Validations
+from fast_style.training.config import settings, style_image
 from fast_style.training.data import PhotographData, photograph_data
 from fast_style.training.hardware import (
     check_accelerator,
@@ -40,10 +42,10 @@ from fast_style.training.hardware import (
     resolve_precision,
     vgg_dtype,
 )
-from fast_style.training.module import StyleModule
+from fast_style.training.module import StyleModule, as_shown
 from fast_style.training.photographs import crops_per_step
 from fast_style.training.processes import Processes
-from fast_style.training.run_folder import CONFIGURATION
+from fast_style.training.run_folder import CONFIGURATION, LAST
 from fast_style.training.sweep import is_sweep
 from fast_style.training.trainer import (
     LOGS,
@@ -53,6 +55,7 @@ from fast_style.training.trainer import (
     log_from,
     starts_processes,
 )
+from fast_style.training.verdict import YARDSTICK, Figures, advice, fall, judge
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +69,10 @@ EARLIER: dict[str, dict[str, Any]] = {
     "optimizer": {"objective": "mean", "schedule": "one_cycle"},
     "data": {"other_sizes": [], "source": "folder"},
 }
-LAST = Path("checkpoints", "last.ckpt")  # in a run's folder
-FINAL_METRICS = ("loss", "content_error", "style_error")  # TensorBoard compares runs by these
+FINAL_METRICS = ("style_error", "content_error", "loss")  # TensorBoard compares runs by these
+# What it compares besides what was given, but for a sweep, of which only that is compared. Its tab
+# has the columns of the first run that it finds: so they are the same for all.
+COMPARED = ("style.name=", "style.size=", "loss.style_weight=", "trainer.max_steps=", "init_from=")
 
 
 class Training(NamedTuple):
@@ -79,18 +84,7 @@ class Training(NamedTuple):
     trainer: pl.Trainer
     last_checkpoint: LastCheckpoint
     resume_from: Path | None
-
-
-def style_image(image: str) -> Path:
-    """Return the path of a painting: the bare name of one in the package, or any file.
-
-    Raises:
-        ValueError: An empty name.
-    """
-    if not image:
-        raise ValueError("style.image is empty: it names the painting")
-    shipped = asset("styles") / image
-    return shipped if "/" not in image and is_file(shipped) else user_path(image)
+    settings: dict[str, Any]  # by which TensorBoard compares it with others
 
 
 def describe(
@@ -140,11 +134,7 @@ def checkpoint_to_resume(
             configuration. Or a new training would replace the one in the folder.
     """
     if ckpt_path is None:
-        if is_file(folder / LAST):
-            raise ValueError(
-                f"{shell_path(folder)} holds a training already, which a new one would replace: go "
-                "on with it by ckpt_path=last, or give another folder as hydra.run.dir=..."
-            )
+        check_not_replaced(folder)
         return None
     path = folder / LAST if ckpt_path == "last" else user_path(ckpt_path)
     if not is_file(path):
@@ -185,6 +175,20 @@ def checkpoint_to_resume(
             what = f"trainer.{name} was {before.get(name)}, now {description['trainer'][name]}"
             log.warning("%s: this run goes on, but not exactly as an unbroken one would", what)
     return path
+
+
+def check_not_replaced(folder: Path) -> None:
+    """Check that no training would be lost by a new one in the same folder.
+
+    Raises:
+        ValueError: There is one.
+    """
+    if is_file(folder / LAST):
+        raise ValueError(
+            f"{shell_path(folder)} holds a training already, which a new one would replace: go on "
+            f"with it by {command('resume')} {shell_path(folder)}, or give another folder as "
+            "hydra.run.dir=..."
+        )
 
 
 def difference(before: object, now: object) -> str:
@@ -286,7 +290,9 @@ def prepare(config: dict[str, Any], folder: Path) -> Training:
     exported = folder / f"{style['name']}.safetensors"
     log_from(trainer, folder, done, ended=is_file(exported) and steps_of(exported) == done)
     module = StyleModule(network, loss, **config["optimizer"], description=description)
-    return Training(module, data, painting, trainer, last, resume_from)
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    compared = settings([*(() if is_sweep() else COMPARED), *given], config)
+    return Training(module, data, painting, trainer, last, resume_from, compared)
 
 
 @torch.no_grad()
@@ -316,7 +322,7 @@ def fit(training: Training, folder: Path) -> Path | None:
         NonFiniteLossError: The training went wrong.
         ModelFileError: A weight is too large for a style model.
     """
-    module, data, painting, trainer, last, resume_from = training
+    module, data, painting, trainer, last, resume_from, compared = training
     trainer.fit(module, datamodule=data, ckpt_path=resume_from, weights_only=True)
     if last.interrupted:
         return None
@@ -327,23 +333,73 @@ def fit(training: Training, folder: Path) -> Path | None:
     check_result(trainer, module, data)
     result = folder / f"{module.description['style']['name']}.safetensors"
     if trainer.is_global_zero:
+        finals = {tag: float(trainer.callback_metrics[f"val/{tag}"]) for tag in FINAL_METRICS}
+        figures = Figures(
+            finals["style_error"], finals["content_error"], len(data.val_images), data.image_size
+        )
         palette = measure_palette(module.trained, data.val_images, painting)
-        more = {"steps": trainer.global_step, "palette": palette.header()}
+        more = {
+            "steps": trainer.global_step,
+            "palette": palette.header(),
+            "figures": figures.header(),
+        }
         save_style_model(result, module.trained, module.description | more)
         if data.skipped:
             log.warning("files skipped because they cannot be decoded: %d", len(data.skipped))
-        finals = {tag: float(trainer.callback_metrics[f"val/{tag}"]) for tag in FINAL_METRICS}
-        log.info(
-            "%d held-back photographs: style error %.3f, content error %.3f",
-            len(data.val_images),
-            finals["style_error"],
-            finals["content_error"],
-        )
         if isinstance(trainer.logger, TensorBoardLogger):  # the HParams tab compares runs
             tagged = {f"val/{tag}": value for tag, value in finals.items()}
-            trainer.logger.log_hyperparams(dict(module.hparams), tagged, trainer.global_step)
+            trainer.logger.log_hyperparams(compared, tagged, trainer.global_step)
             trainer.logger.finalize("success")
-        log.info("style model: %s", shell_path(result))
-        log.info("stylise:     python -m fast_style.stylize %s PHOTO.jpg", shell_path(result))
-        log.info("look back:   tensorboard --logdir %s", shell_path(folder))
+        say_result(training, figures, result)
     return result
+
+
+@torch.no_grad()
+def yardstick_error(module: StyleModule, photographs: Tensor) -> float | None:
+    """Return the content error that the network ``YARDSTICK`` has on photographs.
+
+    Args:
+        module: Whose loss measures it.
+        photographs: ``(N, 3, H, W)`` in [0, 1].
+
+    Returns:
+        The mean over the photographs; none if the package lacks the network.
+    """
+    if YARDSTICK not in shipped_styles():
+        return None
+    network = load_style_model(YARDSTICK).network.to(module.device)
+    errors = []
+    for photograph in torch.split(photographs, 1):
+        content = photograph.to(module.device)
+        terms = module.loss(as_shown(network(content)), content)
+        errors.append(terms.scalars()["content_error"])
+    return float(torch.stack(errors).mean())
+
+
+def say_result(training: Training, figures: Figures, model: Path) -> None:
+    """Say what a training has reached, and what to do next.
+
+    Args:
+        training: It has ended.
+        figures: What it reached.
+        model: Its style model, in the run's folder.
+    """
+    module, trainer = training.module, training.trainer
+    loss = module.description["loss"]
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    losses = next(one.losses for one in callbacks if isinstance(one, Validations))
+    yardstick = yardstick_error(module, training.data.val_images)
+    steps = trainer.global_step
+    verdict = judge(figures, steps, yardstick, loss, fall(losses))
+    next_step = advice(verdict, model.parent, model, steps, loss["style_weight"])
+    log.info(
+        "%d held-back photographs: style error %.3f, content error %.3f",
+        figures.photographs,
+        figures.style_error,
+        figures.content_error,
+    )
+    log.info("verdict:     %s: %s", verdict.word, verdict.why)
+    log.info("next:        %s", next_step)
+    log.info("style model: %s", shell_path(model))
+    log.info("stylise:     %s %s PHOTO.jpg", command("stylize"), shell_path(model))
+    log.info("look back:   tensorboard --logdir %s", shell_path(model.parent))

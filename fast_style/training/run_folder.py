@@ -25,6 +25,7 @@ from fast_style.training.processes import Processes
 log = logging.getLogger(__name__)
 
 CONFIGURATION = ".hydra"  # Hydra's name for its own folder in a run's folder
+LAST = Path("checkpoints", "last.ckpt")  # in a run's folder: the state to go on from
 CALLBACK = "run_folder"  # the name of RunFolder in configs/train.yaml
 MADE_KEY = "made"  # where it notes the folders that it made
 

@@ -30,6 +30,7 @@ from fast_style.painting.style import load
 from fast_style.system.atomic import write_atomically
 from fast_style.system.messages import printable
 from fast_style.system.resources import asset
+from fast_style.training.config import style_image
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,15 @@ class SweepRun(NamedTuple):
     folder: Path
     changes: list[str]  # the overrides of its command line
     model: Path | None  # its style model; none until it exists
+    painting: Path | None  # its painting's file, if that is known
+
+
+class Row(NamedTuple):
+    """What the sheet shows of a run."""
+
+    label: str  # what it changed
+    model: Path
+    painting: Path | None
 
 
 class ContactSheet(Callback):
@@ -143,6 +153,8 @@ def write_note(config: DictConfig, model: Path | None) -> None:
         "folder": str(config.hydra.runtime.output_dir),
         "changes": list(config.hydra.overrides.task),
         "model": model and str(model),
+        "painting": model
+        and str(Path(config.hydra.runtime.cwd, style_image(str(config.style.image)))),
     }
     try:
         with write_atomically(folder / NOTES / f"{number}.json") as temporary:
@@ -157,8 +169,8 @@ def noted(folder: Path) -> list[SweepRun]:
     runs = []
     for path in notes:
         note = json.loads(path.read_text(encoding="ascii"))
-        model = note["model"] and Path(note["model"])
-        runs.append(SweepRun(Path(note["folder"]), note["changes"], model))
+        model, painting = (note[key] and Path(note[key]) for key in ("model", "painting"))
+        runs.append(SweepRun(Path(note["folder"]), note["changes"], model, painting))
     return runs
 
 
@@ -171,33 +183,56 @@ def remove_notes(folder: Path) -> None:
         (folder / NOTES).rmdir()
 
 
-def results(runs: list[SweepRun]) -> list[tuple[str, Path]]:
-    """Return the changes of each run that not all runs share, as text, and its style model."""
+def results(runs: list[SweepRun]) -> list[Row]:
+    """Return the finished runs, each with those of its changes that not all runs share."""
     done = [run for run in runs if run.model is not None]
     shared = set.intersection(*(set(run.changes) for run in done)) if len(done) > 1 else set()
     found = []
     for run in done:
         changes = [change for change in run.changes if change not in shared]
         assert run.model is not None
-        found.append((printable("\n".join(changes)) or run.folder.name, run.model))
+        label = printable("\n".join(changes)) or run.folder.name
+        found.append(Row(label, run.model, run.painting))
     return found
 
 
-def contact_sheet(runs: list[tuple[str, Path]]) -> Tensor:
-    """Return a row of photographs, and below it one for each run, ``(1, 3, H, W)`` in [0, 1]."""
-    photographs = []
-    for name in SHEET_PHOTOGRAPHS:
-        picture = read_picture(asset("photos") / "val" / name).rgb
-        photographs.append(resize(picture, *long_side_size(picture, TILE_SIDE)))
-    rows: list[list[Tensor | None]] = [[*photographs]]
+def contact_sheet(runs: list[Row]) -> Tensor:
+    """Return a row of photographs, and below it one for each run, ``(1, 3, H, W)``, uint8.
+
+    A run's row begins with its painting. Its label says what it changed, and its errors.
+    """
+    photographs = [tile(asset("photos") / "val" / name) for name in SHEET_PHOTOGRAPHS]
+    rows: list[list[Tensor | None]] = [[None, *photographs]]
     labels = ["photographs"]
-    for label, model in runs:
+    for run in runs:
         try:
-            style = load(model)
+            style = load(run.model)
         except ModelFileError as error:
             log.warning("left out: %s", error)
             continue
+        painting = None
+        with suppress(PictureError):  # it has been moved since
+            painting = None if run.painting is None else tile(run.painting)
         with torch.no_grad():
-            rows.append([style(photograph) for photograph in photographs])
-        labels.append(label)
+            rows.append([painting, *(style(photograph) for photograph in photographs)])
+        labels.append("\n".join([run.label, *error_lines(style.description)]))
     return sheet(rows, row_labels=labels)
+
+
+def tile(path: Path) -> Tensor:
+    """Return a picture's file as the sheet shows it, ``(1, 3, H, W)`` in [0, 1].
+
+    Raises:
+        PictureError: It can't be read.
+    """
+    picture = read_picture(path).rgb
+    return resize(picture, *long_side_size(picture, TILE_SIDE))
+
+
+def error_lines(description: dict[str, Any]) -> list[str]:
+    """Return the errors that a style model says it has, a line each."""
+    figures = description.get("figures")
+    if not isinstance(figures, dict):
+        return []
+    shown = {"style error": "style_error", "content error": "content_error"}
+    return [f"{text} {figures[name]:.3g}" for text, name in shown.items() if name in figures]

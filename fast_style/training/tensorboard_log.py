@@ -174,7 +174,7 @@ class StepLogger(TensorBoardLogger):
         steps = self.steps_done()
         if steps < self.first_step:
             return
-        stale = () if steps % self.every_n_steps == 0 else ("train/", "perf/")
+        stale = () if steps % self.every_n_steps == 0 else ("train/", "work/")
         scalars = {
             name: value
             for name, value in metrics.items()

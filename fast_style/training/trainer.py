@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,12 +26,21 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fast_style.system.atomic import write_atomically
 from fast_style.system.signals import STOPPING
-from fast_style.training.callbacks import Preview, Throughput, TrainingBar, Waiting
+from fast_style.training.callbacks import (
+    Duration,
+    Preview,
+    Throughput,
+    TrainingBar,
+    Validations,
+    Waiting,
+)
 from fast_style.training.tensorboard_log import StepLogger
 
 LOGS = "tensorboard"  # TensorBoard's files, in a run's folder
 STRATEGIES = ("auto", "ddp")
 MOST_STEPS = 10**9  # a century of training; PyTorch can't count the photographs of far more
+STDERR = 2  # the number of the file
+STOPPING_TEXT = b"fast_style.train: stopping after this step; again to stop now\n"
 CHECK_EVERY_N_STEPS = 10  # steps between two checks that wait for a GPU or for other processes
 
 
@@ -148,6 +158,10 @@ class LastCheckpoint(Callback):
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.signalled = True
         self._restore()  # a second Ctrl-C stops at once
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            with suppress(OSError):  # not by `print`: the signal may have come while that writes
+                begin = b"\n" if os.isatty(STDERR) else b""  # below the progress bar
+                os.write(STDERR, begin + STOPPING_TEXT)
 
     def _restore(self) -> None:
         while self._handlers:
@@ -311,6 +325,7 @@ def build_trainer(
     _check_count("preview_every_n_steps", preview.every_n_steps)
     throughput = Throughput()
     bar = TrainingBar(title, throughput, line_every_n_steps=log_every_n_steps)
+    writers = [preview, last_checkpoint]
     trainer = bare_trainer(
         accelerator,
         devices,
@@ -322,7 +337,7 @@ def build_trainer(
         check_val_every_n_epoch=None,
         log_every_n_steps=log_every_n_steps,
         num_sanity_val_steps=0,
-        callbacks=[throughput, bar, preview, last_checkpoint, Waiting(throughput)],
+        callbacks=[throughput, bar, Duration(), Validations(), *writers, Waiting(throughput)],
         # A file. In a folder Lightning would look for a state that SLURM's requeueing has left.
         default_root_dir=last_checkpoint.path,
         use_distributed_sampler=False,  # StepSampler shares out the photographs

@@ -29,16 +29,18 @@ from fast_style.models.network import build_network, network_class
 from fast_style.system.resources import asset, config_folder
 from fast_style.training.config import (
     CONFIG_NAME,
+    SYNONYMS,
     ConfigError,
     adding_names,
     check_file,
     override,
     plain,
+    settings,
+    style_image,
 )
 from fast_style.training.data import PhotographData, photograph_data
 from fast_style.training.module import StyleModule
 from fast_style.training.photographs import crops_per_step
-from fast_style.training.run import style_image
 from fast_style.training.source import source_class
 from fast_style.training.trainer import build_trainer
 
@@ -433,6 +435,20 @@ def test_a_name_may_be_added_to_a_section_of_names() -> None:
     assert plain(composed(*words[:2]))["loss"]["terms"] == {"laplacian": 0.5}
 
 
+def test_settings_have_the_names_that_were_given() -> None:
+    words = ["+loss.style_weight=3", "seed=1", "style.name=x", "network=slim", "hydra.run.dir=y"]
+    words += ["ckpt_path=last", "style.size=64", "++loss.terms.laplacian=0.5", "~licence"]
+    config = complete("style.name=x", "style.size=64", "seed=1", "loss.style_weight=3")
+    assert settings(words, config) == {
+        "style_weight": 3,
+        "seed": 1,
+        "style.name": "x",
+        "network": "slim",
+        "size": 64,
+        "loss.terms.laplacian": "0.5",
+    }
+
+
 def test_references_are_resolved() -> None:
     assert plain(changed("style.credit", "after ${style.name}"))["style"]["credit"] == (
         "after starry"
@@ -524,6 +540,34 @@ TOP_KEYS = (
 )
 def test_a_misspelt_key(override: str, message: str, command: Callable[..., str]) -> None:
     assert command(override) == message
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("steps=5", "trainer.max_steps"),
+        ("epochs=2", "trainer.max_steps"),
+        ("lr=1e-3", "optimizer.learning_rate"),
+        ("batch=4", "data.batch_size"),
+        ("+batch_size=4", "data.batch_size"),
+        ("gpu=1", "trainer=gpu"),
+        ("gpus=2", "trainer.devices"),
+        ("image=mine.jpg", "style.image"),
+        ("photos=DIR", "data=folder data.root"),
+        ("size=512", "style.size"),
+        ("size=512", "data.image_size"),
+    ],
+)
+def test_a_word_of_other_programs(typed: str, meant: str, command: Callable[..., str]) -> None:
+    assert meant in command(typed).partition("did you mean ")[2]
+
+
+def test_the_synonyms_are_no_keys_and_mean_keys() -> None:
+    assert not SYNONYMS.keys() & default().keys()
+    for meant in SYNONYMS.values():
+        for key in re.findall(r"\w+\.\w+(?:\.\w+)?", meant):
+            section, _, name = key.partition(".")
+            assert section == "hydra" or key == "data.root" or name in default()[section]
 
 
 def test_a_key_misspelt_beside_other_choices(command: Callable[..., str]) -> None:

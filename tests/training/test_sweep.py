@@ -11,14 +11,20 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from omegaconf import DictConfig, OmegaConf
 from support import TINY_TRAINING
 
 from fast_style.images.reading import read_picture
+from fast_style.models.style_file import load_style_model, save_style_model
+from fast_style.painting.sheet import sheet
+from fast_style.system.resources import asset
 from fast_style.training import sweep
 from fast_style.training.sweep import (
     SHEET_NAME,
+    TILE_SIDE,
     ContactSheet,
+    Row,
     SweepRun,
     contact_sheet,
     noted,
@@ -32,10 +38,10 @@ def job_config(folder: Path, number: int, changes: list[str]) -> DictConfig:
     hydra = {
         "sweep": {"dir": str(folder)},
         "job": {"num": number},
-        "runtime": {"output_dir": str(folder / str(number))},
+        "runtime": {"output_dir": str(folder / str(number)), "cwd": str(folder)},
         "overrides": {"task": changes},
     }
-    return OmegaConf.create({"hydra": hydra})
+    return OmegaConf.create({"hydra": hydra, "style": {"image": f"{number}.jpg"}})
 
 
 def tiny_sweep(photographs: Path, folder: Path, *extra: str) -> subprocess.CompletedProcess[str]:
@@ -102,7 +108,7 @@ def test_an_interruption_ends_the_whole_sweep_and_shows_what_is_done(
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert "go on with: python -m fast_style.train" in output
+    assert f"python -m fast_style.resume {tmp_path / '1'}" in output
     assert f"contact sheet of 1: {tmp_path / SHEET_NAME}" in output
     assert (tmp_path / SHEET_NAME).exists()
     assert not (tmp_path / "2").exists()
@@ -124,19 +130,48 @@ def test_runs_are_named_by_what_they_changed_in_their_order(tmp_path: Path) -> N
         write_note(job_config(tmp_path, job, changes), tmp_path / str(job) / "mine.safetensors")
     write_note(job_config(tmp_path, 11, ["style.size=11", "licence=x"]), None)
     found = results(noted(tmp_path))
-    assert [label for label, _ in found] == [f"style.size={job}" for job in range(11)]
-    assert [model.parent.name for _, model in found] == [str(n) for n in range(11)]
+    assert [row.painting for row in found] == [tmp_path / f"{n}.jpg" for n in range(11)]
+    assert [row.label for row in found] == [f"style.size={job}" for job in range(11)]
+    assert [row.model.parent.name for row in found] == [str(n) for n in range(11)]
 
 
 def test_one_run_has_no_difference_to_name(tmp_path: Path) -> None:
-    only = SweepRun(tmp_path, ["style.size=64"], tmp_path / "mine.safetensors")
-    assert results([only])[0][0] == "style.size=64"
+    only = SweepRun(tmp_path, ["style.size=64"], tmp_path / "mine.safetensors", None)
+    assert results([only])[0].label == "style.size=64"
 
 
 def test_a_name_that_is_no_unicode_stands_on_the_sheet(tmp_path: Path, tiny_model: Path) -> None:
-    (label, model), *_ = results([SweepRun(tmp_path, ["style.image=gr\udcfcn.jpg"], tiny_model)])
-    assert label == r"style.image=gr\udcfcn.jpg"
-    contact_sheet([(label, model)])
+    run = SweepRun(tmp_path, ["style.image=gr\udcfcn.jpg"], tiny_model, tmp_path / "gr\udcfcn.jpg")
+    (row,) = results([run])
+    assert row.label == r"style.image=gr\udcfcn.jpg"
+    contact_sheet([row])
+
+
+def test_the_sheet_shows_the_painting_and_the_errors_of_each_run(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[list[list[torch.Tensor | None]], list[str]]] = []
+
+    def watched(rows: list[list[torch.Tensor | None]], row_labels: list[str]) -> torch.Tensor:
+        shown.append((rows, row_labels))
+        return sheet(rows, row_labels=row_labels)
+
+    monkeypatch.setattr(sweep, "sheet", watched)
+    measured = tmp_path / "measured.safetensors"
+    model = load_style_model(tiny_model)
+    figures = {"style_error": 0.41234, "content_error": 2.25, "photographs": 12, "size": 256}
+    save_style_model(measured, model.network, model.description | {"figures": figures})
+    painting = asset("styles") / "starry.jpg"
+    contact_sheet([Row("a=1", measured, painting), Row("a=2", tiny_model, tmp_path / "gone.jpg")])
+    ((rows, labels),) = shown
+    assert labels[1].splitlines()[0] == "a=1"
+    assert "0.412" in labels[1]
+    assert "2.25" in labels[1]
+    assert labels[2] == "a=2"
+    assert rows[1][0] is not None
+    assert max(rows[1][0].shape) == TILE_SIDE
+    assert rows[0][0] is None
+    assert rows[2][0] is None
 
 
 def test_a_damaged_model_is_left_out(
@@ -144,17 +179,17 @@ def test_a_damaged_model_is_left_out(
 ) -> None:
     damaged = tmp_path / "mine.safetensors"
     damaged.write_bytes(b"damaged")
-    both = [("a=1", tiny_model), ("a=2", damaged)]
+    both = [Row("a=1", tiny_model, None), Row("a=2", damaged, None)]
     assert contact_sheet(both).shape == contact_sheet(both[:1]).shape
     assert "left out: " in caplog.text
 
 
 def test_a_sweep_without_a_result_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
-    sheet = ContactSheet()
+    contact = ContactSheet()
     with caplog.at_level(logging.WARNING):
-        sheet.on_multirun_start(config)
-        sheet.on_multirun_end(config)
+        contact.on_multirun_start(config)
+        contact.on_multirun_end(config)
     assert "no contact sheet" in caplog.text
     assert not (tmp_path / SHEET_NAME).exists()
 
@@ -169,12 +204,12 @@ def test_a_full_disk_leaves_no_sheet_and_says_so(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     config = job_config(tmp_path, 0, ["a=1"])
-    sheet = ContactSheet()
-    sheet.on_multirun_start(config)
+    contact = ContactSheet()
+    contact.on_multirun_start(config)
     write_note(config, tiny_model)
     monkeypatch.setattr(sweep, "contact_sheet", lambda runs: None)
     monkeypatch.setattr(sweep, "write_picture", fail)
-    sheet.on_multirun_end(config)
+    contact.on_multirun_end(config)
     assert "no contact sheet: [Errno 28] No space left on device" in caplog.text
     monkeypatch.setattr(sweep, "write_atomically", fail)
     write_note(config, tiny_model)
@@ -184,8 +219,8 @@ def test_a_full_disk_leaves_no_sheet_and_says_so(
 def test_what_a_killed_sweep_has_noted_is_not_of_the_next(tmp_path: Path, tiny_model: Path) -> None:
     config = job_config(tmp_path, 5, ["a=1"])
     write_note(config, tiny_model)
-    sheet = ContactSheet()
-    sheet.on_multirun_start(config)
+    contact = ContactSheet()
+    contact.on_multirun_start(config)
     assert noted(tmp_path) == []
 
 
@@ -208,11 +243,11 @@ def test_runs_deep_below_and_the_models_of_an_earlier_sweep(
 
 
 def test_of_two_commands_in_one_process_each_has_its_own_sweep(tmp_path: Path) -> None:
-    sheet = ContactSheet()
+    contact = ContactSheet()
     config = job_config(tmp_path, 0, ["a=1"])
-    sheet.on_multirun_start(config)
+    contact.on_multirun_start(config)
     write_note(config, None)
-    sheet.on_multirun_end(config)
+    contact.on_multirun_end(config)
     assert ContactSheet.failed() == [tmp_path / "0"]
     ContactSheet()  # as Hydra makes it for the next
     assert ContactSheet.failed() == []

@@ -23,6 +23,7 @@ from fast_style import stylize
 from fast_style.models.losses import LossTerms
 from fast_style.models.palette import palette_from_header
 from fast_style.models.style_file import load_style_model
+from fast_style.training import callbacks
 from fast_style.training.callbacks import Preview
 from fast_style.training.module import StyleModule
 
@@ -51,6 +52,13 @@ def test_the_model_describes_itself(finished: Path, photographs: Path) -> None:
     assert description["data"]["image_size"] == 32
     assert description["data"]["photographs"] == 8
     assert description["steps"] == 6
+    assert description["figures"].keys() == {
+        "style_error",
+        "content_error",
+        "photographs",
+        "size",
+    }
+    assert (description["figures"]["photographs"], description["figures"]["size"]) == (2, 32)
     assert palette_from_header(description["palette"]).matrix != torch.eye(3).tolist()
     assert description["licence"] == "CC0-1.0"
     assert description["package_version"]
@@ -60,12 +68,36 @@ def test_the_model_describes_itself(finished: Path, photographs: Path) -> None:
 
 
 def test_the_last_lines_say_what_to_do_next(finished: Path) -> None:
-    lines = (finished / "train.log").read_text().splitlines()[-4:]
+    lines = (finished / "train.log").read_text().splitlines()[-6:]
     model = finished / "starry.safetensors"
     assert "2 held-back photographs: style error" in lines[0]
-    assert lines[1].endswith(f"style model: {model}")
-    assert lines[2].endswith(f"python -m fast_style.stylize {model} PHOTO.jpg")
-    assert lines[3].endswith(f"tensorboard --logdir {finished}")
+    assert " verdict: " in lines[1]
+    assert " next: " in lines[2]
+    assert lines[3].endswith(f"style model: {model}")
+    assert lines[4].endswith(f"python -m fast_style.stylize {model} PHOTO.jpg")
+    assert lines[5].endswith(f"tensorboard --logdir {finished}")
+
+
+def test_the_first_lines_say_where_to_look(finished: Path) -> None:
+    lines = (finished / "train.log").read_text().splitlines()[1:3]
+    assert lines[0].endswith(f" {finished}")
+    assert lines[1].endswith(f"tensorboard --logdir {finished}")
+
+
+def test_the_first_steps_say_how_long_it_takes(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "MEASURE_S", 0.0)
+    assert run(monkeypatch, tmp_path, photographs) == 0
+    log = (tmp_path / "train.log").read_text()
+    assert len(re.findall(r"about 1 s: 6 steps at \S+ s", log)) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "1 s"), (80, "80 s"), (360, "6 minutes"), (9000, "2.5 hours")]
+)
+def test_a_duration_is_said_as_people_do(seconds: float, text: str) -> None:
+    assert callbacks.about(seconds) == f"about {text}"
 
 
 def test_the_network_learns(finished: Path) -> None:
@@ -87,7 +119,7 @@ def test_tensorboard(finished: Path) -> None:
     expected = {f"{stage}/{name}" for stage in ("train", "val") for name in parts | layers}
     expected |= {"train/learning_rate", "train/output_min", "train/output_max"}
     expected |= {"train/gradient_norm"}
-    expected |= {f"perf/{name}" for name in ("images_per_s", "data_s", "compute_s", "data_share")}
+    expected |= {f"work/{name}" for name in ("images_per_s", "data_s", "compute_s", "data_share")}
     tags = accumulator.Tags()
     assert expected <= set(tags["scalars"])
     assert "epoch" not in tags["scalars"]
@@ -98,7 +130,7 @@ def test_tensorboard(finished: Path) -> None:
         sum(last[f"train/{part}_loss"] for part in ("content", "style", "total_variation", "grid")),
         rel=1e-4,
     )
-    assert 0 <= last["perf/data_share"] <= 1
+    assert 0 <= last["work/data_share"] <= 1
     assert last["train/gradient_norm"] > 0
     rates = [event.value for event in accumulator.Scalars("train/learning_rate")]
     assert max(rates) <= 1.0e-3
@@ -112,8 +144,14 @@ def test_tensorboard(finished: Path) -> None:
 
 def test_tensorboard_has_the_hyperparameters(finished: Path) -> None:
     text = b"".join(events(finished).PluginTagToContent("hparams").values())
-    assert b"loss/style_weight" in text
-    assert b"optimizer/learning_rate" in text
+    for name in (b"style_weight", b"max_steps", b"residual_blocks", b"val/style_error"):
+        assert name in text
+    assert b"learning_rate" not in text  # was not given
+
+
+def test_losses_come_before_the_speed(finished: Path) -> None:
+    groups = [tag.partition("/")[0] for tag in sorted(events(finished).Tags()["scalars"])]
+    assert list(dict.fromkeys(groups)) == ["train", "val", "work"]
 
 
 def test_the_checkpoint_is_plain_and_small(finished: Path) -> None:
@@ -176,7 +214,7 @@ def test_scalars_are_computed_where_they_are_shown(
     monkeypatch.setattr(StyleModule, "training_step", watched)
     assert run(monkeypatch, folder, photographs, *options, "checkpoint.every_n_steps=50") == 130
     assert computed == [1, 4, 8]
-    for tag in ("train/loss", "train/gradient_norm", "perf/images_per_s"):
+    for tag in ("train/loss", "train/gradient_norm", "work/images_per_s"):
         assert [event.step for event in events(folder).Scalars(tag)] == [4, 8]
     options = [*options, "ckpt_path=last"]
     assert run(monkeypatch, folder, photographs, *options) == 0
@@ -282,6 +320,23 @@ def test_a_new_style_starts_from_another_styles_network(
     for key, value in after.network.state_dict().items():
         torch.testing.assert_close(value, before.network.state_dict()[key], atol=2e-4, rtol=2e-3)
     assert after.description["init_from"] == "starry.safetensors"
+
+
+def test_the_network_follows_the_model(
+    finished: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of init_from, of a state, and of a state in the run's own folder."""
+    without = [text for text in TINY_TRAINING if not text.startswith("network.")]
+    monkeypatch.setattr(trainings, "TINY_TRAINING", without)
+    model = finished / "starry.safetensors"
+    expected = load_style_model(model).description["network"]
+    last = tmp_path / "0" / "checkpoints" / "last.ckpt"
+    starts = [(0, f"init_from={model}"), (1, f"ckpt_path={last}"), (0, "ckpt_path=last")]
+    for steps, (folder, start) in enumerate(starts, start=1):
+        options = ["style.name=mine", start, f"trainer.max_steps={steps}"]
+        assert run(monkeypatch, tmp_path / str(folder), photographs, *options) == 0
+        made = load_style_model(tmp_path / str(folder) / "mine.safetensors").description
+        assert (made["network"], made["steps"]) == (expected, steps)
 
 
 def test_the_shortest_trainings_run(

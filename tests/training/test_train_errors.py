@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import re
 import shutil
 import subprocess
@@ -49,6 +51,22 @@ def test_out_of_shared_memory_says_what_needs_less(
     assert run(monkeypatch, tmp_path, photographs) == 2
     errors = capfd.readouterr().err
     assert "data.num_workers (now 0)" in errors
+
+
+class Gone(io.StringIO):
+    """A pipe whose reader has ended."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def test_help_whose_reader_has_ended_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    monkeypatch.setattr(sys, "stdout", Gone())
+    assert train.main() == 0
+    assert not capsys.readouterr().err
 
 
 def test_damaged_photographs_are_skipped_and_named(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import shlex
 import shutil
 import signal
 import sys
@@ -29,6 +27,7 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
     photographs: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
     schedule: str,
 ) -> None:
     whole = averaged if schedule == "averaged" else finished
@@ -46,8 +45,9 @@ def test_an_interrupted_run_goes_on_as_if_unbroken(
     assert not (stopped / "starry.safetensors").exists()
     assert torch.load(stopped / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
     last_line = (stopped / "train.log").read_text().splitlines()[-1]
-    assert "stopped after step 4; go on with: python -m fast_style.train" in last_line
-    assert last_line.endswith(f"hydra.run.dir={stopped} ckpt_path=last")
+    assert "stopped after step 4; " in last_line
+    assert last_line.endswith(f"python -m fast_style.resume {stopped}")
+    assert "stopping after this step" in capfd.readouterr().err
     assert run(monkeypatch, stopped, photographs, option, "ckpt_path=last") == 0
     resumed, unbroken = weights(stopped), weights(whole)
     assert resumed.keys() == unbroken.keys()
@@ -259,18 +259,3 @@ def test_a_run_from_before_there_were_objectives_and_schedules_goes_on(
     assert run(monkeypatch, folder, photographs, *options, "optimizer.objective=mean_log") == 2
     assert "(objective: mean, now mean_log)" in capfd.readouterr().err
     assert run(monkeypatch, folder, photographs, *options) == 0
-
-
-def test_the_command_that_goes_on_can_be_pasted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = ["style.image=\"sea, storm & 'co'.jpg\"", "+ckpt_path=last", "loss.style_layers=[a,b]"]
-    given += ["data.root=my_ckpt_path=.d", 'licence="CC BY"']
-    folder = tmp_path / "a b"
-    kept = [given[0], *given[2:], f'hydra.run.dir="{folder}"']
-    assert shlex.split(train.resume_words(given, folder)) == kept
-    monkeypatch.setattr(platform, "system", lambda: "Windows")
-    words = train.resume_words(given, folder)
-    assert words.endswith(f""" "licence='CC BY'" "hydra.run.dir='{folder}'\"""")
-    assert '"loss.style_layers=[a,b]"' in words
-    assert "ckpt_path=last" not in words
