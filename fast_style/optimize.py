@@ -29,7 +29,7 @@ from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.images.color import keep_color, match_color
 from fast_style.images.picture import PictureError, long_side_size, resize
 from fast_style.images.reading import read_clip, read_style
-from fast_style.images.writing import write_picture
+from fast_style.images.writing import WRITABLE, write_picture
 from fast_style.models.losses import PerceptualLoss
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
 from fast_style.optimizing.start_picture import (
@@ -66,7 +66,14 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "painting", metavar="STYLE", type=path_argument, nargs="?", help="the painting"
     )
-    result.add_argument("-o", "--output", metavar="OUT", type=path_argument, required=True)
+    result.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=path_argument,
+        required=True,
+        help=f"the picture to write; its extension says the type: {', '.join(WRITABLE)}",
+    )
     result.add_argument(
         "--save-every",
         type=int,
@@ -75,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_painting_options(result)
     _add_size_options(result)
-    result.add_argument("--init", choices=INITS, default="content", help="start (%(default)s)")
+    result.add_argument(
+        "--init", choices=INITS, default="content", help="where to begin (%(default)s)"
+    )
     add_optimizer_options(result, steps=300)
     add_common_options(result)
     add_loss_options(result)

@@ -58,8 +58,15 @@ def parser() -> argparse.ArgumentParser:
         description="Reconstruct a picture from noise: from its content features at single layers, "
         "or from its style up to each layer.",
     )
-    result.add_argument("kind", choices=RECONSTRUCTION_KINDS)
-    result.add_argument("image", metavar="IMAGE", type=path_argument)
+    result.add_argument(
+        "kind",
+        choices=RECONSTRUCTION_KINDS,
+        help="content: what is where, from one layer at a time; style: texture, from the Gram "
+        "matrices up to each layer",
+    )
+    result.add_argument(
+        "image", metavar="IMAGE", type=path_argument, help="the photograph or painting to rebuild"
+    )
     result.add_argument(
         "-o",
         "--output",
@@ -79,10 +86,17 @@ def parser() -> argparse.ArgumentParser:
         "--size", type=int, default=256, metavar="PX", help="longer side (%(default)s)"
     )
     result.add_argument(
-        "--normalization", choices=NORMALIZATIONS, default="relative", help="(%(default)s)"
+        "--normalization",
+        choices=NORMALIZATIONS,
+        default="relative",
+        help="of the errors (%(default)s)",
     )
     result.add_argument(
-        "--total-variation-weight", type=float, default=0.0, metavar="W", help="(%(default)s)"
+        "--total-variation-weight",
+        type=float,
+        default=0.0,
+        metavar="W",
+        help="against noise (%(default)g)",
     )
     add_optimizer_options(result, steps=500)
     add_common_options(result)
