@@ -44,7 +44,13 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Mark in code where lines may be broken: not behind an option's hyphen, but behind commas."""
+    """Mark captions, which are all in italics; and in code where lines may be broken.
+
+    That is not behind an option's hyphen, but behind commas.
+    """
+    html = re.sub(
+        r"<p>(<em>(?:(?!</em>|</p>).)*</em></p>)", r'<p class="caption">\1', html, flags=re.S
+    )
     return re.sub(r"<code>.*?</code>", _breakable, html, flags=re.DOTALL)
 
 
