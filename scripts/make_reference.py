@@ -25,6 +25,12 @@ from fast_style.cli import stylize_options
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
+CAPTION = re.compile(r"<p>(<em>(?:(?!</em>|</p>).)*</em></p>)", re.DOTALL)  # all in italics
+# Read as one word: an option, a date, a number with its power or deviation, a name with a hyphen.
+WHOLE = re.compile(
+    r"(?<![\w-])--?[a-z][a-z-]*|\d{4}-\d\d-\d\d|\d\.\de-\d"
+    r"|\d[\d.]* ± \d[\d.]*|L-BFGS|AVX-512|\b[a-z]+-slim\b"
+)
 MARKED = re.compile(r"<!-- (commands|keys|groups) -->\n.*?<!-- end -->", re.DOTALL)
 
 
@@ -44,14 +50,10 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Mark captions, which are all in italics; and in code where lines may be broken.
-
-    That is not behind an option's hyphen, but behind commas.
-    """
-    html = re.sub(
-        r"<p>(<em>(?:(?!</em>|</p>).)*</em></p>)", r'<p class="caption">\1', html, flags=re.S
-    )
-    return re.sub(r"<code>.*?</code>", _breakable, html, flags=re.DOTALL)
+    """Mark captions, and where lines may be broken; called by mkdocs for every page."""
+    html = CAPTION.sub(r'<p class="caption">\1', html)
+    html = re.sub(r"<td>.*?</td>", _breakable, html, flags=re.DOTALL)
+    return re.sub(r">[^<>]+<", _unbroken, html)
 
 
 def commands() -> str:
@@ -67,7 +69,7 @@ def commands() -> str:
         lines += [
             f"## {name}\n",
             f"{parser.description}\n",
-            f"```\n{_usage_lines(name, parser)}\n```\n",
+            f"```bash\n{_usage_lines(name, parser)}\n```\n",
             "| option | meaning |\n| --- | --- |",
             *(row for row in rows if name != "sheet" or row not in shown),
             "",
@@ -131,9 +133,17 @@ def groups() -> str:
 SECTIONS = {"commands": commands, "keys": keys, "groups": groups}
 
 
-def _breakable(code: re.Match[str]) -> str:
-    marked = re.sub(r"(?<![\w\"-])(--?[a-z][a-z-]*)", r'<span class="option">\1</span>', code[0])
-    return re.sub(r",(?=\w)", ",<wbr>", marked)
+def _breakable(cell: re.Match[str]) -> str:
+    """Let the keys and lists of a table's cell be broken within, or phones show half of it."""
+    return re.sub(
+        r"<code>[\w.,=[\]]+</code>",
+        lambda code: re.sub(r"([.,=_])(?=\w)", r"\1<wbr>", code[0]),
+        cell[0],
+    )
+
+
+def _unbroken(text: re.Match[str]) -> str:
+    return WHOLE.sub(r'<span class="whole">\g<0></span>', text[0])
 
 
 def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
