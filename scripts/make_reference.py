@@ -137,7 +137,7 @@ def _breakable(cell: re.Match[str]) -> str:
     """Let the keys and lists of a table's cell be broken within, or phones show half of it."""
     return re.sub(
         r"<code>[\w.,=[\]]+</code>",
-        lambda code: re.sub(r"([.,=_])(?=\w)", r"\1<wbr>", code[0]),
+        lambda code: re.sub(r"([,=_](?=\w)|[.](?=[a-z]))", r"\1<wbr>", code[0]),
         cell[0],
     )
 
