@@ -134,12 +134,13 @@ SECTIONS = {"commands": commands, "keys": keys, "groups": groups}
 
 
 def _breakable(cell: re.Match[str]) -> str:
-    """Let the keys and lists of a table's cell be broken within, or phones show half of it."""
-    return re.sub(
-        r"<code>[\w.,=[\]]+</code>",
-        lambda code: re.sub(r"([,=_](?=\w)|[.](?=[a-z]))", r"\1<wbr>", code[0]),
-        cell[0],
-    )
+    """Let lists in a table's cell be broken within, and keys on phones, which show half a row."""
+
+    def mark(code: re.Match[str]) -> str:
+        lists = re.sub(r",(?=\w)", ",<wbr>", code[0])
+        return re.sub(r"(?<=[a-z])([=_.])(?=\w)", r'\1<wbr class="phone">', lists)
+
+    return re.sub(r"<code>[\w.,=[\]]+</code>", mark, cell[0])
 
 
 def _unbroken(text: re.Match[str]) -> str:
