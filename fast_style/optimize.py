@@ -82,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_painting_options(result)
     _add_size_options(result)
-    result.add_argument("--init", choices=INITS, default="content", help="start (%(default)s)")
+    result.add_argument(
+        "--init", choices=INITS, default="content", help="where to begin (%(default)s)"
+    )
     add_optimizer_options(result, steps=300)
     add_common_options(result)
     add_loss_options(result)

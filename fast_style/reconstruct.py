@@ -86,10 +86,17 @@ def parser() -> argparse.ArgumentParser:
         "--size", type=int, default=256, metavar="PX", help="longer side (%(default)s)"
     )
     result.add_argument(
-        "--normalization", choices=NORMALIZATIONS, default="relative", help="(%(default)s)"
+        "--normalization",
+        choices=NORMALIZATIONS,
+        default="relative",
+        help="of the errors (%(default)s)",
     )
     result.add_argument(
-        "--total-variation-weight", type=float, default=0.0, metavar="W", help="(%(default)s)"
+        "--total-variation-weight",
+        type=float,
+        default=0.0,
+        metavar="W",
+        help="against noise (%(default)g)",
     )
     add_optimizer_options(result, steps=500)
     add_common_options(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import runpy
 import sys
@@ -64,19 +65,24 @@ def words_to_resume(folder: Path, more: Sequence[str]) -> tuple[list[str], Path]
     return [*kept, *more, place, "ckpt_path=last"], typed_in
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Go on with the training; return its exit code, or 2 for wrong use."""
-    usable_streams()
-    parser = Parser(
+def parser() -> argparse.ArgumentParser:
+    """Return the command's arguments."""
+    result = Parser(
         command(PROGRAM),
         "Go on with a training that was stopped. Its folder says all that is needed. A training "
         "that ended goes on with a larger trainer.max_steps.",
     )
-    parser.add_argument("folder", metavar="FOLDER", type=path_argument, help="that of the training")
-    parser.add_argument(
+    result.add_argument("folder", metavar="FOLDER", type=path_argument, help="that of the training")
+    result.add_argument(
         "more", metavar="KEY=VALUE", nargs="*", help="what is to differ, as trainer.max_steps=2000"
     )
-    options = parser.parse_args(argv)
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Go on with the training; return its exit code, or 2 for wrong use."""
+    usable_streams()
+    options = parser().parse_args(argv)
     try:
         words, typed_in = words_to_resume(options.folder, options.more)
         if typed_in != Path.cwd() and typed_in.is_dir():

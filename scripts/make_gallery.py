@@ -27,7 +27,7 @@ from fast_style.training.photographs import centre_box
 
 PHOTOGRAPHS = ("castle_neuschwanstein", "kingfisher", "astronaut", "sunset", "canyon_river")
 CARD = 256  # px: the side of a picture on a card
-QUALITY = 80  # of the JPEG: a page with pictures should load at once
+QUALITY = 75  # of the JPEG: a page with pictures should load at once
 
 
 def painting_of(style: str, side: int) -> Tensor:
@@ -75,7 +75,7 @@ def main() -> int:
         "--painted", type=int, default=384, help="side while painted, px (%(default)s)"
     )
     parser.add_argument(
-        "--shown", type=int, default=220, help="side in the gallery, px (%(default)s)"
+        "--shown", type=int, default=168, help="side in the gallery, px (%(default)s)"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the gallery")
     parser.add_argument("--cards", metavar="FOLDER", type=Path, help="for card_STYLE.jpg")

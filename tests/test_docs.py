@@ -15,14 +15,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from PIL import Image
 from support import ENVIRONMENT, ROOT, small_film
 
-from fast_style import evaluate, export, optimize, reconstruct, stylize
+from fast_style import evaluate, export, optimize, reconstruct, sheet, stylize
+from fast_style.__main__ import COMMANDS as ALL
 from fast_style.cli.stylize_options import parse
+from fast_style.system.resources import about_styles, main_styles
 from fast_style.training.config import plain
 
 PAGES = [
@@ -35,6 +38,7 @@ MODEL = "outputs/mine/2026-01-31_12-00-00/mine.safetensors"
 # Options that make a command take a second; of two, argparse takes the last.
 TINY = {
     "stylize": ["--size", "160", "--backend", "torch"],
+    "sheet": ["--size", "160", "--backend", "torch"],
     "optimize": ["--size", "64", "--steps", "2"],
     "reconstruct": ["--size", "64", "--steps", "2"],
     "evaluate": ["--size", "64", "--evaluations", "2", "--photographs", "1"],
@@ -42,6 +46,7 @@ TINY = {
 }
 MAIN: dict[str, Callable[[list[str]], int]] = {
     "stylize": stylize.main,
+    "sheet": sheet.main,
     "optimize": optimize.main,
     "reconstruct": reconstruct.main,
     "evaluate": evaluate.main,
@@ -130,8 +135,8 @@ def test_a_documented_command_is_understood(command: Command) -> None:
         OmegaConf.set_struct(config, False)
         del config["hydra"]
         assert plain(config)["trainer"]["max_steps"] > 0
-    elif command.name == "stylize":
-        assert parse(words).names
+    elif command.name in ("stylize", "sheet"):
+        assert parse(words, command.name).names
     else:
         importlib.import_module(f"fast_style.{command.name}").parser().parse_args(words)
 
@@ -249,13 +254,57 @@ def test_the_block_for_onnxruntime_runs(
         assert painted.size == photograph.size
 
 
-def test_the_reference_has_every_command_and_key(load_script: Callable[[str], ModuleType]) -> None:
-    reference = load_script("make_reference")
+@pytest.fixture
+def reference(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("make_reference")
+
+
+def test_the_reference_has_every_command(reference: ModuleType) -> None:
     page = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
-    assert "| `--stroke F` | strokes so many times as large (1) |" in reference.on_page_markdown(
-        page
-    )
+    filled = reference.on_page_markdown(page)
+    assert "| `--stroke F` | strokes so many times as large (1) |" in filled
+    assert re.findall(r"^## (\w+)$", filled, re.MULTILINE) == list(ALL)
+
+
+def test_every_option_has_a_meaning(reference: ModuleType) -> None:
+    for name, parser in reference.parsers():
+        for action in parser._actions:
+            assert reference.meaning(action, parser.prog), (name, action.dest)
+
+
+def test_every_key_has_a_comment(reference: ModuleType) -> None:
+    meanings = reference.meanings()
+    keys = {key for key, _ in reference._leaves(settings()) if not key.startswith("hydra.")}
+    for path in (ROOT / "configs").glob("*/*.yaml"):
+        if path.parent.name != "experiment":
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            keys |= {f"{path.parent.name}.{key}" for key, _ in reference._leaves(values)}
+    assert {"seed", "loss.terms", "data.val_split", "network.name"} <= keys
+    assert not [key for key in sorted(keys) if not meanings.get(key)]
+
+
+def test_the_reference_has_every_key_and_group(reference: ModuleType) -> None:
     page = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
     filled = reference.on_page_markdown(page)
     assert re.search(r"`data.batch_size` \| `2` \| .*photographs", filled)
+    assert re.search(r"`data.root` \| `bundled` \| .*folder", filled)
     assert "| `slim` | `network.name=slim`" in filled
+
+
+def test_the_page_of_the_styles_says_what_info_says() -> None:
+    page = (ROOT / "docs/reference/styles.md").read_text(encoding="utf-8")
+    worth = dict(re.findall(r"^\| `([\w-]+)` \| ([\d.]+) ± ", page, re.MULTILINE))
+    about = about_styles()
+    assert {name: float(value) for name, value in worth.items()} == {
+        name: one["evaluations"] for name, one in about.items()
+    }
+    plain_page = " ".join(page.split())
+    for name in main_styles():
+        look = about[name]["look"]
+        assert f"{look[0].upper()}{look[1:]}." in plain_page, name
+
+
+def test_the_index_of_the_notes_lists_all() -> None:
+    folder = ROOT / "docs/research"
+    listed = re.findall(r"^- \[.+?\]\((.+?)\)", (folder / "index.md").read_text("utf-8"), re.M)
+    assert sorted(listed) == sorted({one.name for one in folder.glob("*.md")} - {"index.md"})

@@ -46,7 +46,9 @@ def add_optimizer_options(parser: argparse.ArgumentParser, steps: int) -> None:
         metavar="N",
         help="evaluations of the loss and its gradient (%(default)s)",
     )
-    parser.add_argument("--optimizer", choices=ALGORITHMS, default="lbfgs", help="(%(default)s)")
+    parser.add_argument(
+        "--optimizer", choices=ALGORITHMS, default="lbfgs", help="what descends (%(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
 
 

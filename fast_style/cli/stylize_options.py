@@ -33,7 +33,7 @@ def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
         usage = "%(prog)s [options] IMG..."
         about = "Show photographs in every style, on one labelled picture: -o, or IMG_sheet.jpg."
     result = Parser(prog=command(program), usage=usage, description=about)
-    _add_files(result)
+    _add_files(result, program)
     _add_look(result.add_argument_group("look"))
     _add_writing(result)
     _add_machine(result)
@@ -44,25 +44,24 @@ def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     return result
 
 
-def _add_files(result: argparse.ArgumentParser) -> None:
+def _add_files(result: argparse.ArgumentParser, program: str) -> None:
     """Add what says which pictures, which styles, and where the results go."""
-    names = ", ".join(shipped_styles()) or "none"
-    result.add_argument(
-        "names",
-        metavar="CKPT IMG",
-        nargs="*",
-        help=f"a .safetensors style model, a .ckpt of a training, or a released style ({names}); "
-        "then picture files, videos, folders, patterns, or - for standard input",
-    )
-    result.add_argument(
-        "-o",
-        "--output",
-        type=path_argument,
-        metavar="OUT",
-        help="the file to write, or a folder for several; its extension says the type: "
-        "png, jpg, webp, tif, gif, avif, heic; of a video mp4, mov, mkv, webm "
-        "(default: IMG_STYLE beside each picture)",
-    )
+    styles = ", ".join(shipped_styles()) or "none"
+    names, pictures = "IMG", "picture files, folders or patterns"
+    output = "the file to write, or a folder for it (default: IMG_sheet.jpg beside the first)"
+    if program == PROGRAM:
+        names, pictures = (
+            "CKPT IMG",
+            "a .safetensors style model, a .ckpt of a training, or a released style "
+            f"({styles}); then picture files, videos, folders, patterns, or - for standard input",
+        )
+        output = (
+            "the file to write, or a folder for several; its extension says the type: "
+            "png, jpg, webp, tif, gif, avif, heic; of a video mp4, mov, mkv, webm "
+            "(default: IMG_STYLE beside each picture)"
+        )
+    result.add_argument("names", metavar=names, nargs="*", help=pictures)
+    result.add_argument("-o", "--output", type=path_argument, metavar="OUT", help=output)
     result.add_argument("--list", action="store_true", help="show the released styles, and end")
     result.add_argument(
         "--style",

@@ -49,7 +49,7 @@ FILES = sorted(config_folder().rglob("*.yaml"))
 OPTIONS = [f"{file.parent.name}={file.stem}" for file in FILES if file.parent != config_folder()]
 GROUPS = sorted({option.partition("=")[0] for option in OPTIONS})
 EXPERIMENTS = [option for option in OPTIONS if option.startswith("experiment=")]
-COMMAND = re.compile(r"python -m fast_style\.train +(.+?) *$", re.MULTILINE)
+COMMAND = re.compile(r"(?:python -m fast_style\.|fast-style )train +(.+?) *$", re.MULTILINE)
 GIVEN = {"data.root", "style.name", "style.image"}  # what only the person can know
 SECTIONS = {"style", "loss", "network", "optimizer", "data", "trainer", "checkpoint"}
 # What run.prepare keeps for itself of the trainer's section.
