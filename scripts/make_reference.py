@@ -140,7 +140,7 @@ def _breakable(cell: re.Match[str]) -> str:
         lists = re.sub(r",(?=\w)", ",<wbr>", code[0])
         return re.sub(r"(?<=[a-z])([=_.])(?=\w)", r'\1<wbr class="phone">', lists)
 
-    return re.sub(r"<code>[\w.,=[\]]+</code>", mark, cell[0])
+    return re.sub(r"<code>[\w.,=[\]-]+</code>", mark, cell[0])
 
 
 def _unbroken(text: re.Match[str]) -> str:

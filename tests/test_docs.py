@@ -186,9 +186,10 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("things")
     y, x = np.mgrid[0:84, 0:96]
     names = "photo.jpg a.jpg b.jpg b.png painting.jpg mine.jpg holiday/c.jpg photos/d.jpg"
+    names += " data/coco/train2017/e.jpg"
     for index, name in enumerate(names.split()):
         waves = [np.sin(x / (3 + index) + c) * np.cos(y / (5 + c)) for c in range(3)]
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         levels = (np.stack(waves, axis=-1) * 100 + 128).astype(np.uint8)
         Image.fromarray(levels).save(folder / name)
     for name in (MODEL, "mine.safetensors", "a.safetensors", "b.safetensors"):
