@@ -39,6 +39,8 @@ def lock_file(path: Path, wait_s: float = 0.0) -> BaseFileLock | None:
     except Timeout:
         raise LockedElsewhereError(str(path)) from None
     except OSError:
+        with suppress(OSError):  # where there are no locks, its file is there all the same
+            path.unlink()
         return None
     return lock
 

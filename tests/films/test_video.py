@@ -590,7 +590,8 @@ def test_damaged_frames_are_left_out(tmp_path: Path) -> None:
     source.write_bytes(data)
     made = paint_video(source, tmp_path / "b.mkv", same)
     assert made.frames > 5
-    assert "damaged frames" in str(made.remark)
+    # The encoder's bytes differ from run to run, and so what the damage hits.
+    assert re.search("damaged frames|breaks off", str(made.remark))
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_heif(tiny_model: Path, tmp_path: Path) -> None:
 def test_heif_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heif, "find_spec", lambda name: None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypnone")
-    with pytest.raises(PictureError, match=r"pip install 'fast-style-trainer\[heif\]'"):
+    with pytest.raises(PictureError, match=r"pip install .*\[heif\]"):
         read_clip(tmp_path / "a.heic")
 
 
