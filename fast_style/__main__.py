@@ -9,7 +9,6 @@ from pathlib import Path
 from fast_style import __version__
 from fast_style.system import messages
 from fast_style.system.messages import did_you_mean
-from fast_style.system.resources import main_styles
 
 COMMANDS = {
     "stylize": "paint photographs, folders and videos in a style",
@@ -23,6 +22,7 @@ COMMANDS = {
     "export": "a style for ONNX, OpenVINO or TorchScript",
 }
 CONSOLE = "fast-style"
+EXAMPLE = "starry"  # a released style
 
 
 def usage() -> str:
@@ -39,7 +39,7 @@ def usage() -> str:
             *lines,
             "",
             f"{entry} COMMAND --help says what a command takes. To begin with:",
-            f"  {entry} stylize {next(iter(main_styles()), 'STYLE')} photo.jpg",
+            f"  {entry} stylize {EXAMPLE} photo.jpg",
         ]
     )
 
