@@ -1,9 +1,8 @@
-"""StyleModule: a network and its loss as Lightning trains them: steps, optimiser, checkpoint."""
+"""StyleModule: a network and its loss as Lightning trains them, and the scalars that are logged."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from fast_style.models.losses import LossTerms, PerceptualLoss
 from fast_style.models.style_file import CKPT_KEY
 from fast_style.training.muon import Muon
+from fast_style.training.schedule import SCHEDULES
 
 # By optimizer.method: from a network and a learning rate.
 OPTIMIZERS: dict[str, Callable[[nn.Module, float], Optimizer]] = {
@@ -32,43 +32,8 @@ OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {
 # Deviation, levels of 255, below which a crop is plain, as an empty page is. On a plain crop each
 # instance normalisation makes the gradient some 300 times larger. Twenty of them make it infinite.
 PLAIN = 1.0
-START_SHARE = 1 / 25  # of the learning rate, at which the first step is taken
 LENGTH_KEY = "schedule_steps"  # in a Lightning checkpoint
 RECENCY = 3  # in the mean, the weights of step t count t**RECENCY
-
-
-def one_cycle(progress: float, warmup: float) -> float:
-    """Return the share of the learning rate at a point of the training.
-
-    It rises from ``START_SHARE`` to 1 in the warm-up, then falls to 0, along half cosines.
-
-    Args:
-        progress: Share of the steps that are done, from 0 on.
-        warmup: Share of the steps that the rise takes, in [0, 1).
-
-    Source: Smith & Topin 2018, "Super-Convergence", arXiv:1708.07120.
-    Departs: The momentum stays.
-    """
-    if progress < warmup:
-        return START_SHARE + (1 - START_SHARE) * _half_cosine(progress / warmup)
-    return 1 - _half_cosine(min(1.0, (progress - warmup) / (1 - warmup)))
-
-
-def rise_and_stay(progress: float, warmup: float) -> float:
-    """Return the share of the learning rate, which stays at 1 after the warm-up of ``one_cycle``.
-
-    Args:
-        progress: Share of the steps that are done, from 0 on.
-        warmup: Share of the steps that the rise takes, in [0, 1).
-    """
-    return one_cycle(progress, warmup) if progress < warmup else 1.0
-
-
-# By optimizer.schedule: the share of the learning rate, from progress and warm-up.
-SCHEDULES: dict[str, Callable[[float, float], float]] = {
-    "one_cycle": one_cycle,
-    "averaged": rise_and_stay,
-}
 
 
 @torch.no_grad()
@@ -86,11 +51,6 @@ def take_into_mean(mean: nn.Module, network: nn.Module, count: int) -> None:
     share = (RECENCY + 1) / (count + 1 + RECENCY)
     for old, new in zip(mean.parameters(), network.parameters(), strict=True):
         old.lerp_(new, share)
-
-
-def _half_cosine(x: float) -> float:
-    """Rise from 0 to 1 as ``x`` does, flat at both ends."""
-    return (1 - math.cos(math.pi * x)) / 2
 
 
 def is_plain(content: Tensor) -> Tensor:

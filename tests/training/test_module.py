@@ -11,13 +11,11 @@ from fast_style.models.losses import LossTerms
 from fast_style.models.network import build_network
 from fast_style.training.module import (
     OBJECTIVES,
-    START_SHARE,
     StyleModule,
     as_shown,
     is_plain,
-    one_cycle,
-    rise_and_stay,
 )
+from fast_style.training.schedule import START_SHARE, one_cycle, rise_and_stay
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
