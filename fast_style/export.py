@@ -152,8 +152,8 @@ def export(
         "torchscript": _write_torchscript,
         "pt2": _write_pt2,
     }
-    # In a temporary folder: some formats are two files, and none is kept before it is checked.
-    # (Windows can't delete a file that the check still has open: it stays in the folder.)
+    # Some formats are two files, and none is kept before it is checked. (Windows can't delete what
+    # the check still has open.)
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         warnings.catch_warnings(),
@@ -169,9 +169,7 @@ def export(
                 f"{output} is not kept: its own runtime refuses it: {one_line(error)}"
             ) from error
         _check(portable, runner, value_range, str(output))
-        drafts = sorted(
-            Path(folder).iterdir()
-        )  # .bin before .xml, which is the one that users open
+        drafts = sorted(Path(folder).iterdir())  # .bin before .xml, which users open
         write_together(drafts, output.parent, overwrite)
 
 

@@ -129,7 +129,7 @@ class _Descent:
         terms = self.objective(picture)
         terms.total.backward()
         self.number += 1
-        self._note(picture.detach(), _floats(terms.scalars()))
+        self._note(picture.detach(), _as_numbers(terms.scalars()))
         if self.number == self.evaluations:
             raise _FinishedError
         return terms.total
@@ -159,7 +159,7 @@ def _z_of(picture: Tensor) -> Tensor:
     return (torch.asin(2 * inside - 1) / 2).contiguous()
 
 
-def _floats(scalars: dict[str, Tensor]) -> dict[str, float]:
+def _as_numbers(scalars: dict[str, Tensor]) -> dict[str, float]:
     """Return tensors as numbers, all in one transfer: a GPU is waited for once."""
     values = torch.stack(list(scalars.values())).tolist()
     return dict(zip(scalars, values, strict=True))
