@@ -57,6 +57,7 @@ def words_to_resume(folder: Path, more: Sequence[str]) -> tuple[list[str], Path]
         ) from error
     if not isinstance(given, list) or not all(isinstance(word, str) for word in given):
         raise ValueError(f"{folder / OVERRIDES} is no list of KEY=VALUE")
+    # Here, so that --help and a wrong folder do not wait for Hydra.
     from fast_style.training.config import override
 
     ours = {word.lstrip("+").partition("=")[0] for word in more} | {"ckpt_path", "hydra.run.dir"}

@@ -33,7 +33,6 @@ from fast_style.system.signals import STOPPING, interrupted_by
 from fast_style.training.config import (
     CONFIG_NAME,
     ConfigError,
-    adding_names,
     checked_files,
     explain,
     plain,
@@ -189,7 +188,6 @@ def main() -> int:
             raise KeyboardInterrupt  # else Hydra starts the next run
         return codes[-1]
 
-    sys.argv[1:] = adding_names(sys.argv[1:])
     try:
         sys.argv[1:] = readable(sys.argv[1:])
         with interrupted_by(*STOPPING), checked_files():

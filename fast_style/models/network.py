@@ -6,9 +6,7 @@ in a file of its own in ``models/networks``, and has the file's name.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from typing import Any, ClassVar
 
 import torch
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 
 from fast_style.images.checks import SMALLEST_SIDE, check_image
 from fast_style.models import networks
+from fast_style.system.named_classes import class_names, named_class
 
 # px. A picture is painted with so much of its reflection around it, which is then cut off: some
 # networks draw a line of a pixel or two along the border.
@@ -87,7 +86,7 @@ def denormalized(output: Tensor) -> Tensor:
 
 def network_names() -> list[str]:
     """Return the names of the networks: those of the files in ``models/networks``."""
-    return sorted(module.name for module in pkgutil.iter_modules(networks.__path__))
+    return class_names(networks)
 
 
 def network_class(name: object) -> type[StyleNetwork]:
@@ -99,14 +98,7 @@ def network_class(name: object) -> type[StyleNetwork]:
     names = network_names()
     if name not in names:
         raise ValueError(f"network.name must be {' or '.join(names)}, found {name!r}")
-    module = importlib.import_module(f"{networks.__name__}.{name}")
-    return next(
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, StyleNetwork)
-        and value.__module__ == module.__name__
-    )
+    return named_class(networks, name, StyleNetwork)
 
 
 def build_network(description: Any) -> StyleNetwork:

@@ -5,9 +5,6 @@ Each term is a class in a file of ``models/terms``, named after it.
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,6 +12,7 @@ from torch import Tensor, nn
 
 from fast_style.models import terms
 from fast_style.system.messages import did_you_mean
+from fast_style.system.named_classes import class_names, named_class
 
 # The parts that every loss has: a term of such a name would be mistaken for one.
 OWN_PARTS = ("content", "style", "total_variation", "grid")
@@ -64,7 +62,7 @@ class Term(nn.Module):
 
 def term_names() -> list[str]:
     """Return the names of the terms: those of the files in ``models/terms``."""
-    return sorted(module.name for module in pkgutil.iter_modules(terms.__path__))
+    return class_names(terms)
 
 
 def term_class(name: Any) -> type[Term]:
@@ -79,11 +77,4 @@ def term_class(name: Any) -> type[Term]:
         raise ValueError(f"loss.terms: there is no {name!r}{meant} choose {', '.join(names)}")
     if name in OWN_PARTS:
         raise ValueError(f"loss.terms: every loss has a part {name!r}; give the term another name")
-    module = importlib.import_module(f"{terms.__name__}.{name}")
-    return next(
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, Term)
-        and value.__module__ == module.__name__
-    )
+    return named_class(terms, name, Term)

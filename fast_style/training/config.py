@@ -160,16 +160,6 @@ def override(key: str, value: str) -> str:
     return f"{key}={value}"
 
 
-def adding_names(words: Sequence[str]) -> list[str]:
-    """Return a command's words, so that Hydra adds what is new in a section of names.
-
-    It would ask for ``+loss.terms.NAME`` where the section does not have the name yet, and refuse
-    that where it does.
-    """
-    sections = "|".join(map(re.escape, NAMED_NUMBERS))
-    return [re.sub(rf"^(?=({sections})\.\w+=)", "++", word) for word in words]
-
-
 def plain(config: DictConfig) -> dict[str, Any]:
     """Return the configuration as plain dictionaries, lists and numbers, with checked types.
 

@@ -6,14 +6,13 @@ photographs, crops, their order, what is held back, is ``data.py``'s, the same f
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 from fast_style.system.messages import did_you_mean
+from fast_style.system.named_classes import class_names, named_class
 from fast_style.training import sources
 
 
@@ -69,7 +68,7 @@ class Source:
 
 def source_names() -> list[str]:
     """Return the names of the sources: those of the files in ``training/sources``."""
-    return sorted(module.name for module in pkgutil.iter_modules(sources.__path__))
+    return class_names(sources)
 
 
 def source_class(name: Any) -> type[Source]:
@@ -82,14 +81,7 @@ def source_class(name: Any) -> type[Source]:
     if name not in names:
         meant = did_you_mean(str(name), names) or ";"
         raise ValueError(f"data.source: there is no {name!r}{meant} choose {', '.join(names)}")
-    module = importlib.import_module(f"{sources.__name__}.{name}")
-    return next(
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, Source)
-        and value.__module__ == module.__name__
-    )
+    return named_class(sources, name, Source)
 
 
 def source_keys(name: Any) -> set[str]:

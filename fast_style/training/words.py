@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from fast_style.system.paths import ADDRESS, is_file, is_folder, user_path
-from fast_style.training.config import TEXTS, ConfigError, override
+from fast_style.training.config import NAMED_NUMBERS, TEXTS, ConfigError, override
 
 # Keys whose values are texts, most of them paths, by their full names.
 TEXT_KEYS = {
@@ -23,10 +23,11 @@ SWEEP_FLAGS = {"-m", "--multirun"}
 
 
 def readable(words: Sequence[str]) -> list[str]:
-    """Return a command line with quotes where Hydra needs them.
+    """Return a command line as Hydra can read it: with quotes where they are needed, and ``++``.
 
-    Only values of ``TEXT_KEYS`` change, and of these only what Hydra could not read, or would take
-    for several values where it is the name of one file. In a sweep (``-m``) commas part values.
+    Quotes come around values of ``TEXT_KEYS`` only, and of these only what Hydra could not read, or
+    would take for several values where it is the name of one file. In a sweep (``-m``) commas part
+    values. ``++`` comes before a name in a section of names (``adding_names``).
 
     Args:
         words: Of the command line, without the program.
@@ -35,7 +36,17 @@ def readable(words: Sequence[str]) -> list[str]:
         ConfigError: An address, as ``s3://bucket``, where a folder of this machine is expected.
     """
     sweeps = not SWEEP_FLAGS.isdisjoint(words)
-    return [_readable(word, sweeps) for word in words]
+    return [_readable(word, sweeps) for word in adding_names(words)]
+
+
+def adding_names(words: Sequence[str]) -> list[str]:
+    """Return a command's words, so that Hydra adds what is new in a section of names.
+
+    It would ask for ``+loss.terms.NAME`` where the section does not have the name yet, and refuse
+    that where it does.
+    """
+    sections = "|".join(map(re.escape, NAMED_NUMBERS))
+    return [re.sub(rf"^(?=({sections})\.\w+=)", "++", word) for word in words]
 
 
 def _readable(word: str, sweeps: bool) -> str:

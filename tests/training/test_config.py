@@ -31,7 +31,6 @@ from fast_style.training.config import (
     CONFIG_NAME,
     SYNONYMS,
     ConfigError,
-    adding_names,
     check_file,
     override,
     plain,
@@ -43,6 +42,7 @@ from fast_style.training.module import StyleModule
 from fast_style.training.photographs import crops_per_step
 from fast_style.training.source import source_class
 from fast_style.training.trainer import build_trainer
+from fast_style.training.words import adding_names
 
 RECIPES = Path(__file__).parents[2] / "scripts" / "recipes"
 FILES = sorted(config_folder().rglob("*.yaml"))
