@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
@@ -13,6 +14,8 @@ from filelock import BaseFileLock, FileLock, Timeout
 from fast_style.system.atomic import FORGOTTEN_S
 
 CLAIM_PREFIX = ".claim-"  # of a file beside a result that is being made
+# What a file system answers that has no locks.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class LockedElsewhereError(Exception):
@@ -38,9 +41,10 @@ def lock_file(path: Path, wait_s: float = 0.0) -> BaseFileLock | None:
         lock.acquire()
     except Timeout:
         raise LockedElsewhereError(str(path)) from None
-    except OSError:
-        with suppress(OSError):  # where there are no locks, its file is there all the same
-            path.unlink()
+    except OSError as error:
+        if error.errno in NO_LOCKS:  # its file is there all the same, and nobody can hold it
+            with suppress(OSError):
+                path.unlink()
         return None
     return lock
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from support import ENVIRONMENT
 
-from fast_style.system.claims import CLAIM_PREFIX, Claims
+from fast_style.system.claims import CLAIM_PREFIX, Claims, lock_file
 
 HOLD = """
 import sys, time
@@ -90,3 +91,18 @@ def test_where_there_are_no_locks_everything_may_be_made(
     assert not claims_below(tmp_path)
     (tmp_path / "file").touch()
     assert Claims().take(tmp_path / "file" / "a.png")
+
+
+def test_a_claim_that_cannot_be_opened_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be another person's, who is at work."""
+    path = tmp_path / "lock"
+    path.touch()
+
+    def refused(self: FileLock) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    assert lock_file(path) is None
+    assert path.is_file()
