@@ -108,13 +108,13 @@ def _show_all(options: argparse.Namespace) -> int:
             continue
         parameters = sum(one.numel() for one in model.network.parameters())
         rows = table(name, model.description, parameters)
+        if Path(name).suffix != ".ckpt":
+            rows.append(("to use it", f"{command('stylize')} {name} PHOTO.jpg"))
         width = max(len(title) for title, _ in rows)
         if number:
             show(PROGRAM, "")
         for title, text in rows:
             show(PROGRAM, f"{title:<{width}}  {text}")
-        if Path(name).suffix != ".ckpt":
-            show(PROGRAM, f"{'to use it':<{width}}  {command('stylize')} {name} PHOTO.jpg")
     return 0
 
 

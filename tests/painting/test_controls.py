@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 from stand_in import painted_by
+from support import ROOT
 
 from fast_style.images.color import luminance
 from fast_style.images.picture import Picture
 from fast_style.painting.controls import Controls, mean_picture
+from fast_style.painting.options import GRAIN
 
 
 def photograph(dtype: torch.dtype = torch.uint8) -> Picture:
@@ -184,3 +187,10 @@ def test_sizes_beyond_what_is_allowed(
 def test_weights_of_a_blend(weights: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="0 or more.*not all 0"):
         mean_picture([(photograph(), weight) for weight in weights])
+
+
+def test_the_web_page_has_the_same_grain() -> None:
+    """It paints in the browser as the command does, and cannot import the number."""
+    page = (ROOT / "docs" / "web" / "index.html").read_text(encoding="utf-8")
+    (found,) = re.findall(r"const GRAIN = ([\d.]+);", page)
+    assert float(found) == GRAIN
