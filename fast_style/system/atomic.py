@@ -172,9 +172,17 @@ def _rename_to_free(temporary: Path, target: Path) -> None:
 
 def _sweep(folder: Path) -> None:
     """Remove half-written files of ended processes from a folder, once for each process."""
-    if folder in _SWEPT:
-        return
-    _SWEPT.add(folder)
+    if folder not in _SWEPT:
+        _SWEPT.add(folder)
+        remove_half_written(folder)
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove the half-written files that processes left in a folder when they were killed.
+
+    Args:
+        folder: Any; one that can't be read is left as it is.
+    """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if (part := PART.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from fast_style.system.atomic import FORGOTTEN_S
+from fast_style.system.atomic import FORGOTTEN_S, remove_half_written
 
 CLAIM_PREFIX = ".claim-"  # of a file beside a result that is being made
 # What a file system answers that has no locks.
@@ -99,10 +99,14 @@ class Claims:
             unlock_file(lock)
 
     def close(self) -> None:
-        """End all claims, and remove those that ended processes have left in the same folders."""
+        """End all claims, and remove from the same folders what ended processes have left.
+
+        That is their claims, and the files that they had half written.
+        """
         while self._locks:
             unlock_file(self._locks.popitem()[1])
         for folder in self._folders:
+            remove_half_written(folder)
             for path in folder.glob(f"{CLAIM_PREFIX}*"):
                 with suppress(OSError, LockedElsewhereError):
                     if lock := _lock_claim(path):

@@ -12,6 +12,7 @@ import pytest
 from stylizing import Capture, files_below, photograph, run
 from support import ENVIRONMENT
 
+from fast_style.system.atomic import write_atomically
 from fast_style.system.claims import Claims
 
 PICTURES = 30
@@ -88,6 +89,23 @@ def test_what_another_process_paints_is_left_to_it(
     other.close()
     assert run(capsys, tiny_model, *images)[1] == f"{tmp_path / 'b_tiny.png'}\n"
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_what_killed_processes_left_goes_also_when_nothing_is_left_to_paint(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    images = [photograph(tmp_path / f"{name}.png") for name in "ab"]
+    run(capsys, tiny_model, *images)
+    with write_atomically(tmp_path / "other.png") as mine:
+        machine, mine_id = mine.name.removeprefix(".part-").split("-")[:2]
+        left = tmp_path / f".part-{machine}-9999999999-0123456789abcdef.png"
+        living = tmp_path / f".part-{machine}-{mine_id}-0123456789abcdef.png"
+        left.touch()
+        living.touch()
+        code, out, err = run(capsys, tiny_model, *images)
+        assert (code, out) == (0, ""), err
+        assert any("2 kept" in line for line in err)
+        assert (left.exists(), living.exists(), mine.exists()) == (False, True, True)
 
 
 def test_with_overwrite_nothing_is_claimed(
