@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from stylizing import Capture, files_below, photograph, run
+from stylizing import Capture, assert_one_line, files_below, photograph, run, run_to_the_end
 from support import ENVIRONMENT
 
 from fast_style.system.atomic import write_atomically
@@ -102,9 +102,9 @@ def test_what_killed_processes_left_goes_also_when_nothing_is_left_to_paint(
         living = tmp_path / f".part-{machine}-{mine_id}-0123456789abcdef.png"
         left.touch()
         living.touch()
-        code, out, err = run(capsys, tiny_model, *images)
-        assert (code, out) == (0, ""), err
-        assert any("2 kept" in line for line in err)
+        code, out, lines = run_to_the_end(capsys, tiny_model, *images)
+        assert (code, out) == (0, ""), lines
+        assert_one_line(lines, "0 painted, 2 kept")
         assert (left.exists(), living.exists(), mine.exists()) == (False, True, True)
 
 
