@@ -98,7 +98,7 @@ def test_what_killed_processes_left_goes_also_when_nothing_is_left_to_paint(
     run(capsys, tiny_model, *images)
     with write_atomically(tmp_path / "other.png") as mine:
         machine, mine_id = mine.name.removeprefix(".part-").split("-")[:2]
-        left = tmp_path / f".part-{machine}-9999999999-0123456789abcdef.png"
+        left = tmp_path / f".part-{machine}-999999999-0123456789abcdef.png"
         living = tmp_path / f".part-{machine}-{mine_id}-0123456789abcdef.png"
         left.touch()
         living.touch()
