@@ -50,8 +50,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
     result = Parser(
         prog=command(PROGRAM),
-        description="Measure style models on photographs against L-BFGS on the same loss: how many "
-        "evaluations of it the optimiser needs for a result as good.",
+        description="Measure the pictures that stylize writes by default against L-BFGS on the same "
+        "loss: how many evaluations of it the optimiser needs for a result as good.",
     )
     result.add_argument("models", metavar="CKPT", nargs="+", help="style models, or released names")
     _add_photograph_options(result)
@@ -250,6 +250,7 @@ def _settings(
     """Return what all figures depend on: they are gone on with only if it is the same."""
     weights = Path(judge["loss"].get("vgg_weights") or "")
     return {
+        "judged": "as stylize writes it by default",
         "models": {str(one): file_sha256(find_style_model(one)) for one in options.models},
         "loss": judge["loss"],
         "vgg_weights_sha256": file_sha256(weights) if is_file(weights) else None,

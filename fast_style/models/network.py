@@ -7,6 +7,7 @@ in a file of its own in ``models/networks``, and has the file's name.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -68,6 +69,22 @@ class StyleNetwork(nn.Module):
         missing = (0, -width % self.multiple, 0, -height % self.multiple)
         x = F.pad(normalized(image), missing, mode="reflect")  # every halving is exact
         return denormalized(self.body(x).to(image.dtype))
+
+
+def painted_inside(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """Return what a network paints of pictures with ``MARGIN`` px of their reflection around them.
+
+    The margin is then cut off: this is what is written of a picture, but for its palette.
+
+    Args:
+        network: As ``StyleNetwork``.
+        image: As ``StyleNetwork.forward``'s.
+
+    Returns:
+        As ``StyleNetwork.forward``.
+    """
+    wide = F.pad(image, (MARGIN,) * 4, mode="reflect")
+    return network(wide)[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
 def normalized(image: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_style.images.color import statistics
+from fast_style.models.network import painted_inside
 
 CELL = 16  # px, side of the squares that are averaged: larger than strokes, which stay as they are
 # How far colours may be spread. Never below 1: a painting that is a single texture has no colours
@@ -119,7 +120,7 @@ def measure_palette(network: nn.Module, photographs: Tensor, painting: Tensor) -
     device = next(network.parameters()).device
     ones = photographs.split(1)
     # ``forward`` itself: a compiled network would be compiled again for these few pictures.
-    painted = [network.forward(one.to(device)).clamp(0, 1).cpu() for one in ones]
+    painted = [painted_inside(network.forward, one.to(device)).clamp(0, 1).cpu() for one in ones]
     return palette_between(torch.cat(painted), painting.cpu())
 
 

@@ -103,6 +103,7 @@ def summarize(records: Sequence[dict[str, Any]], models: Sequence[str], evaluati
         networks = [r["networks"][model] for r in records]
         seconds = statistics.mean(n["seconds"] for n in networks)
         line(model, [n["scalars"] for n in networks], seconds)
+        line(f"{model}, the network alone", [n["alone"] for n in networks], None)
     starts = records[0]["optimizer"]
     for start in starts:
         runs = [r["optimizer"][start] for r in records]

@@ -14,7 +14,9 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from fast_style.models.losses import LossTerms, PerceptualLoss
+from fast_style.models.network import painted_inside
 from fast_style.models.style_file import CKPT_KEY
+from fast_style.painting.options import GRAIN
 from fast_style.training.muon import Muon
 from fast_style.training.schedule import SCHEDULES
 
@@ -70,6 +72,20 @@ class _Shown(torch.autograd.Function):
         # A step goes against the gradient: further out where the two have opposite signs.
         outward = ((picture < 0) & (gradient > 0)) | ((picture > 1) & (gradient < 0))
         return gradient.masked_fill(outward, 0)
+
+
+def grained(photographs: Tensor, seed: int) -> Tensor:
+    """Return photographs with grain, as the networks are shown them by default.
+
+    Args:
+        photographs: ``(N, 3, H, W)`` in [0, 1].
+        seed: Of the grain, which all of them share.
+    """
+    generator = torch.Generator(photographs.device).manual_seed(seed)
+    noise = torch.randn(
+        photographs[:1, :1].shape, generator=generator, device=photographs.device
+    )
+    return (photographs * 255 + GRAIN * noise).round().clamp(0, 255) / 255
 
 
 def as_shown(picture: Tensor) -> Tensor:
@@ -152,9 +168,11 @@ class StyleModule(pl.LightningModule):
         return self.network if self.average is None else self.average
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the picture stylised by the result so far, ``(N, 3, H, W)``, not clamped."""
-        stylized: Tensor = self.trained(image)
-        return stylized
+        """Return photographs stylised by the result so far, ``(N, 3, H, W)``, not clamped.
+
+        They are painted as they are written by default, but for the palette.
+        """
+        return painted_inside(self.trained, grained(image, seed=0))
 
     def training_step(self, content: Tensor, batch_idx: int) -> Tensor:
         """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1]."""
@@ -170,13 +188,15 @@ class StyleModule(pl.LightningModule):
     def objective_of(self, content: Tensor) -> tuple[Tensor, Tensor, LossTerms]:
         """Return what is minimised, of a batch of photographs, ``(N, 3, H, W)`` in [0, 1].
 
-        The loss is that of the pictures as they would be written (``as_shown``). Plain photographs
-        count, but nothing is learned from them: they have no gradient.
+        The loss is that of the pictures as they would be written: of a photograph with grain, with
+        a margin that is cut off, and clamped (``as_shown``). Plain photographs count, but nothing
+        is learned from them: they have no gradient.
 
         Returns:
             The objective, the stylised pictures, ``(N, 3, H, W)``, not clamped, and their loss.
         """
-        stylized: Tensor = self.network(content)
+        seed = 1 + self.global_step * self.trainer.world_size + self.global_rank
+        stylized = painted_inside(self.network, grained(content, seed))
         terms: LossTerms = self.loss(as_shown(stylized), content)
         totals = torch.where(is_plain(content), terms.totals.detach(), terms.totals)
         return OBJECTIVES[self.objective](totals), stylized, terms
