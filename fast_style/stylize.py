@@ -280,7 +280,7 @@ def _check_streams(
 
 def _painter(models: list[str], options: argparse.Namespace) -> Painter:
     """Load the models and check the controls."""
-    from fast_style.images.limits import HIGHEST_QUALITY
+    from fast_style.images.options import HIGHEST_QUALITY
     from fast_style.painting.controls import Controls, PaintJob, check_weights
     from fast_style.painting.options import PALETTE
     from fast_style.painting.painter import Painter, by_name

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fast_style.cli.parser import Parser, path_argument
-from fast_style.images.limits import DEFAULT_MEGAPIXELS, DEFAULT_QUALITY, HIGHEST_QUALITY
+from fast_style.images.limits import DEFAULT_MEGAPIXELS
+from fast_style.images.options import DEFAULT_QUALITY, HIGHEST_QUALITY
 from fast_style.painting.options import GRAIN, PALETTE, PRESERVE_COLOR, STEADY
 from fast_style.system.messages import command, did_you_mean
 from fast_style.system.resources import main_styles, shipped_styles

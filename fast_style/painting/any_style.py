@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from fast_style.films.video import Painted, check_video_writable
-from fast_style.images.checks import check_image
-from fast_style.images.limits import DEFAULT_QUALITY, HIGHEST_QUALITY
+from fast_style.images.options import DEFAULT_QUALITY, HIGHEST_QUALITY
 from fast_style.images.picture import Picture, PillowImage, array_like, from_array, to_pil
 from fast_style.images.reading import from_pil
+from fast_style.images.tensor_checks import check_image
 from fast_style.images.writing import check_not_input
 from fast_style.painting.controls import DEFAULT_JOB, Controls, PaintJob
 from fast_style.painting.options import GRAIN, PALETTE, STEADY

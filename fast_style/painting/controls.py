@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fast_style.images.checks import SMALLEST_SIDE, check_range
 from fast_style.images.color import keep_color, match_color
-from fast_style.images.limits import max_pixels
+from fast_style.images.limits import SMALLEST_SIDE, max_pixels
 from fast_style.images.picture import Picture, as_bytes, as_float, long_side_size, resize
+from fast_style.images.tensor_checks import check_range
 from fast_style.images.transparency import fill_transparent
 from fast_style.painting.options import PRESERVE_COLOR
 from fast_style.system.progress import Progress
