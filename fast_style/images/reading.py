@@ -23,13 +23,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageSequence, JpegImagePlugin, UnidentifiedImageError
-from PIL.ExifTags import Base
 from torch import Tensor
 
 from fast_style.images import header, heif
-from fast_style.images.decoding import TURNED, as_tensor, decoded, flat_image, picture_of
+from fast_style.images.decoding import as_tensor, decoded, flat_image, picture_of
+from fast_style.images.exif import DAMAGED_EXIF
 from fast_style.images.limits import SMALLEST_SIDE, TooSmallError, max_pixels
-from fast_style.images.metadata import BROKEN, exif_orientation, kept_dpi, kept_exif
+from fast_style.images.metadata import kept_dpi, kept_exif
+from fast_style.images.orientation import ORIENTATION_TAG, exif_orientation, upright_size
 from fast_style.images.picture import Clip, Picture, PictureError, as_bytes, as_float, scaled_size
 from fast_style.images.profiles import (
     HDR_REMARK,
@@ -101,7 +102,7 @@ class _Opened(NamedTuple):
     @property
     def upright(self) -> tuple[int, int]:
         """Width and height as it is to be seen, px."""
-        return self.stored[::-1] if exif_orientation(self.image) in TURNED else self.stored
+        return upright_size(self.stored, exif_orientation(self.image))
 
 
 def read_picture(path: str | Path | io.BytesIO, longest: int | None = None) -> Picture:
@@ -434,10 +435,10 @@ def _opened_tiff(path: Path | io.BytesIO, file: BinaryIO) -> _Opened:
         exif.bigtiff, exif.endian = tiff.is_big, tiff.order
         try:
             exif.load_from_fp(file, tiff.at)
-        except BROKEN:
+        except DAMAGED_EXIF:
             exif.clear()
-        if Base.Orientation not in exif:
-            exif[Base.Orientation] = orientation
+        if ORIENTATION_TAG not in exif:
+            exif[ORIENTATION_TAG] = orientation
     width, height = tiff.number(header.WIDTH), tiff.number(header.HEIGHT)
     if width * height > max_pixels():
         raise Image.DecompressionBombError(f"{width * height} pixels")
