@@ -319,7 +319,7 @@ def _misspelt(name: str) -> str | None:
 def _no_style(name: str) -> str | None:
     """Return what a name stands for that is not a style's: a picture, video or folder."""
     from fast_style.films.video import is_video
-    from fast_style.images.reading import READABLE
+    from fast_style.images.formats import READABLE
     from fast_style.system.paths import is_folder, user_path
 
     if not name or name in shipped_styles() or _is_style(name):
@@ -373,7 +373,8 @@ def check_destination(output: Path | None, to_folder: bool, streams: bool) -> No
     """
     from fast_style.cli.inputs import STREAM
     from fast_style.films.video import CONTAINERS, check_video_writable
-    from fast_style.images.writing import WRITABLE, check_writable
+    from fast_style.images.formats import WRITABLE
+    from fast_style.images.writing import check_writable
 
     if output is None or str(output) == STREAM:
         return

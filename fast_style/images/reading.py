@@ -28,6 +28,7 @@ from torch import Tensor
 from fast_style.images import header, heif
 from fast_style.images.decoding import as_tensor, decoded, flat_image, picture_of
 from fast_style.images.exif import DAMAGED_EXIF
+from fast_style.images.formats import BOXED, HEIF, MOVING, PILLOW_FORMATS
 from fast_style.images.limits import SMALLEST_SIDE, TooSmallError, max_pixels
 from fast_style.images.metadata import kept_dpi, kept_exif
 from fast_style.images.orientation import ORIENTATION_TAG, exif_orientation, upright_size
@@ -42,20 +43,6 @@ from fast_style.images.rows import Stored, stored_png, stored_tiff
 from fast_style.images.transparency import fill_transparent
 from fast_style.system.memory import check_memory
 
-READABLE = (
-    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"),
-    *heif.SUFFIXES,
-)
-MOVING = (
-    "GIF",
-    "WEBP",
-    "PNG",
-    "AVIF",
-)  # formats of animations; elsewhere further pictures are pages
-# Pillow takes a file by what is in it, whatever its name: no other of its formats may be reached,
-# least of all EPS, a program that it has Ghostscript run.
-PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "AVIF")
-BOXED = ("AVIF", "HEIF")
 MOST_FRAMES = 10_000  # of an animation
 FRAME_MS = 100  # of a frame that says nothing, as browsers show it
 _OPENING = threading.Lock()  # the warning filters are the process's, not a thread's
@@ -518,7 +505,7 @@ def _pictures_errors(what: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise PictureError(f"cannot read {what}: there is no such file") from error
     except UnidentifiedImageError as error:
-        if what.lower().endswith(heif.SUFFIXES) and not heif.is_available():
+        if what.lower().endswith(HEIF) and not heif.is_available():
             raise heif.HeifNeededError(f"cannot read {what}: {heif.NEEDED}") from error
         raise PictureError(f"cannot read {what}: not a picture in a known format") from error
     except Image.DecompressionBombError as error:
