@@ -16,7 +16,7 @@ from fast_style.cli.console import INTERRUPTED, say, show, usable_streams
 from fast_style.cli.loss_options import load_preset, preset_names
 from fast_style.cli.parser import Parser, path_argument
 from fast_style.cli.whole_bar import WholeBar
-from fast_style.images.checks import SMALLEST_SIDE
+from fast_style.images.limits import SMALLEST_SIDE
 from fast_style.images.picture import PictureError
 from fast_style.images.reading import picture_size, read_crop, read_style
 from fast_style.models.losses import PerceptualLoss

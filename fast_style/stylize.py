@@ -21,6 +21,7 @@ from fast_style.cli.stylize_options import (
     SHOWN_NAMES,
     blend_weights,
     check_destination,
+    given_controls,
     models_and_images,
     parse,
 )
@@ -30,6 +31,7 @@ from fast_style.system.signals import interrupted_by
 
 if TYPE_CHECKING:
     from fast_style.cli.inputs import Input, Missing
+    from fast_style.painting.controls import Controls, PaintJob
     from fast_style.painting.painter import Painter
 
 SMALL = 640  # px, longer side: PyTorch paints such a picture before other backends have started
@@ -190,9 +192,10 @@ def _plan(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) ->
                 f"--max-megapixels must be a number above 0, found {options.max_megapixels}"
             )
         allow_megapixels(options.max_megapixels)
+    job = _job(options)
     if options.backend == "auto" and len(pictures) == len(models) == 1 and not streams:
-        options.backend = _backend_for(pictures[0].path, options)
-    painter = _painter(models, options)
+        options.backend = _backend_for(pictures[0].path, job.controls)
+    painter = _painter(models, job, options)
     if to_folder and folders:
         assert output is not None
         names = {*painter.names(), *shipped_styles()}
@@ -278,40 +281,38 @@ def _check_streams(
         raise ValueError("standard output is closed, where the picture would go: use -o")
 
 
-def _painter(models: list[str], options: argparse.Namespace) -> Painter:
-    """Load the models and check the controls."""
+def _job(options: argparse.Namespace) -> PaintJob:
+    """Return how each picture is painted, and check what the options say of it."""
     from fast_style.images.limits import HIGHEST_QUALITY
-    from fast_style.painting.controls import Controls, PaintJob, check_weights
-    from fast_style.painting.options import PALETTE
-    from fast_style.painting.painter import Painter, by_name
+    from fast_style.painting.any_style import paint_job
     from fast_style.painting.steadiness import check_steady
-    from fast_style.painting.style import load
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
     if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
         raise ValueError(f"--tile is auto, off or a number of rows, found {tile}")
     if not 1 <= options.quality <= HIGHEST_QUALITY:
         raise ValueError(f"--quality must be 1 to {HIGHEST_QUALITY}, found {options.quality}")
-    controls = Controls(
-        options.size,
-        options.stroke,
-        options.strength,
-        options.grain,
-        PALETTE if options.palette is None else options.palette,
-        options.preserve_color,
-    )
-    controls.check()
+    job = paint_job({**given_controls(options), "tile": tile})
     check_steady(options.steady)
+    return job
+
+
+def _painter(models: list[str], job: PaintJob, options: argparse.Namespace) -> Painter:
+    """Load the models."""
+    from fast_style.painting.controls import check_weights
+    from fast_style.painting.painter import Painter, by_name
+    from fast_style.painting.style import load
+
     loaded = [load(model, options.device, backend=options.backend) for model in models]
     styles = by_name(models, loaded, paths_too=options.sheet is not None)
     blend = blend_weights(options.blend) if options.blend else {}
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend:
         check_weights(weights.values())
-    return Painter(styles, weights, PaintJob(controls, tile), options.strip, options.steady)
+    return Painter(styles, weights, job, options.strip, options.steady)
 
 
-def _backend_for(path: Path, options: argparse.Namespace) -> str:
+def _backend_for(path: Path, controls: Controls) -> str:
     """Return ``torch`` for one small picture: the others take longer to start than they save."""
     from fast_style.films.video import is_video
     from fast_style.images.picture import PictureError
@@ -320,10 +321,10 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
     if is_video(path):  # of which only the reader of videos knows what can be opened
         return "auto"
     try:
-        longer = options.size or max(picture_size(path))
+        longer = controls.size or max(picture_size(path))
     except PictureError:  # said when it is read
         return "auto"
-    return "torch" if longer <= SMALL * options.stroke else "auto"
+    return "torch" if longer <= SMALL * controls.stroke else "auto"
 
 
 def _stream(source: Input, painter: Painter, options: argparse.Namespace, bar: WorkBar) -> int:

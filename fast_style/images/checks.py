@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SMALLEST_SIDE = 32  # px, of any picture that a network or a loss is given
 SLACK = 1e-3  # by which resampling and rounding may leave [0, 1]
 
 

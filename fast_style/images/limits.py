@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+SMALLEST_SIDE = 32  # px, of any picture that a network or a loss is given
 DEFAULT_QUALITY = 95  # of 1 to 100, as the field's best tools write
 HIGHEST_QUALITY = 100
 BOMB_FACTOR = 2  # Pillow refuses pictures with so many times its MAX_IMAGE_PIXELS

@@ -27,9 +27,9 @@ from PIL.ExifTags import Base
 from torch import Tensor
 
 from fast_style.images import header, heif
-from fast_style.images.checks import SMALLEST_SIDE, TooSmallError
+from fast_style.images.checks import TooSmallError
 from fast_style.images.decoding import TURNED, as_tensor, decoded, flat_image, picture_of
-from fast_style.images.limits import max_pixels
+from fast_style.images.limits import SMALLEST_SIDE, max_pixels
 from fast_style.images.metadata import BROKEN, exif_orientation, kept_dpi, kept_exif
 from fast_style.images.picture import Clip, Picture, PictureError, as_bytes, as_float, scaled_size
 from fast_style.images.profiles import (

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fast_style.images.checks import SMALLEST_SIDE, check_image, check_range, check_size
+from fast_style.images.checks import check_image, check_range, check_size
+from fast_style.images.limits import SMALLEST_SIDE
 from fast_style.images.picture import Picture, as_bytes, as_float
 from fast_style.models.network import MARGIN
 from fast_style.models.operations import operations
