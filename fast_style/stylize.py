@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
     except ValueError as error:
-        return _complain(error, 2)
+        return _complain(PROGRAM, error, 2)
     return run(options, closed)
 
 
@@ -61,11 +62,13 @@ def run(options: argparse.Namespace, closed: Collection[str] = ()) -> int:
             sys.stdout.flush()
             return code
     except KeyboardInterrupt as error:  # with the counts, if it came in the midst of a batch
-        return _complain("; ".join(["interrupted", *map(str, error.args)]), INTERRUPTED)
+        return _complain(
+            options.program, "; ".join(["interrupted", *map(str, error.args)]), INTERRUPTED
+        )
     except OSError as error:  # of standard output: all others are said where they arise
         quiet(sys.stdout)
         # Whoever reads it, as `head`, may have seen enough.
-        return 1 if isinstance(error, BrokenPipeError) else _complain(error)
+        return 1 if isinstance(error, BrokenPipeError) else _complain(options.program, error)
 
 
 class Plan(NamedTuple):
@@ -83,7 +86,7 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
     if options.list:
         _list(options)
         return 0
-    with WorkBar(PROGRAM) as bar:
+    with WorkBar(options.program) as bar:
         return _work(options, closed, bar)
 
 
@@ -98,16 +101,16 @@ def _work(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) ->
     except (TargetExistsError, UnwritableFolderError) as error:
         if options.json:
             _show(failed_line(options.names[-1], str(error)))
-        return _complain(error)
+        return _complain(options.program, error)
     except (ValueError, OSError) as error:
-        return _complain(error, 2)
+        return _complain(options.program, error, 2)
     pictures, painter = plan.pictures, plan.painter
     if options.palette:
         for name, style in painter.styles.items():
             if style.palette is None:  # checkpoints, files of other programs and older ones
-                _complain(f"{name} holds no palette: --palette does nothing")
+                _complain(options.program, f"{name} holds no palette: --palette does nothing")
     for one in plan.missing:
-        _complain(one.what)
+        _complain(options.program, one.what)
         if options.json:
             _show(failed_line(one.name, one.what))
     if options.sheet is not None:
@@ -118,7 +121,8 @@ def _work(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) ->
         destination = Destination(
             options.output, plan.to_folder, plan.resumes, options.overwrite, options.quality
         )
-        code = Batch(pictures, painter, destination, _show, _complain, options.json, bar).run()
+        complain = partial(_complain, options.program)
+        code = Batch(pictures, painter, destination, _show, complain, options.json, bar).run()
     return code or (1 if plan.missing else 0)
 
 
@@ -343,7 +347,7 @@ def _stream(source: Input, painter: Painter, options: argparse.Namespace, bar: W
         text = failure(error, source.path)
         if options.json:
             _show(failed_line(source.path, text))
-        return _complain(text)
+        return _complain(options.program, text)
 
     bar.begin(f"reading {shown}")
     try:
@@ -352,7 +356,7 @@ def _stream(source: Input, painter: Painter, options: argparse.Namespace, bar: W
     except Exception as error:
         return failed(error)
     if clip.remark:
-        _complain(f"{source.path} {clip.remark}")
+        _complain(options.program, f"{source.path} {clip.remark}")
     started_s = time.perf_counter()
     bar.begin(f"painting {shown}", total=len(painter.styles) * len(clip.frames))
     painter = painter._replace(job=painter.job._replace(progress=bar.advance))
@@ -403,7 +407,7 @@ def _sheet(
         except Exception as error:
             tally.add(source.path, FAILED)
             text = failure(error, source.path)
-            _complain(text)
+            _complain(options.program, text)
             if options.json:
                 _show(failed_line(source.path, text))
         bar.reach(number * styles)
@@ -417,11 +421,11 @@ def _sheet(
                 replace=options.overwrite,
             )
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
-            return _complain(error)
+            return _complain(options.program, error)
         done = {"output": str(options.sheet), "pictures": len(rows), "styles": painter.names()}
         _show(json.dumps(done) if options.json else str(options.sheet))
     if len(pictures) > 1:
-        _complain(tally.line())
+        _complain(options.program, tally.line())
     return 1 if tally.has(FAILED) else 0
 
 
@@ -438,9 +442,9 @@ def _show(line: str) -> None:
         print(line, flush=True)
 
 
-def _complain(error: object, code: int = 1) -> int:
+def _complain(program: str, error: object, code: int = 1) -> int:
     with beside_bar():
-        say(PROGRAM, error)
+        say(program, error)
     return code
 
 

@@ -159,6 +159,7 @@ def parse(arguments: Sequence[str], program: str = PROGRAM) -> argparse.Namespac
     # argparse forgets the mark where options stand between the names.
     options = parser(program).parse_intermixed_args(with_choices(given[:end]))
     options.names += given[end + 1 :]
+    options.program = program  # says which command speaks
     options.others = [word for word in given if word != "--"]  # for commands that are proposed
     for name in options.names:
         options.others.remove(name)
