@@ -33,6 +33,7 @@ from fast_style.optimizing.start_picture import check_size_fits, start_picture
 from fast_style.optimizing.workload import OptimizerRun, Workload
 from fast_style.painting.style import Style, load
 from fast_style.system.atomic import check_free, check_written
+from fast_style.system.claims import Claims
 from fast_style.system.devices import resolve_device
 from fast_style.system.memory import keep_freed_memory
 from fast_style.system.messages import command, install
@@ -198,20 +199,31 @@ def _first_difference(name: str, one: Any, other: Any) -> tuple[str, Any, Any]:
 def _run_evaluate(options: argparse.Namespace, words: Sequence[str]) -> int:
     output: Path = options.output
     _check_options(options)
-    earlier = None if options.overwrite else read_figures(output)
-    _check_places(options, earlier)
+    _check_places(options, _earlier(options))
     device = resolve_device(options.device)
     styles = {str(model): load(model, options.device) for model in options.models}
     judge = yardstick(styles, options)
     painting = read_style(judge["image"], judge["size"])
     squares, files = _squares(options)
-    figures = Figures(output, _settings(judge, device, options), squares, earlier)
+    settings = _settings(judge, device, options)
     loss = PerceptualLoss(painting, **judge["loss"]).to(device)
     for size in options.size:
         check_size_fits(size, size, device)
     check_written(output)  # now, not after the first hour
     keep_freed_memory()
-    return _Evaluation(figures, files, styles, loss, options, words).run()
+    with closing(Claims()) as claims:
+        if not claims.take(output):
+            raise ValueError(
+                f"another evaluation writes {output}: wait for its end, or give another file as -o"
+            )
+        # Read now: another evaluation may have written it while the models were loaded.
+        figures = Figures(output, settings, squares, _earlier(options))
+        return _Evaluation(figures, files, styles, loss, options, words).run()
+
+
+def _earlier(options: argparse.Namespace) -> dict[str, Any] | None:
+    """Return the figures of an earlier run, to go on with; none if there are none."""
+    return None if options.overwrite else read_figures(options.output)
 
 
 def _check_options(options: argparse.Namespace) -> None:

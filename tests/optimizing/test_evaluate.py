@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from fast_style.optimizing.comparison_report import draw, is_plot_of, spread, ve
 from fast_style.optimizing.workload import OptimizerRun, Workload, in_words
 from fast_style.painting.style import load
 from fast_style.system import atomic
+from fast_style.system.claims import Claims
 from fast_style.system.resources import asset
 from fast_style.training.photographs import centre_box
 
@@ -535,6 +536,20 @@ def test_a_file_that_appears_during_the_work_is_kept(
     assert (tmp_path / name).read_bytes() == b"dear to me"
     if name == "f.png":  # the figures are there all the same
         assert len(json.loads((tmp_path / "f.json").read_text())["records"]) == 2
+
+
+def test_figures_that_another_evaluation_writes_are_left_to_it(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = model(tmp_path / "one.safetensors")
+    with closing(Claims()) as others:
+        assert others.take(tmp_path / "f.json")
+        for more in ([], ["--overwrite"]):
+            assert run(photographs, tmp_path / "f.json", one, *more) == 2
+            assert f"another evaluation writes {tmp_path / 'f.json'}" in capsys.readouterr().err
+    assert run(photographs, tmp_path / "f.json", one, "--evaluations", 1) == 0
+    files = {"one.safetensors", "f.json", "f.png"}
+    assert {path.name for path in tmp_path.iterdir()} == files
 
 
 def test_a_plot_is_known_by_the_settings_of_its_figures(evaluated: Path, tmp_path: Path) -> None:
