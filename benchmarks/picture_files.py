@@ -28,7 +28,7 @@ import torch
 from PIL import Image
 
 from fast_style.images.deep import DEEP_WHITE, libvips
-from fast_style.images.limits import DEFAULT_QUALITY
+from fast_style.images.options import DEFAULT_QUALITY
 from fast_style.images.picture import Clip, Picture, resize, to_pil
 from fast_style.images.reading import read_clip, read_picture
 from fast_style.images.writing import encode_clip

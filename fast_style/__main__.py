@@ -6,7 +6,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from fast_style import __version__
+from fast_style.cli.parser import VERSION
 from fast_style.system import messages
 from fast_style.system.messages import did_you_mean
 
@@ -57,7 +57,7 @@ def main() -> None:
         print(usage(), file=sys.stdout if name else sys.stderr)
         sys.exit(0 if name else 2)
     if name == "--version":
-        print(f"fast_style {__version__}")
+        print(VERSION)
         sys.exit(0)
     if name not in COMMANDS:
         guess = did_you_mean(name, COMMANDS)

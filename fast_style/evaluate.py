@@ -16,7 +16,7 @@ from fast_style.cli.console import INTERRUPTED, say, show, usable_streams
 from fast_style.cli.loss_options import load_preset, preset_names
 from fast_style.cli.parser import Parser, path_argument
 from fast_style.cli.whole_bar import WholeBar
-from fast_style.images.checks import SMALLEST_SIDE
+from fast_style.images.limits import SMALLEST_SIDE
 from fast_style.images.picture import PictureError
 from fast_style.images.reading import picture_size, read_crop, read_style
 from fast_style.models.losses import PerceptualLoss
@@ -33,6 +33,7 @@ from fast_style.optimizing.start_picture import check_size_fits, start_picture
 from fast_style.optimizing.workload import OptimizerRun, Workload
 from fast_style.painting.style import Style, load
 from fast_style.system.atomic import check_free, check_written
+from fast_style.system.claims import Claims
 from fast_style.system.devices import resolve_device
 from fast_style.system.memory import keep_freed_memory
 from fast_style.system.messages import command, install
@@ -50,8 +51,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
     result = Parser(
         prog=command(PROGRAM),
-        description="Measure the pictures that stylize writes by default against L-BFGS on the same "
-        "loss: how many evaluations of it the optimiser needs for a result as good.",
+        description="Measure the pictures that stylize writes by default against L-BFGS on the "
+        "same loss: how many evaluations of it the optimiser needs for a result as good.",
     )
     result.add_argument("models", metavar="CKPT", nargs="+", help="style models, or released names")
     _add_photograph_options(result)
@@ -198,20 +199,31 @@ def _first_difference(name: str, one: Any, other: Any) -> tuple[str, Any, Any]:
 def _run_evaluate(options: argparse.Namespace, words: Sequence[str]) -> int:
     output: Path = options.output
     _check_options(options)
-    earlier = None if options.overwrite else read_figures(output)
-    _check_places(options, earlier)
+    _check_places(options, _earlier(options))
     device = resolve_device(options.device)
     styles = {str(model): load(model, options.device) for model in options.models}
     judge = yardstick(styles, options)
     painting = read_style(judge["image"], judge["size"])
     squares, files = _squares(options)
-    figures = Figures(output, _settings(judge, device, options), squares, earlier)
+    settings = _settings(judge, device, options)
     loss = PerceptualLoss(painting, **judge["loss"]).to(device)
     for size in options.size:
         check_size_fits(size, size, device)
     check_written(output)  # now, not after the first hour
     keep_freed_memory()
-    return _Evaluation(figures, files, styles, loss, options, words).run()
+    with closing(Claims()) as claims:
+        if not claims.take(output):
+            raise ValueError(
+                f"another evaluation writes {output}: wait for its end, or give another file as -o"
+            )
+        # Read now: another evaluation may have written it while the models were loaded.
+        figures = Figures(output, settings, squares, _earlier(options))
+        return _Evaluation(figures, files, styles, loss, options, words).run()
+
+
+def _earlier(options: argparse.Namespace) -> dict[str, Any] | None:
+    """Return the figures of an earlier run, to go on with; none if there are none."""
+    return None if options.overwrite else read_figures(options.output)
 
 
 def _check_options(options: argparse.Namespace) -> None:

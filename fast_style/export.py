@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from fast_style.cli.command import end
 from fast_style.cli.console import show, usable_streams
 from fast_style.cli.parser import Parser, path_argument
-from fast_style.images.checks import SMALLEST_SIDE
+from fast_style.images.limits import SMALLEST_SIDE
 from fast_style.models.network import MARGIN, StyleNetwork
 from fast_style.models.onnx_graph import INPUT, portable_graph
 from fast_style.models.palette import CELL, cell_means, enlarged, with_margin

@@ -25,11 +25,12 @@ from fast_style.cli.console import INTERRUPTED, say, show, usable_streams
 from fast_style.cli.loss_options import add_loss_options, loss_arguments
 from fast_style.cli.parser import Parser, path_argument
 from fast_style.cli.progress_bar import Bar
-from fast_style.images.checks import SMALLEST_SIDE
 from fast_style.images.color import keep_color, match_color
+from fast_style.images.formats import WRITABLE
+from fast_style.images.limits import SMALLEST_SIDE
 from fast_style.images.picture import PictureError, long_side_size, resize
 from fast_style.images.reading import read_clip, read_style
-from fast_style.images.writing import WRITABLE, write_picture
+from fast_style.images.writing import write_picture
 from fast_style.models.losses import PerceptualLoss
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
 from fast_style.optimizing.start_picture import (

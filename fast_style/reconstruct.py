@@ -25,9 +25,9 @@ from fast_style.cli.console import show, usable_streams
 from fast_style.cli.loss_options import LAYER_HELP
 from fast_style.cli.parser import Parser, path_argument
 from fast_style.cli.progress_bar import Bar
-from fast_style.images.checks import check_image
 from fast_style.images.picture import long_side_size, resize
 from fast_style.images.reading import read_picture
+from fast_style.images.tensor_checks import check_image
 from fast_style.images.writing import write_picture
 from fast_style.models.losses import NORMALIZATIONS, PerceptualLoss
 from fast_style.models.vgg import canonical_layer, smallest_side

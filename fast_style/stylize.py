@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,7 @@ from fast_style.cli.stylize_options import (
     SHOWN_NAMES,
     blend_weights,
     check_destination,
+    given_controls,
     models_and_images,
     parse,
 )
@@ -30,6 +32,7 @@ from fast_style.system.signals import interrupted_by
 
 if TYPE_CHECKING:
     from fast_style.cli.inputs import Input, Missing
+    from fast_style.painting.controls import Controls, PaintJob
     from fast_style.painting.painter import Painter
 
 SMALL = 640  # px, longer side: PyTorch paints such a picture before other backends have started
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
     except ValueError as error:
-        return _complain(error, 2)
+        return _complain(PROGRAM, error, 2)
     return run(options, closed)
 
 
@@ -59,11 +62,13 @@ def run(options: argparse.Namespace, closed: Collection[str] = ()) -> int:
             sys.stdout.flush()
             return code
     except KeyboardInterrupt as error:  # with the counts, if it came in the midst of a batch
-        return _complain("; ".join(["interrupted", *map(str, error.args)]), INTERRUPTED)
+        return _complain(
+            options.program, "; ".join(["interrupted", *map(str, error.args)]), INTERRUPTED
+        )
     except OSError as error:  # of standard output: all others are said where they arise
         quiet(sys.stdout)
         # Whoever reads it, as `head`, may have seen enough.
-        return 1 if isinstance(error, BrokenPipeError) else _complain(error)
+        return 1 if isinstance(error, BrokenPipeError) else _complain(options.program, error)
 
 
 class Plan(NamedTuple):
@@ -81,7 +86,7 @@ def _run(options: argparse.Namespace, closed: Collection[str]) -> int:
     if options.list:
         _list(options)
         return 0
-    with WorkBar(PROGRAM) as bar:
+    with WorkBar(options.program) as bar:
         return _work(options, closed, bar)
 
 
@@ -96,16 +101,16 @@ def _work(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) ->
     except (TargetExistsError, UnwritableFolderError) as error:
         if options.json:
             _show(failed_line(options.names[-1], str(error)))
-        return _complain(error)
+        return _complain(options.program, error)
     except (ValueError, OSError) as error:
-        return _complain(error, 2)
+        return _complain(options.program, error, 2)
     pictures, painter = plan.pictures, plan.painter
     if options.palette:
         for name, style in painter.styles.items():
             if style.palette is None:  # checkpoints, files of other programs and older ones
-                _complain(f"{name} holds no palette: --palette does nothing")
+                _complain(options.program, f"{name} holds no palette: --palette does nothing")
     for one in plan.missing:
-        _complain(one.what)
+        _complain(options.program, one.what)
         if options.json:
             _show(failed_line(one.name, one.what))
     if options.sheet is not None:
@@ -116,7 +121,8 @@ def _work(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) ->
         destination = Destination(
             options.output, plan.to_folder, plan.resumes, options.overwrite, options.quality
         )
-        code = Batch(pictures, painter, destination, _show, _complain, options.json, bar).run()
+        complain = partial(_complain, options.program)
+        code = Batch(pictures, painter, destination, _show, complain, options.json, bar).run()
     return code or (1 if plan.missing else 0)
 
 
@@ -190,9 +196,10 @@ def _plan(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) ->
                 f"--max-megapixels must be a number above 0, found {options.max_megapixels}"
             )
         allow_megapixels(options.max_megapixels)
+    job = _job(options)
     if options.backend == "auto" and len(pictures) == len(models) == 1 and not streams:
-        options.backend = _backend_for(pictures[0].path, options)
-    painter = _painter(models, options)
+        options.backend = _backend_for(pictures[0].path, job.controls)
+    painter = _painter(models, job, options)
     if to_folder and folders:
         assert output is not None
         names = {*painter.names(), *shipped_styles()}
@@ -278,40 +285,38 @@ def _check_streams(
         raise ValueError("standard output is closed, where the picture would go: use -o")
 
 
-def _painter(models: list[str], options: argparse.Namespace) -> Painter:
-    """Load the models and check the controls."""
-    from fast_style.images.limits import HIGHEST_QUALITY
-    from fast_style.painting.controls import Controls, PaintJob, check_weights
-    from fast_style.painting.options import PALETTE
-    from fast_style.painting.painter import Painter, by_name
+def _job(options: argparse.Namespace) -> PaintJob:
+    """Return how each picture is painted, and check what the options say of it."""
+    from fast_style.images.options import HIGHEST_QUALITY
+    from fast_style.painting.any_style import paint_job
     from fast_style.painting.steadiness import check_steady
-    from fast_style.painting.style import load
 
     tile = int(options.tile) if options.tile.isdecimal() else options.tile
     if tile not in ("auto", "off") and (isinstance(tile, str) or tile < 1):
         raise ValueError(f"--tile is auto, off or a number of rows, found {tile}")
     if not 1 <= options.quality <= HIGHEST_QUALITY:
         raise ValueError(f"--quality must be 1 to {HIGHEST_QUALITY}, found {options.quality}")
-    controls = Controls(
-        options.size,
-        options.stroke,
-        options.strength,
-        options.grain,
-        PALETTE if options.palette is None else options.palette,
-        options.preserve_color,
-    )
-    controls.check()
+    job = paint_job({**given_controls(options), "tile": tile})
     check_steady(options.steady)
+    return job
+
+
+def _painter(models: list[str], job: PaintJob, options: argparse.Namespace) -> Painter:
+    """Load the models."""
+    from fast_style.painting.controls import check_weights
+    from fast_style.painting.painter import Painter, by_name
+    from fast_style.painting.style import load
+
     loaded = [load(model, options.device, backend=options.backend) for model in models]
     styles = by_name(models, loaded, paths_too=options.sheet is not None)
     blend = blend_weights(options.blend) if options.blend else {}
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend:
         check_weights(weights.values())
-    return Painter(styles, weights, PaintJob(controls, tile), options.strip, options.steady)
+    return Painter(styles, weights, job, options.strip, options.steady)
 
 
-def _backend_for(path: Path, options: argparse.Namespace) -> str:
+def _backend_for(path: Path, controls: Controls) -> str:
     """Return ``torch`` for one small picture: the others take longer to start than they save."""
     from fast_style.films.video import is_video
     from fast_style.images.picture import PictureError
@@ -320,10 +325,10 @@ def _backend_for(path: Path, options: argparse.Namespace) -> str:
     if is_video(path):  # of which only the reader of videos knows what can be opened
         return "auto"
     try:
-        longer = options.size or max(picture_size(path))
+        longer = controls.size or max(picture_size(path))
     except PictureError:  # said when it is read
         return "auto"
-    return "torch" if longer <= SMALL * options.stroke else "auto"
+    return "torch" if longer <= SMALL * controls.stroke else "auto"
 
 
 def _stream(source: Input, painter: Painter, options: argparse.Namespace, bar: WorkBar) -> int:
@@ -342,7 +347,7 @@ def _stream(source: Input, painter: Painter, options: argparse.Namespace, bar: W
         text = failure(error, source.path)
         if options.json:
             _show(failed_line(source.path, text))
-        return _complain(text)
+        return _complain(options.program, text)
 
     bar.begin(f"reading {shown}")
     try:
@@ -351,7 +356,7 @@ def _stream(source: Input, painter: Painter, options: argparse.Namespace, bar: W
     except Exception as error:
         return failed(error)
     if clip.remark:
-        _complain(f"{source.path} {clip.remark}")
+        _complain(options.program, f"{source.path} {clip.remark}")
     started_s = time.perf_counter()
     bar.begin(f"painting {shown}", total=len(painter.styles) * len(clip.frames))
     painter = painter._replace(job=painter.job._replace(progress=bar.advance))
@@ -402,7 +407,7 @@ def _sheet(
         except Exception as error:
             tally.add(source.path, FAILED)
             text = failure(error, source.path)
-            _complain(text)
+            _complain(options.program, text)
             if options.json:
                 _show(failed_line(source.path, text))
         bar.reach(number * styles)
@@ -416,11 +421,11 @@ def _sheet(
                 replace=options.overwrite,
             )
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
-            return _complain(error)
+            return _complain(options.program, error)
         done = {"output": str(options.sheet), "pictures": len(rows), "styles": painter.names()}
         _show(json.dumps(done) if options.json else str(options.sheet))
     if len(pictures) > 1:
-        _complain(tally.line())
+        _complain(options.program, tally.line())
     return 1 if tally.has(FAILED) else 0
 
 
@@ -437,9 +442,9 @@ def _show(line: str) -> None:
         print(line, flush=True)
 
 
-def _complain(error: object, code: int = 1) -> int:
+def _complain(program: str, error: object, code: int = 1) -> int:
     with beside_bar():
-        say(PROGRAM, error)
+        say(program, error)
     return code
 
 

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from fast_style.cli.console import INTERRUPTED, quiet, usable_streams
+from fast_style.cli.parser import VERSION
 from fast_style.models.style_file import ModelFileError
 from fast_style.system.memory import is_out_of_memory
 from fast_style.system.messages import command
@@ -174,6 +175,9 @@ def _memory_advice(error: Exception, data: DictConfig) -> str | None:
 def main() -> int:
     """Run the command; return its exit code."""
     usable_streams()
+    if "--version" in sys.argv[1:]:  # else Hydra prints its own
+        print(VERSION)
+        return 0
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
     quieten()
     ContactSheet.forget()

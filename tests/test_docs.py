@@ -25,6 +25,7 @@ from support import ENVIRONMENT, ROOT, small_film
 from fast_style import evaluate, export, optimize, reconstruct, sheet, stylize
 from fast_style.__main__ import COMMANDS as ALL
 from fast_style.cli.stylize_options import parse
+from fast_style.painting.options import CONTROLS
 from fast_style.system.resources import about_styles, main_styles
 from fast_style.training.config import plain
 
@@ -149,6 +150,7 @@ def test_documented_options_exist() -> None:
     )
     mentioned = re.findall(r"`(--[a-z][a-z-]+)", page_text())
     derived = [f"--{key.replace('_', '-')}" for key in settings()["loss"]]  # of optimize
+    derived += [control.option for control in CONTROLS]  # of stylize
     elsewhere = ["--signal"]  # of SLURM
     unknown = {
         one for one in mentioned if f'"{one}"' not in source and one not in derived + elsewhere

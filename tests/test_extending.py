@@ -1,9 +1,12 @@
-"""The examples of docs/guide/extending.md, put in place and trained."""
+"""The examples of docs/guide/extending.md, put in place and used."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +25,8 @@ from fast_style.models.style_file import load_style_model
 from fast_style.system import resources
 from fast_style.system.resources import asset, config_folder
 
+PAGE = ROOT / "docs" / "guide" / "extending.md"
+CHANGES = re.compile(r"```diff\n(.*?)```", re.DOTALL)
 EXAMPLE = re.compile(r"```\w+\n# (fast_style|configs)/(\S+)\n(.*?)```", re.DOTALL)
 pytestmark = pytest.mark.usefixtures("quiet_globals")
 NETWORK = ("network.channels=", "network.residual_blocks=")  # of the tiny training
@@ -36,7 +41,7 @@ def in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         copy = configs / file.relative_to(config_folder())
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(file.read_bytes())
-    text = (ROOT / "docs" / "guide" / "extending.md").read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     modules: list[str] = []
     for top, name, content in EXAMPLE.findall(text):
         path = tmp_path / top / name
@@ -182,3 +187,50 @@ def test_what_is_not_there_is_one_line(
     run("refused", *options, code=2)
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Path:
+    """Return a folder with a copy of the package, changed as the page says."""
+    leave_out = shutil.ignore_patterns("assets", "__pycache__")
+    shutil.copytree(ROOT / "fast_style", tmp_path / "changed" / "fast_style", ignore=leave_out)
+    for changes in CHANGES.findall(PAGE.read_text(encoding="utf-8")):
+        for file in changes.split("--- ")[1:]:
+            name, *hunks = file.split("@@\n")
+            path = tmp_path / "changed" / name.strip()
+            text = path.read_text(encoding="utf-8")
+            for lines in (hunk.splitlines(keepends=True) for hunk in hunks):
+                old = "".join(line[1:] for line in lines if line[0] != "+")
+                assert text.count(old) == 1, f"{name}{old}"
+                text = text.replace(old, "".join(line[1:] for line in lines))
+            path.write_text(text, encoding="utf-8")
+    return tmp_path / "changed"
+
+
+def test_the_control(changed: Path, tiny_model: Path, photographs: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "import numpy as np\n"
+        "from PIL import Image\n"
+        "from fast_style import load, stylize\n"
+        "model, photo, output = sys.argv[1:]\n"
+        "words = [model, photo, '--device', 'cpu', '--backend', 'torch', '-o', output]\n"
+        "assert stylize.main([*words, '--brightness', '3']) == 2\n"
+        "assert stylize.main([*words, '--brightness', '0.5']) == 0\n"
+        "style, photo = load(model, 'cpu', backend='torch'), Image.open(photo)\n"
+        "painted, half = (np.asarray(style(photo, brightness=one)) for one in (1, 0.5))\n"
+        "assert np.array_equal(half, np.asarray(Image.open(output)))\n"
+        "assert np.abs(half - painted / 2).max() <= 1\n"
+    )
+    words = [str(tiny_model), str(photographs / "1.png"), str(tmp_path / "painted.png")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(changed)},
+        cwd=changed,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "brightness must be 0 to 2, found 3.0" in done.stderr

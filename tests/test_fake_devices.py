@@ -33,7 +33,7 @@ from fast_style.optimizing import comparison
 from fast_style.optimizing.comparison import measure_network, measure_optimizer
 from fast_style.optimizing.descent import optimize_pixels
 from fast_style.optimizing.start_picture import start_picture
-from fast_style.painting import style
+from fast_style.painting import strips
 from fast_style.painting.controls import Controls, PaintJob
 from fast_style.painting.painter import BLEND, Painter
 from fast_style.painting.steadiness import Movement, Steady, flicker
@@ -50,7 +50,7 @@ WEIGHTS = cache(vgg.load_weights)
 @pytest.fixture(params=["cuda", "mps"])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Pretend that there is this device."""
-    for module in (style, memory):
+    for module in (strips, memory):
         monkeypatch.setattr(module, "free_memory", lambda device: 10**12)
     monkeypatch.setattr(comparison, "_wait", lambda result: None)
     autocast, is_enabled = torch.autocast, torch.is_autocast_enabled

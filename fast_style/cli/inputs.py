@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fast_style.films.video import is_video, result_suffix
-from fast_style.images.reading import READABLE
-from fast_style.images.writing import WRITABLE
+from fast_style.images.formats import READABLE, WRITABLE
 from fast_style.system.folders import walk_folders
 from fast_style.system.paths import identity, is_folder, user_path
 

@@ -13,6 +13,7 @@ from fast_style import __version__
 from fast_style.system.messages import did_you_mean
 from fast_style.system.paths import user_path
 
+VERSION = f"fast_style {__version__}"  # what ``--version`` prints
 UNKNOWN = "unrecognized arguments: "
 
 
@@ -21,7 +22,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, description: str, usage: str | None = None) -> None:
         super().__init__(prog, usage, description)
-        self.add_argument("--version", action="version", version=f"fast_style {__version__}")
+        self.add_argument("--version", action="version", version=VERSION)
 
     def error(self, message: str) -> NoReturn:
         """End with the message on stderr and exit code 2."""

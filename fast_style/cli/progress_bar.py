@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fast_style.cli.console import say
-from fast_style.models.losses import further_terms
+from fast_style.models.loss_terms import further_terms
 
 # What is shown beside the bar, and its key in ``LossTerms.scalars``.
 SHOWN_SCALARS = {

@@ -8,15 +8,16 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fast_style.cli.parser import Parser, path_argument
-from fast_style.images.limits import DEFAULT_MEGAPIXELS, DEFAULT_QUALITY, HIGHEST_QUALITY
-from fast_style.painting.options import GRAIN, PALETTE, PRESERVE_COLOR, STEADY
+from fast_style.images.limits import DEFAULT_MEGAPIXELS
+from fast_style.images.options import DEFAULT_QUALITY, HIGHEST_QUALITY
+from fast_style.painting.options import CONTROLS, STEADY, Choice
 from fast_style.system.messages import command, did_you_mean
 from fast_style.system.resources import main_styles, shipped_styles
 
 PROGRAM = "stylize"
-COLOR_OPTION = "--preserve-color"
 SHOWN_NAMES = 3  # of pictures, in a command that is proposed
 
 
@@ -83,45 +84,22 @@ def _add_files(result: argparse.ArgumentParser, program: str) -> None:
 
 
 def _add_look(look: argparse._ArgumentGroup) -> None:
-    """Add the controls."""
-    look.add_argument("--size", type=int, metavar="PX", help="longer side of the result (own)")
-    look.add_argument(
-        "--stroke",
-        type=float,
-        default=1.0,
-        metavar="F",
-        help="strokes so many times as large (%(default)g)",
-    )
-    look.add_argument(
-        "--strength",
-        type=float,
-        default=1.0,
-        metavar="S",
-        help="0, the photograph, to 1 (%(default)g)",
-    )
-    look.add_argument(
-        "--grain",
-        type=float,
-        default=GRAIN,
-        metavar="LEVELS",
-        help="deviation of noise on the photograph, levels of 255, by which plain areas are "
-        "painted too; 0 for none (%(default)g)",
-    )
-    look.add_argument(
-        "--palette",
-        type=float,  # none if it was not given: only who asks for it is told that a model has none
-        metavar="S",
-        help="how far light, dark and hues on the large scale are brought to the painting's own, "
-        f"from 0, the network alone, to 1 ({PALETTE:g})",
-    )
-    look.add_argument(
-        COLOR_OPTION,
-        nargs="?",
-        const=PRESERVE_COLOR[0],
-        metavar=PRESERVE_COLOR[1],
-        help="keep the photograph's colours: paint the luminance only, or match their mean and "
-        "covariance",
-    )
+    """Add the controls, and what films have besides.
+
+    Their default here is none: so it is known which were given (``given_controls``).
+    """
+    for control in CONTROLS:
+        default = "" if control.default is None else f" ({control.default:g})"
+        alone: dict[str, Any] = {}
+        if isinstance(control, Choice):
+            alone = {"nargs": "?", "const": control.choices[0]}
+        look.add_argument(
+            control.option,
+            type=control.kind,
+            metavar=control.metavar,
+            help=f"{control.help}{default}",
+            **alone,
+        )
     look.add_argument(
         "--steady",
         type=float,
@@ -174,38 +152,45 @@ def parse(arguments: Sequence[str], program: str = PROGRAM) -> argparse.Namespac
     """Return the options of a command line; what follows ``--`` are names, whatever they begin by.
 
     Raises:
-        ValueError: As ``with_color_value``.
+        ValueError: As ``with_choices``.
         SystemExit: Wrong use, said on stderr; or ``--help``.
     """
     given = list(arguments)
     end = given.index("--") if "--" in given else len(given)
     # argparse forgets the mark where options stand between the names.
-    options = parser(program).parse_intermixed_args(with_color_value(given[:end]))
+    options = parser(program).parse_intermixed_args(with_choices(given[:end]))
     options.names += given[end + 1 :]
+    options.program = program  # says which command speaks
     options.others = [word for word in given if word != "--"]  # for commands that are proposed
     for name in options.names:
         options.others.remove(name)
     return options
 
 
-def with_color_value(arguments: Sequence[str]) -> list[str]:
-    """Give ``--preserve-color`` its value, or it would take the name of the model.
+def given_controls(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the controls that the command line gives, by their names."""
+    values = {control.name: getattr(options, control.name) for control in CONTROLS}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def with_choices(arguments: Sequence[str]) -> list[str]:
+    """Give options as ``--preserve-color`` a value, or they would take the name of the model.
 
     So ``stylize --preserve-color starry photo.jpg`` paints, and a misspelt value is told.
 
     Raises:
-        ValueError: What follows it is misspelt, not a value and not a file.
+        ValueError: What follows one is misspelt, not a value and not a file.
     """
+    known = {one.option: one.choices for one in CONTROLS if isinstance(one, Choice)}
     left, result = list(arguments), []
     while left:
         argument = left.pop(0)
-        if argument == COLOR_OPTION:
-            given = left and left[0] in PRESERVE_COLOR
-            guess = did_you_mean(left[0], PRESERVE_COLOR) if left and not given else ""
+        if choices := known.get(argument):
+            given = left and left[0] in choices
+            guess = did_you_mean(left[0], choices) if left and not given else ""
             if guess and not os.path.exists(left[0]):  # noqa: PTH110, never raises
-                known = " or ".join(PRESERVE_COLOR)
-                raise ValueError(f"{COLOR_OPTION} is {known}, found {left[0]!r}{guess}")
-            argument += f"={left.pop(0) if given else PRESERVE_COLOR[0]}"
+                raise ValueError(f"{argument} is {' or '.join(choices)}, found {left[0]!r}{guess}")
+            argument += f"={left.pop(0) if given else choices[0]}"
         result.append(argument)
     return result
 
@@ -318,7 +303,7 @@ def _misspelt(name: str) -> str | None:
 def _no_style(name: str) -> str | None:
     """Return what a name stands for that is not a style's: a picture, video or folder."""
     from fast_style.films.video import is_video
-    from fast_style.images.reading import READABLE
+    from fast_style.images.formats import READABLE
     from fast_style.system.paths import is_folder, user_path
 
     if not name or name in shipped_styles() or _is_style(name):
@@ -372,7 +357,8 @@ def check_destination(output: Path | None, to_folder: bool, streams: bool) -> No
     """
     from fast_style.cli.inputs import STREAM
     from fast_style.films.video import CONTAINERS, check_video_writable
-    from fast_style.images.writing import WRITABLE, check_writable
+    from fast_style.images.formats import WRITABLE
+    from fast_style.images.writing import check_writable
 
     if output is None or str(output) == STREAM:
         return

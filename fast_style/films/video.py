@@ -20,7 +20,7 @@ from fast_style.films.frames import (
 )
 from fast_style.films.sound import Sounds
 from fast_style.films.tags import TAG_ERRORS, chapters, film_tags, need_full_keys, stream_tags
-from fast_style.images.limits import DEFAULT_QUALITY
+from fast_style.images.options import DEFAULT_QUALITY
 from fast_style.images.picture import Picture, PictureError
 from fast_style.images.profiles import HDR_TRANSFERS
 from fast_style.system.atomic import write_atomically

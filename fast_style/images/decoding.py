@@ -9,7 +9,6 @@ import io
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageCms, TiffImagePlugin
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from fast_style.images import header
 from fast_style.images.deep import DEEP_WHITE
-from fast_style.images.metadata import exif_orientation
+from fast_style.images.orientation import exif_orientation, stored_view, upright_size
 from fast_style.images.picture import Picture, to_pil
 from fast_style.images.profiles import profile_of_gamma
 from fast_style.images.rows import BANDS, WHITE_IS_ZERO, Pixels, Stored, converted
@@ -25,18 +24,6 @@ from fast_style.images.rows import BANDS, WHITE_IS_ZERO, Pixels, Stored, convert
 ROWS_AT_ONCE = 256  # so that a huge picture is not held three times in memory
 _SRGB = ImageCms.createProfile("sRGB")
 Conversion = Callable[[Pixels], Pixels]
-# By EXIF's orientation: a view of the upright picture in the order in which the file stores it.
-STORED_IN: dict[int, Callable[[npt.NDArray[np.generic]], npt.NDArray[np.generic]]] = {
-    1: lambda upright: upright,
-    2: lambda upright: upright[:, ::-1],
-    3: lambda upright: upright[::-1, ::-1],
-    4: lambda upright: upright[::-1],
-    5: lambda upright: upright.swapaxes(0, 1),
-    6: lambda upright: np.rot90(upright),
-    7: lambda upright: upright.swapaxes(0, 1)[::-1, ::-1],
-    8: lambda upright: np.rot90(upright, -1),
-}
-TURNED = (5, 6, 7, 8)  # orientations that swap width and height
 
 
 def picture_of(image: Image.Image, profile: bytes | None = None, reduce: int = 1) -> Picture:
@@ -123,11 +110,11 @@ def decoded(stored: Stored, orientation: int, profile: bytes | None, reduce: int
     stored = stored.with_white(step)
     is_bytes = stored.dtype == np.uint8
     width, height = -(-stored.width // reduce), -(-stored.height // reduce)
-    shape = (width, height) if orientation in TURNED else (height, width)
+    shape = upright_size((height, width), orientation)
     levels = np.empty((*shape, 3), np.uint8 if is_bytes else np.float32)
     alpha = None if stored.alpha is None else np.empty(shape, np.float32)
     conversion = _conversion(stored.colors, is_bytes, profile)
-    turned = STORED_IN.get(orientation, STORED_IN[1])
+    turned = stored_view(orientation)
     top = 0
     for rows in stored.rows(step):
         colors, transparency = _meaning(rows, stored)

@@ -20,6 +20,16 @@ POINTER_SIZES = {LONG: 4, 13: 4, 16: 8, 18: 8}  # the last two are BigTIFF's
 # Bytes of all values of a directory; a hostile file may point at the same bytes many times.
 MOST = 2**22
 Order = Literal["<", ">"]  # of bytes, as struct writes it
+# What Pillow raises where EXIF is damaged, which is no reason to lose a picture.
+DAMAGED_EXIF = (
+    ValueError,
+    TypeError,
+    KeyError,
+    OSError,
+    SyntaxError,
+    struct.error,
+    OverflowError,
+)
 PREFIX = b"Exif\0\0"
 HEADERS: dict[Order, bytes] = {"<": b"II*\0\x08\0\0\0", ">": b"MM\0*\0\0\0\x08"}
 

@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from fast_style.images.picture import PictureError
 from fast_style.system.messages import install
 
-SUFFIXES = (".heic", ".heif")
 NEEDED = f"HEIF needs pillow-heif: {install('heif')}"
 
 

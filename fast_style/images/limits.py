@@ -1,13 +1,31 @@
-"""Sizes and qualities of pictures; loads neither Pillow nor torch, so that help texts are quick."""
+"""How small and how large a picture may be.
+
+Loads neither Pillow nor torch, so that help texts are quick.
+"""
 
 from __future__ import annotations
 
 import math
 
-DEFAULT_QUALITY = 95  # of 1 to 100, as the field's best tools write
-HIGHEST_QUALITY = 100
+SMALLEST_SIDE = 32  # px, of any picture that a network or a loss is given
 BOMB_FACTOR = 2  # Pillow refuses pictures with so many times its MAX_IMAGE_PIXELS
 DEFAULT_MEGAPIXELS = 179  # Pillow's limit, rounded
+
+
+class TooSmallError(ValueError):
+    """A picture with too few pixels a side."""
+
+
+def check_size(height: int, width: int, smallest: int) -> None:
+    """Check that a picture has at least ``smallest`` pixels a side.
+
+    Raises:
+        TooSmallError: It has fewer.
+    """
+    if min(height, width) < smallest:
+        raise TooSmallError(
+            f"the picture is {width} x {height} px; at least {smallest} x {smallest} px are needed"
+        )
 
 
 def allow_megapixels(most: float) -> None:

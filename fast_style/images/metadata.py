@@ -7,7 +7,15 @@ import struct
 from PIL import Image, ImageCms
 from PIL.ExifTags import Base
 
-from fast_style.images.exif import POINTERS, Exif, Order, number, read_block, read_directory
+from fast_style.images.exif import (
+    DAMAGED_EXIF,
+    POINTERS,
+    Exif,
+    Order,
+    number,
+    read_block,
+    read_directory,
+)
 
 # Tags that stay true for a stylised version. Left out is what describes the file itself (sizes,
 # strips, colours, orientation, thumbnail), and what only the camera's maker can read.
@@ -51,8 +59,6 @@ CAMERA_TAGS = frozenset(
     )
 )
 PLACE_TAGS = frozenset(range(32))  # all of GPS
-# What Pillow raises where EXIF is damaged, which is no reason to lose a picture.
-BROKEN = (ValueError, TypeError, KeyError, OSError, SyntaxError, struct.error, OverflowError)
 LARGEST_DPI = 65_535  # that a JPEG holds
 
 
@@ -71,7 +77,7 @@ def kept_exif(image: Image.Image, at: int | None = None) -> bytes | None:
         order: Order = "<" if found.endian == "<" else ">"
         if at is None:
             at = int(struct.unpack_from(f"{order}L", found.head, 4)[0])
-    except (AttributeError, *BROKEN):  # the attributes are only there where EXIF is
+    except (AttributeError, *DAMAGED_EXIF):  # the attributes are only there where EXIF is
         return None
     main = read_directory(file, at, order, PICTURE_TAGS.union(POINTERS), big)
     camera, place = (number(main.pop(tag, None), order) for tag in POINTERS)
@@ -94,15 +100,6 @@ def fitting_exif(block: bytes, most: int) -> bytes | None:
         del directories[largest][tag]
         block = exif.tobytes()
     return None if exif.is_empty else block
-
-
-def exif_orientation(image: Image.Image) -> int:
-    """Return EXIF's orientation: 1, upright, to 8; 1 where it is missing or damaged."""
-    try:
-        found = image.getexif().get(Base.Orientation, 1)
-    except BROKEN:
-        return 1
-    return found if isinstance(found, int) else 1
 
 
 def kept_dpi(image: Image.Image) -> float | None:

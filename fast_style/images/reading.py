@@ -23,14 +23,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageSequence, JpegImagePlugin, UnidentifiedImageError
-from PIL.ExifTags import Base
 from torch import Tensor
 
 from fast_style.images import header, heif
-from fast_style.images.checks import SMALLEST_SIDE, TooSmallError
-from fast_style.images.decoding import TURNED, as_tensor, decoded, flat_image, picture_of
-from fast_style.images.limits import max_pixels
-from fast_style.images.metadata import BROKEN, exif_orientation, kept_dpi, kept_exif
+from fast_style.images.decoding import as_tensor, decoded, flat_image, picture_of
+from fast_style.images.exif import DAMAGED_EXIF
+from fast_style.images.formats import BOXED, HEIF, MOVING, PILLOW_FORMATS
+from fast_style.images.limits import SMALLEST_SIDE, TooSmallError, max_pixels
+from fast_style.images.metadata import kept_dpi, kept_exif
+from fast_style.images.orientation import ORIENTATION_TAG, exif_orientation, upright_size
 from fast_style.images.picture import Clip, Picture, PictureError, as_bytes, as_float, scaled_size
 from fast_style.images.profiles import (
     HDR_REMARK,
@@ -42,20 +43,6 @@ from fast_style.images.rows import Stored, stored_png, stored_tiff
 from fast_style.images.transparency import fill_transparent
 from fast_style.system.memory import check_memory
 
-READABLE = (
-    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".ppm"),
-    *heif.SUFFIXES,
-)
-MOVING = (
-    "GIF",
-    "WEBP",
-    "PNG",
-    "AVIF",
-)  # formats of animations; elsewhere further pictures are pages
-# Pillow takes a file by what is in it, whatever its name: no other of its formats may be reached,
-# least of all EPS, a program that it has Ghostscript run.
-PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "AVIF")
-BOXED = ("AVIF", "HEIF")
 MOST_FRAMES = 10_000  # of an animation
 FRAME_MS = 100  # of a frame that says nothing, as browsers show it
 _OPENING = threading.Lock()  # the warning filters are the process's, not a thread's
@@ -102,7 +89,7 @@ class _Opened(NamedTuple):
     @property
     def upright(self) -> tuple[int, int]:
         """Width and height as it is to be seen, px."""
-        return self.stored[::-1] if exif_orientation(self.image) in TURNED else self.stored
+        return upright_size(self.stored, exif_orientation(self.image))
 
 
 def read_picture(path: str | Path | io.BytesIO, longest: int | None = None) -> Picture:
@@ -435,10 +422,10 @@ def _opened_tiff(path: Path | io.BytesIO, file: BinaryIO) -> _Opened:
         exif.bigtiff, exif.endian = tiff.is_big, tiff.order
         try:
             exif.load_from_fp(file, tiff.at)
-        except BROKEN:
+        except DAMAGED_EXIF:
             exif.clear()
-        if Base.Orientation not in exif:
-            exif[Base.Orientation] = orientation
+        if ORIENTATION_TAG not in exif:
+            exif[ORIENTATION_TAG] = orientation
     width, height = tiff.number(header.WIDTH), tiff.number(header.HEIGHT)
     if width * height > max_pixels():
         raise Image.DecompressionBombError(f"{width * height} pixels")
@@ -518,7 +505,7 @@ def _pictures_errors(what: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise PictureError(f"cannot read {what}: there is no such file") from error
     except UnidentifiedImageError as error:
-        if what.lower().endswith(heif.SUFFIXES) and not heif.is_available():
+        if what.lower().endswith(HEIF) and not heif.is_available():
             raise heif.HeifNeededError(f"cannot read {what}: {heif.NEEDED}") from error
         raise PictureError(f"cannot read {what}: not a picture in a known format") from error
     except Image.DecompressionBombError as error:

@@ -11,30 +11,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image
 from torch import Tensor
 
 from fast_style.images import heif
 from fast_style.images.deep import deep_levels, encode_deep
-from fast_style.images.limits import DEFAULT_QUALITY
+from fast_style.images.formats import (
+    ANIMATED,
+    DEEP,
+    HEIF,
+    JPEG,
+    JPEG_EXIF,
+    LARGEST_SIDE,
+    PRINTED,
+    TIFF,
+    WRITABLE,
+)
 from fast_style.images.metadata import fitting_exif, srgb_profile
+from fast_style.images.options import DEFAULT_QUALITY
 from fast_style.images.picture import Clip, Picture, PictureError, to_pil
 from fast_style.images.tiff import write_tiff
 from fast_style.system.atomic import TargetExistsError, write_atomically
 from fast_style.system.paths import identity
 
-JPEG = (".jpg", ".jpeg")
-TIFF = (".tif", ".tiff")
-WRITABLE: tuple[str, ...] = (".png", *JPEG, ".webp", *TIFF, ".gif")
-if features.check("avif"):  # not in every build of Pillow
-    WRITABLE += (".avif",)
-if heif.is_available():
-    WRITABLE += heif.SUFFIXES
-DEEP = (".png", *TIFF)  # that can hold 16 bits
-PRINTED = (".png", *JPEG, *TIFF)  # that hold a size in print
-LARGEST_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383, ".gif": 65_535}  # px
-JPEG_EXIF = 65_533  # bytes
-ANIMATED = (".gif", ".webp", ".png", ".avif")
 # What Pillow, its plugins and the disk raise where a picture can't be written.
 NOT_WRITTEN = (OSError, ValueError, RuntimeError, OverflowError, struct.error)
 
@@ -46,7 +45,7 @@ def check_writable(path: Path) -> None:
         PictureError: They can't.
     """
     if path.suffix.lower() not in WRITABLE:
-        if path.suffix.lower() in heif.SUFFIXES:
+        if path.suffix.lower() in HEIF:
             raise PictureError(f"cannot write {path}: {heif.NEEDED}")
         raise PictureError(f"cannot write {path}: its name must end in {', '.join(WRITABLE)}")
 
@@ -225,7 +224,7 @@ def _options(suffix: str, quality: int, picture: Picture) -> dict[str, Any]:
         options["exif"] = exif
     if picture.dpi is not None and suffix in PRINTED:
         options["dpi"] = (picture.dpi, picture.dpi)
-    if suffix in (".avif", *heif.SUFFIXES):
+    if suffix in (".avif", *HEIF):
         options |= {"quality": quality, "subsampling": "4:4:4"}
     elif suffix in (*JPEG, ".webp"):
         options |= {"quality": quality, "subsampling": 0}

@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_style.models.loss_sums import self_product, squared_distance, sum_of_squares
-from fast_style.models.term import OWN_PARTS, Seen, Term, term_class
+from fast_style.models.loss_terms import LossTerms
+from fast_style.models.term import Seen, Term, term_class
 from fast_style.models.vgg import VGG16Features, canonical_layer
 from fast_style.system.memory import check_memory
 from fast_style.system.precision import exact_float32
@@ -27,60 +28,6 @@ GRID_PATCH_CELLS = (
     15  # a side of the patches that are searched for a grid: it varies from place to place
 )
 STYLE_BYTES_PER_PIXEL = 550  # peak memory of a painting's Gram matrices: measured
-
-
-class LossTerms(NamedTuple):
-    """The loss of a batch and its parts, tensors of float32 or better, and the weights.
-
-    ``totals``, ``(N,)``, has for each photograph the weighted sum of its content and style errors
-    by layer, total variation, grid energy and further terms; ``total`` is their mean. The parts are
-    scalars, unweighted means over the batch.
-    """
-
-    total: Tensor
-    totals: Tensor
-    content: dict[str, Tensor]
-    style: dict[str, Tensor]
-    total_variation: Tensor
-    content_weights: dict[str, float]
-    style_weights: dict[str, float]
-    total_variation_weight: float
-    grid: Tensor
-    grid_weight: float
-    further: Mapping[str, Tensor] = {}  # by name, the terms of ``loss.terms``
-    further_weights: Mapping[str, float] = {}
-
-    def scalars(self) -> dict[str, Tensor]:
-        """Return what is worth logging, detached.
-
-        ``*_loss`` is weighted and adds up to ``loss``; ``*_error`` is not weighted.
-        """
-        scalars = {"loss": self.total}
-        nothing = torch.zeros_like(self.total)  # for a loss without content, or without style
-        for part, errors, weights in (
-            ("content", self.content, self.content_weights),
-            ("style", self.style, self.style_weights),
-        ):
-            weighted = {layer: weights[layer] * error for layer, error in errors.items()}
-            scalars[f"{part}_loss"] = sum(weighted.values(), nothing)
-            scalars[f"{part}_error"] = sum(errors.values(), nothing)
-            scalars |= {f"{part}_loss/{layer}": value for layer, value in weighted.items()}
-            scalars |= {f"{part}_error/{layer}": value for layer, value in errors.items()}
-        scalars["total_variation_loss"] = self.total_variation_weight * self.total_variation
-        scalars["total_variation"] = self.total_variation
-        scalars["grid_loss"] = self.grid_weight * self.grid
-        scalars["grid"] = self.grid
-        for name, error in self.further.items():
-            scalars[f"{name}_loss"] = self.further_weights[name] * error
-            scalars[f"{name}_error"] = error
-        return {name: value.detach() for name, value in scalars.items()}
-
-
-def further_terms(scalars: Iterable[str]) -> list[str]:
-    """Return the names of the further terms, from the names that ``LossTerms.scalars`` gives."""
-    ending = "_loss"
-    parts = [name.removesuffix(ending) for name in scalars if name.endswith(ending)]
-    return [part for part in parts if part not in OWN_PARTS]
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -374,18 +321,18 @@ class PerceptualLoss(nn.Module):
                 if self.term_weights[name]:
                     totals = totals + self.term_weights[name] * error
         return LossTerms(
-            totals.mean(),
-            totals,
-            {layer: error.mean() for layer, error in content_errors.items()},
-            {layer: error.mean() for layer, error in style_errors.items()},
-            variation.mean(),
-            self.content_weights,
-            self.style_weights,
-            self.total_variation_weight,
-            grid.mean(),
-            self.grid_weight,
-            {name: error.mean() for name, error in further.items()},
-            self.term_weights,
+            total=totals.mean(),
+            totals=totals,
+            content={layer: error.mean() for layer, error in content_errors.items()},
+            style={layer: error.mean() for layer, error in style_errors.items()},
+            total_variation=variation.mean(),
+            content_weights=self.content_weights,
+            style_weights=self.style_weights,
+            total_variation_weight=self.total_variation_weight,
+            grid=grid.mean(),
+            grid_weight=self.grid_weight,
+            further={name: error.mean() for name, error in further.items()},
+            further_weights=self.term_weights,
         )
 
     def _further(self, stylized: Seen, targets: Seen) -> dict[str, Tensor]:

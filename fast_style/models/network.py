@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.images.checks import SMALLEST_SIDE, check_image
+from fast_style.images.limits import SMALLEST_SIDE
+from fast_style.images.tensor_checks import check_image
 from fast_style.models import networks
 from fast_style.system.named_classes import class_names, named_class
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fast_style.images.checks import check_image
+from fast_style.images.tensor_checks import check_image
 from fast_style.models.network import VGG_MEAN
 from fast_style.models.weight_files import WeightFileError, load_safetensors, load_torch
 from fast_style.system.paths import is_file, user_path

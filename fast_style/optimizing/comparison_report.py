@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from fast_style.models.losses import further_terms
+from fast_style.models.loss_terms import further_terms
 from fast_style.optimizing.figures import RECORDS
 from fast_style.system.atomic import write_atomically
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fast_style.models.losses import LossTerms
+from fast_style.models.loss_terms import LossTerms
 
 ALGORITHMS = ("lbfgs", "adam")
 LBFGS_HISTORY = 20  # each entry keeps two pictures in memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
@@ -12,13 +13,13 @@ import torch
 from torch import Tensor
 
 from fast_style.films.video import Painted, check_video_writable
-from fast_style.images.checks import check_image
-from fast_style.images.limits import DEFAULT_QUALITY, HIGHEST_QUALITY
+from fast_style.images.options import DEFAULT_QUALITY, HIGHEST_QUALITY
 from fast_style.images.picture import Picture, PillowImage, array_like, from_array, to_pil
 from fast_style.images.reading import from_pil
+from fast_style.images.tensor_checks import check_image
 from fast_style.images.writing import check_not_input
 from fast_style.painting.controls import DEFAULT_JOB, Controls, PaintJob
-from fast_style.painting.options import GRAIN, PALETTE, STEADY
+from fast_style.painting.options import CONTROLS, GRAIN, PALETTE, STEADY
 from fast_style.painting.steadiness import check_steady
 from fast_style.system.atomic import check_free
 from fast_style.system.paths import user_path
@@ -42,14 +43,18 @@ class Look(TypedDict, total=False):
     tile: str | int
 
 
-def paint_job(look: Look) -> PaintJob:
-    """Return how to paint, with the defaults of the commands where ``look`` says nothing.
+def paint_job(look: Mapping[str, object]) -> PaintJob:
+    """Return how to paint, with the defaults of ``CONTROLS`` where ``look`` says nothing.
+
+    Args:
+        look: As ``Look``.
 
     Raises:
         TypeError: There is no such control.
         ValueError: One is out of its range.
     """
-    given: dict[str, Any] = {"grain": GRAIN, "palette": PALETTE, "tile": "auto", **look}
+    defaults = {control.name: control.default for control in CONTROLS}
+    given: dict[str, Any] = {**defaults, "tile": DEFAULT_JOB.tile, **look}
     tile = given.pop("tile")
     controls = Controls(**given)
     controls.check()
@@ -94,7 +99,14 @@ class AnyStyle(ABC):
             ValueError: Another shape or type, values outside [0, 1], a side below 32 px where it
                 is painted, or a control out of its range.
         """
-        controls = Controls(size, stroke, strength, grain, palette, preserve_color)
+        controls = Controls(
+            size=size,
+            stroke=stroke,
+            strength=strength,
+            grain=grain,
+            palette=palette,
+            preserve_color=preserve_color,
+        )
         job = PaintJob(controls, tile)
         if isinstance(image, Tensor):
             batch = image[None] if image.ndim == 3 else image

@@ -1,39 +1,40 @@
-"""What may be changed about a stylised picture: size, strokes, strength, grain, colours."""
+"""What the controls do to a picture: size, strokes, strength, grain, colours.
+
+Their names, defaults and ranges stand in options.py.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from numbers import Integral
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from fast_style.images.checks import SMALLEST_SIDE, check_range
 from fast_style.images.color import keep_color, match_color
 from fast_style.images.limits import max_pixels
 from fast_style.images.picture import Picture, as_bytes, as_float, long_side_size, resize
+from fast_style.images.tensor_checks import check_range
 from fast_style.images.transparency import fill_transparent
-from fast_style.painting.options import PRESERVE_COLOR
+from fast_style.painting.options import CONTROLS
 from fast_style.system.progress import Progress
 
-SMALLEST_STROKE, LARGEST_STROKE = 0.1, 10.0
-LARGEST_GRAIN = 64.0
 GRAIN_ROWS = 64  # that get grain at a time: they fit in the processor's cache
 
 
 class Controls(NamedTuple):
     """How to stylise; the defaults change nothing.
 
-    ``size``: longer side of the result, px. ``stroke``: strokes so many times as large, 0.1 to 10:
-    the picture is painted at another size and brought back. ``strength``: from 0, the photograph,
-    to 1. ``grain``: deviation, in levels of 255, of noise that the network is shown on top of the
+    ``stylize`` and ``Style`` have the defaults of ``CONTROLS``, which has the ranges, too.
+
+    ``size``: longer side of the result, px. ``stroke``: strokes so many times as large: the picture
+    is painted at another size and brought back. ``strength``: from 0, the photograph, to 1.
+    ``grain``: deviation, in levels of 255, of noise that the network is shown on top of the
     photograph, both rounded to whole levels, the same for all pictures of a size. ``palette``: how
     far the result's light, dark and hues on the large scale are brought to the painting's own, 0
-    to 1, by the style that paints. (``stylize`` and ``Style`` have ``GRAIN`` and ``PALETTE``
-    unless told otherwise.) ``preserve_color``: ``luminance`` paints the brightness only, ``match``
-    gives the result the photograph's mean and covariance of colours (Gatys et al. 2016,
+    to 1, by the style that paints. ``preserve_color``: ``luminance`` paints the brightness only,
+    ``match`` gives the result the photograph's mean and covariance of colours (Gatys et al. 2016,
     arXiv:1606.05897).
     """
 
@@ -50,26 +51,8 @@ class Controls(NamedTuple):
         Raises:
             ValueError: One is out of its range.
         """
-        if self.size is not None and not (
-            isinstance(self.size, Integral) and self.size >= SMALLEST_SIDE
-        ):
-            raise ValueError(
-                f"size must be a whole number, at least {SMALLEST_SIDE} px, found {self.size!r}"
-            )
-        if not SMALLEST_STROKE <= self.stroke <= LARGEST_STROKE:
-            raise ValueError(
-                f"stroke must be {SMALLEST_STROKE:g} to {LARGEST_STROKE:g}, found {self.stroke}"
-            )
-        if not 0 <= self.strength <= 1:
-            raise ValueError(f"strength must be 0 to 1, found {self.strength}")
-        if not 0 <= self.grain <= LARGEST_GRAIN:
-            raise ValueError(f"grain must be 0 to {LARGEST_GRAIN:g}, found {self.grain}")
-        if not 0 <= self.palette <= 1:
-            raise ValueError(f"palette must be 0 to 1, found {self.palette}")
-        if self.preserve_color not in (None, *PRESERVE_COLOR):
-            raise ValueError(
-                f"preserve_color is {' or '.join(PRESERVE_COLOR)}, found {self.preserve_color!r}"
-            )
+        for control in CONTROLS:
+            control.check(getattr(self, control.name))
 
 
 class PaintJob(NamedTuple):

@@ -1,9 +1,18 @@
-"""What may be chosen when painting, and its defaults: without torch, for help texts that are quick.
+"""What may be chosen when painting: the name, default, range and help text of each control.
 
-``Controls`` says what they mean.
+The options of ``stylize`` and ``sheet``, the defaults of Python's keywords and ``Controls.check``
+follow from ``CONTROLS``. What a control does to a picture stands in controls.py. Loads no torch, so
+that help texts are quick.
 """
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, ClassVar
+
+from fast_style.images.limits import SMALLEST_SIDE
 
 PRESERVE_COLOR = ("luminance", "match")  # how a photograph's colours are kept
 # Levels of 255. A network makes its strokes out of what it sees: of a plain area it makes a plain
@@ -14,3 +23,121 @@ GRAIN = 2.0
 PALETTE = 1.0  # the share of ``stylize`` and ``Style``; see models/palette.py
 STEADY = 0.7  # the share of ``stylize``
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control(ABC):
+    """A control, as commands and Python know it."""
+
+    name: str  # Python's keyword
+    metavar: str  # stands for its value in the help text
+    help: str  # of the option; the default is added
+    default: Any = None  # of the commands and of Python's functions
+    kind: ClassVar[type] = float  # of its value
+
+    @property
+    def option(self) -> str:
+        """The command line's name for it."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @abstractmethod
+    def check(self, value: Any) -> None:
+        """Check a value.
+
+        Raises:
+            ValueError: It is none of this control's.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Control):
+    """A number from ``lowest`` to ``highest``."""
+
+    lowest: float
+    highest: float
+
+    def check(self, value: Any) -> None:
+        """Check a value; what is not a number of the range raises a ValueError."""
+        if not self.lowest <= value <= self.highest:
+            raise ValueError(
+                f"{self.name} must be {self.lowest:g} to {self.highest:g}, found {value}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels(Control):
+    """A whole number of pixels, or none."""
+
+    lowest: int
+    kind = int
+
+    def check(self, value: Any) -> None:
+        """Check a value; what is too small, or not whole, raises a ValueError."""
+        if value is not None and not (isinstance(value, Integral) and int(value) >= self.lowest):
+            raise ValueError(
+                f"{self.name} must be a whole number, at least {self.lowest} px, found {value!r}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Control):
+    """One of several words, or none. The option alone stands for the first."""
+
+    choices: tuple[str, ...]
+    kind = str
+
+    def check(self, value: Any) -> None:
+        """Check a value; another word raises a ValueError."""
+        if value not in (None, *self.choices):
+            raise ValueError(f"{self.name} is {' or '.join(self.choices)}, found {value!r}")
+
+
+CONTROLS: tuple[Control, ...] = (
+    Pixels(
+        name="size",
+        lowest=SMALLEST_SIDE,
+        metavar="PX",
+        help="longer side of the result (own)",
+    ),
+    Number(
+        name="stroke",
+        default=1.0,
+        lowest=0.1,
+        highest=10.0,
+        metavar="F",
+        help="strokes so many times as large",
+    ),
+    Number(
+        name="strength",
+        default=1.0,
+        lowest=0.0,
+        highest=1.0,
+        metavar="S",
+        help="0, the photograph, to 1",
+    ),
+    Number(
+        name="grain",
+        default=GRAIN,
+        lowest=0.0,
+        highest=64.0,
+        metavar="LEVELS",
+        help="deviation of noise on the photograph, levels of 255, by which plain areas are "
+        "painted too; 0 for none",
+    ),
+    Number(
+        name="palette",
+        default=PALETTE,
+        lowest=0.0,
+        highest=1.0,
+        metavar="S",
+        help="how far light, dark and hues on the large scale are brought to the painting's own, "
+        "from 0, the network alone, to 1",
+    ),
+    Choice(
+        name="preserve_color",
+        choices=PRESERVE_COLOR,
+        metavar=PRESERVE_COLOR[1],
+        help="keep the photograph's colours: paint the luminance only, or match their mean and "
+        "covariance",
+    ),
+)

@@ -14,9 +14,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from fast_style.films.video import Painted, paint_video
-from fast_style.images.checks import SMALLEST_SIDE, check_image, check_size
+from fast_style.images.limits import SMALLEST_SIDE, check_size
 from fast_style.images.picture import Clip, Picture, PillowImage, from_array, scaled_size, to_pil
 from fast_style.images.reading import from_pil, read_clip, read_picture
+from fast_style.images.tensor_checks import check_image
 from fast_style.painting.any_style import Look, paint_job
 from fast_style.painting.blend import Blend
 from fast_style.painting.controls import PaintJob, scaled

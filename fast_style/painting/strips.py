@@ -5,6 +5,7 @@ show seams. So the network is run in several passes over strips of rows. Each pa
 statistics that the next one needs. Results at a quarter of the resolution and below are stored in
 float16, in memory or in a temporary file. Larger ones are computed again in each pass, which makes
 a quarter more work in all. It works for any network whose ``operations`` are known.
+``strip_heights`` says how many rows a strip has.
 """
 
 from __future__ import annotations
@@ -25,11 +26,64 @@ from fast_style.system.memory import free_memory
 from fast_style.system.precision import double, exact_float32
 from fast_style.system.progress import Progress
 
+# Peak memory of a picture painted at once, the most of all backends: bytes for each pixel and each
+# channel at full resolution (measured: 700 a pixel with 32 channels, 280 with 16).
+WHOLE_BYTES = 22
+MOST_OF_MEMORY = 0.5  # share of the free memory that a picture painted at once may take
+STRIP_BYTES = 2**27  # that a strip may take
+SMALLER = 4  # times fewer rows in a strip, where even these strips do not fit
 STORED_FROM = 4  # results are stored from this reduction on: a quarter of the resolution
 SCRATCH_SHARE = 0.25  # of the free memory, that stored results may take
 SCRATCH_MOST = 2**29  # bytes of memory for stored results; more go to a temporary file
 TINY = 1e-30  # keeps the deviation of a flat channel above zero
 Rows = tuple[int, int]  # first, and one past the last
+
+
+def strip_heights(
+    tile: str | int,
+    height: int,
+    width: int,
+    pixel_bytes: Callable[[], int],
+    device: torch.device,
+) -> list[int | None]:
+    """Return how many rows a strip is to have, px; none for the whole picture, painted at once.
+
+    Args:
+        tile: ``auto``, ``off``, or the rows.
+        height: Of the picture, px.
+        width: Of the picture, px.
+        pixel_bytes: Returns what ``whole_pixel_bytes`` says of the network; asked for ``auto``.
+        device: Where to compute, whose free memory counts.
+
+    Returns:
+        One or more heights, each to be tried if the memory turns out to be too small for the one
+        before. With ``auto`` the whole comes first, if it should fit, then strips, then smaller
+        ones.
+
+    Raises:
+        ValueError: ``tile`` is something else.
+    """
+    if tile == "auto":
+        free = free_memory(device) * MOST_OF_MEMORY
+        each = pixel_bytes()
+        whole = [None] if each * height * width < free else []
+        rows = max(STORED_FROM, STRIP_BYTES // (each * width))
+        return list(dict.fromkeys([*whole, rows, max(STORED_FROM, rows // SMALLER)]))
+    if tile == "off":
+        return [None]
+    if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
+        raise ValueError(f"tile is auto, off or a number of rows, found {tile!r}")
+    return [tile]
+
+
+def whole_pixel_bytes(network: StyleNetwork) -> int:
+    """Return how much memory a pixel of a picture that is painted at once takes, bytes.
+
+    Raises:
+        UnsupportedNetworkError: The network has layers that are not known.
+    """
+    widest = max(one.channels / one.down**2 for one in operations(network))
+    return round(WHOLE_BYTES * widest)
 
 
 class Statistics:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fast_style.images.checks import SMALLEST_SIDE, check_image, check_range, check_size
+from fast_style.images.limits import SMALLEST_SIDE, check_size
 from fast_style.images.picture import Picture, as_bytes, as_float
+from fast_style.images.tensor_checks import check_image, check_range
 from fast_style.models.network import MARGIN
-from fast_style.models.operations import operations
 from fast_style.models.style_file import StyleModel, load_style_model
 from fast_style.painting.any_style import AnyStyle
 from fast_style.painting.backends import (
@@ -35,20 +35,14 @@ from fast_style.painting.controls import (
     network_input,
     prepare_photograph,
 )
-from fast_style.painting.strips import STORED_FROM, StripPainter, reflected
+from fast_style.painting.strips import StripPainter, reflected, strip_heights, whole_pixel_bytes
 from fast_style.system.devices import has_bfloat16, resolve_device
-from fast_style.system.memory import free_memory, give_memory_back, is_out_of_memory
+from fast_style.system.memory import give_memory_back, is_out_of_memory
 from fast_style.system.progress import Progress
 
 if TYPE_CHECKING:
     from fast_style.painting.painter import Painter
 
-# Peak memory of a picture painted at once, the most of all backends: bytes for each pixel and each
-# channel at full resolution (measured: 700 a pixel with 32 channels, 280 with 16).
-WHOLE_BYTES = 22
-MOST_OF_MEMORY = 0.5  # share of the free memory that a picture painted at once may take
-STRIP_BYTES = 2**27  # that a strip may take
-SMALLER = 4  # times fewer rows in a strip, where even these strips do not fit
 STYLE_PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -187,11 +181,7 @@ class Style(AnyStyle):
         and then for smaller ones.
         """
         height, width = (side + 2 * margin for side in levels.shape[-2:])
-        strip = self._strip(height, width, tile)
-        strips = [strip]
-        if tile == "auto":
-            first = strip or self._rows_of_strip(width)
-            strips = list(dict.fromkeys([strip, first, max(STORED_FROM, first // SMALLER)]))
+        strips = strip_heights(tile, height, width, lambda: self._pixel_bytes, self.device)
         told = CountedOnce(progress)
         while strips:
             try:
@@ -261,25 +251,8 @@ class Style(AnyStyle):
 
     @functools.cached_property
     def _pixel_bytes(self) -> int:
-        """How much memory a pixel of a picture that is painted at once takes, bytes."""
-        widest = max(one.channels / one.down**2 for one in operations(self.network))
-        return round(WHOLE_BYTES * widest)
-
-    def _strip(self, height: int, width: int, tile: str | int) -> int | None:
-        """Return the rows of a strip, none for the whole picture."""
-        if tile == "off":
-            return None
-        if tile == "auto":
-            free = free_memory(self.device) * MOST_OF_MEMORY
-            if self._pixel_bytes * height * width < free:
-                return None
-            return self._rows_of_strip(width)
-        if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
-            raise ValueError(f"tile is auto, off or a number of rows, found {tile!r}")
-        return tile
-
-    def _rows_of_strip(self, width: int) -> int:
-        return max(STORED_FROM, STRIP_BYTES // (self._pixel_bytes * width))
+        """As ``whole_pixel_bytes`` says: found once, since a film asks for every frame."""
+        return whole_pixel_bytes(self.network)
 
     def __repr__(self) -> str:
         """Name the style, the device and the backend."""

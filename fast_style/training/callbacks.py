@@ -15,6 +15,8 @@ from torch import Tensor
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
+from fast_style.training import tensorboard_tags as tags
+
 log = logging.getLogger(__name__)
 
 SHOW_EVERY_S = 0.5  # seconds after which the progress bar shows new losses
@@ -50,7 +52,7 @@ class Preview(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the painting."""
-        self._add_image(trainer, "style", self.style[0])
+        self._add_image(trainer, tags.PAINTING, self.style[0])
 
     def on_train_batch_end(
         self,
@@ -63,7 +65,7 @@ class Preview(Callback):
         """Stylise the photographs, if a preview is due."""
         step = trainer.global_step
         if trainer.is_global_zero and (step % self.every_n_steps == 0 or step == trainer.max_steps):
-            self._add_image(trainer, "val/preview", self.grid(pl_module))
+            self._add_image(trainer, tags.PREVIEW, self.grid(pl_module))
 
     def grid(self, module: pl.LightningModule) -> Tensor:
         """Return two pairs a row, photograph left and stylised right, ``(3, H', W')``."""
@@ -84,7 +86,6 @@ class Preview(Callback):
 class Throughput(Callback):
     """Measures photographs per second over all devices, and where a step's time goes.
 
-    TensorBoard sorts by name: so these come after the losses, ``train`` and ``val``.
     ``work/data_s`` is how long a step waits for its photographs, ``work/compute_s`` how long it
     computes. Previews and checkpoints count in ``work/images_per_s`` only. Validation does not
     count. A GPU computes while the program goes on: waiting for it may show in either.
@@ -125,13 +126,13 @@ class Throughput(Callback):
         self.step_s += (step_s - self.step_s) * share
         data_s, compute_s = self._compute_s - self._wait_s, now_s - self._compute_s
         scalars = {
-            "work/images_per_s": self.images_per_s,
-            "work/data_s": data_s,
-            "work/compute_s": compute_s,
-            "work/data_share": data_s / (data_s + compute_s),
+            tags.IMAGES_PER_S: self.images_per_s,
+            tags.DATA_S: data_s,
+            tags.COMPUTE_S: compute_s,
+            tags.DATA_SHARE: data_s / (data_s + compute_s),
         }
         if pl_module.device.type == "cuda":
-            scalars["work/gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
+            scalars[tags.GPU_MEMORY_MB] = torch.cuda.max_memory_allocated() / 2**20
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             pl_module.log_dict(scalars, rank_zero_only=True)
         self._start_s = self._wait_s = now_s
@@ -190,7 +191,10 @@ class Validations(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the loss."""
         earlier = [one for one in self.losses if one[0] < trainer.global_step]
-        self.losses = [*earlier, (trainer.global_step, float(trainer.callback_metrics["val/loss"]))]
+        self.losses = [
+            *earlier,
+            (trainer.global_step, float(trainer.callback_metrics[tags.VAL_LOSS])),
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint holds of it."""
@@ -303,5 +307,5 @@ class TrainingBar(ProgressBar):
     def _values(self, trainer: pl.Trainer) -> str:
         metrics = trainer.callback_metrics
         shown = {"loss": "loss", "content": "content_loss", "style": "style_loss"}
-        losses = [f"{name} {float(metrics[f'train/{tag}']):.4g}" for name, tag in shown.items()]
+        losses = [f"{name} {float(metrics[tags.TRAIN + tag]):.4g}" for name, tag in shown.items()]
         return ", ".join([*losses, f"{self.throughput.images_per_s:.1f} images/s"])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from fast_style.images.checks import SMALLEST_SIDE
+from fast_style.images.limits import SMALLEST_SIDE
 from fast_style.images.picture import PictureError, as_float
 from fast_style.images.reading import read_crop
 from fast_style.system.memory import keep_freed_memory

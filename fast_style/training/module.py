@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from fast_style.models.losses import LossTerms, PerceptualLoss
+from fast_style.models.loss_terms import LossTerms
+from fast_style.models.losses import PerceptualLoss
 from fast_style.models.network import painted_inside
 from fast_style.models.style_file import CKPT_KEY
 from fast_style.painting.options import GRAIN
+from fast_style.training import tensorboard_tags as tags
 from fast_style.training.muon import Muon
 from fast_style.training.schedule import SCHEDULES
 
@@ -82,9 +84,7 @@ def grained(photographs: Tensor, seed: int) -> Tensor:
         seed: Of the grain, which all of them share.
     """
     generator = torch.Generator(photographs.device).manual_seed(seed)
-    noise = torch.randn(
-        photographs[:1, :1].shape, generator=generator, device=photographs.device
-    )
+    noise = torch.randn(photographs[:1, :1].shape, generator=generator, device=photographs.device)
     return (photographs * 255 + GRAIN * noise).round().clamp(0, 255) / 255
 
 
@@ -178,11 +178,11 @@ class StyleModule(pl.LightningModule):
         """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1]."""
         objective, stylized, terms = self.objective_of(content)
         if self._is_written:  # fifty scalars take a GPU's program as long as half a network
-            scalars = {f"train/{name}": value for name, value in terms.scalars().items()}
+            scalars = tags.of_stage(tags.TRAIN, terms.scalars())
             low, high = stylized.detach().aminmax()
             self.log_dict(self._mean_over_devices(scalars))
-            self.log_dict({"train/output_min": low, "train/output_max": high})  # of this device
-            self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+            self.log_dict({tags.OUTPUT_MIN: low, tags.OUTPUT_MAX: high})  # of this device
+            self.log(tags.LEARNING_RATE, self.trainer.optimizers[0].param_groups[0]["lr"])
         return objective
 
     def objective_of(self, content: Tensor) -> tuple[Tensor, Tensor, LossTerms]:
@@ -211,7 +211,7 @@ class StyleModule(pl.LightningModule):
         """Log the length of the gradient over all weights."""
         if self._is_written:
             gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-            self.log("train/gradient_norm", torch.nn.utils.get_total_norm(gradients))
+            self.log(tags.GRADIENT_NORM, torch.nn.utils.get_total_norm(gradients))
 
     def on_train_start(self) -> None:
         """Remember where this run begins."""
@@ -235,7 +235,7 @@ class StyleModule(pl.LightningModule):
         """Log the loss on held-back photographs, as a picture would be written: clamped."""
         (content,) = batch
         terms: LossTerms = self.loss(as_shown(self(content)), content)
-        scalars = {f"val/{name}": value for name, value in terms.scalars().items()}
+        scalars = tags.of_stage(tags.VAL, terms.scalars())
         self.log_dict(scalars, batch_size=len(content), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from fast_style.images import heif
+from fast_style.images.formats import HEIF, READABLE
 from fast_style.images.picture import PictureError
-from fast_style.images.reading import READABLE, Box, read_levels
+from fast_style.images.reading import Box, read_levels
 from fast_style.system.folders import find_files
 from fast_style.training.source import Source
 
@@ -53,7 +54,7 @@ def find_photographs(folder: Path) -> list[Path]:
 
 def cause(label: str | Path) -> str:
     """Return why a photograph that can't be decoded can't be, as far as its name tells."""
-    if Path(label).suffix.lower() in heif.SUFFIXES and not heif.is_available():
+    if Path(label).suffix.lower() in HEIF and not heif.is_available():
         return heif.NEEDED
     return "it cannot be decoded"
 

@@ -31,6 +31,7 @@ from fast_style.system.messages import command, printable_values
 from fast_style.system.paths import is_file, is_folder, user_path
 from fast_style.system.resources import asset, shipped_styles
 from fast_style.system.shell import shell_path
+from fast_style.training import tensorboard_tags as tags
 from fast_style.training.callbacks import Preview, Validations
 from fast_style.training.config import settings, style_image
 from fast_style.training.data import PhotographData, photograph_data
@@ -303,7 +304,7 @@ def check_result(trainer: pl.Trainer, module: StyleModule, data: PhotographData)
         NonFiniteLossError: They have values that are not finite numbers.
     """
     picture = module(data.val_images[:1].to(module.device))
-    if not (picture.isfinite().all() and trainer.callback_metrics["val/loss"].isfinite()):
+    if not (picture.isfinite().all() and trainer.callback_metrics[tags.VAL_LOSS].isfinite()):
         raise NonFiniteLossError(
             f"after step {trainer.global_step} the network's pictures are not finite numbers: try "
             "a lower optimizer.learning_rate"
@@ -328,12 +329,12 @@ def fit(training: Training, folder: Path) -> Path | None:
         return None
     last_validated = trainer.global_step % trainer.val_check_interval == 0
     # A finished run that is resumed has no step left, and so no validation.
-    if not last_validated or "val/loss" not in trainer.callback_metrics:
+    if not last_validated or tags.VAL_LOSS not in trainer.callback_metrics:
         trainer.validate(module, datamodule=data, verbose=False)
     check_result(trainer, module, data)
     result = folder / f"{module.description['style']['name']}.safetensors"
     if trainer.is_global_zero:
-        finals = {tag: float(trainer.callback_metrics[f"val/{tag}"]) for tag in FINAL_METRICS}
+        finals = {name: float(trainer.callback_metrics[tags.VAL + name]) for name in FINAL_METRICS}
         figures = Figures(
             finals["style_error"], finals["content_error"], len(data.val_images), data.image_size
         )
@@ -347,7 +348,7 @@ def fit(training: Training, folder: Path) -> Path | None:
         if data.skipped:
             log.warning("files skipped because they cannot be decoded: %d", len(data.skipped))
         if isinstance(trainer.logger, TensorBoardLogger):  # the HParams tab compares runs
-            tagged = {f"val/{tag}": value for tag, value in finals.items()}
+            tagged = tags.of_stage(tags.VAL, finals)
             trainer.logger.log_hyperparams(compared, tagged, trainer.global_step)
             trainer.logger.finalize("success")
         say_result(training, figures, result)

@@ -1,4 +1,4 @@
-"""The scalars and pictures of a training, as TensorBoard reads them.
+"""The files of a training that TensorBoard reads. Their tags stand in tensorboard_tags.py.
 
 A full disk does not end the training. The file that can't be written is named once, and nothing
 more is written for TensorBoard.
@@ -26,6 +26,7 @@ from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 from fast_style.system.atomic import write_atomically
 from fast_style.system.messages import printable, reason
+from fast_style.training.tensorboard_tags import TRAIN, WORK
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +175,7 @@ class StepLogger(TensorBoardLogger):
         steps = self.steps_done()
         if steps < self.first_step:
             return
-        stale = () if steps % self.every_n_steps == 0 else ("train/", "work/")
+        stale = () if steps % self.every_n_steps == 0 else (TRAIN, WORK)
         scalars = {
             name: value
             for name, value in metrics.items()

@@ -20,9 +20,10 @@ from seeds import Seed
 from torch import Tensor
 
 from fast_style.films.video import is_video, paint_video, result_suffix
+from fast_style.images.formats import WRITABLE
 from fast_style.images.picture import PictureError
 from fast_style.images.reading import Box, picture_size, read_clip, read_crop, read_style
-from fast_style.images.writing import WRITABLE, encode_clip
+from fast_style.images.writing import encode_clip
 from fast_style.models.style_file import ModelFileError, load_style_model
 from fast_style.models.vgg import VGGWeightsError, load_weights
 from fast_style.system.resources import asset

@@ -15,8 +15,9 @@ import torch
 from PIL import Image, ImageCms, PngImagePlugin, features
 
 from fast_style.films.video import VIDEO_SUFFIXES
+from fast_style.images.formats import WRITABLE
 from fast_style.images.picture import Clip, Picture
-from fast_style.images.writing import WRITABLE, encode_clip
+from fast_style.images.writing import encode_clip
 from fast_style.models.network import build_network
 from fast_style.models.style_file import save_style_model
 from fast_style.system.resources import asset, config_folder

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from stylizing import Capture, assert_one_line, photograph, run
 
+from fast_style import sheet
 from fast_style.images.reading import read_picture
 from fast_style.painting.style import Style
 from fast_style.system.resources import shipped_styles
@@ -65,6 +66,17 @@ def test_a_sheet_names_the_picture_that_failed(
     code, _, err = run(capsys, "--sheet", tmp_path / "s.png", "--style", tiny_model, image)
     assert code == 1
     assert_one_line(err, f"cannot stylise {image}: not enough memory")
+
+
+def test_the_command_sheet_speaks_under_its_own_name(
+    tmp_path: Path, tiny_model: Path, capsys: Capture
+) -> None:
+    for words, code in (["--size", "0"], 2), ([], 1):  # refused, and without a photograph
+        given = ["--style", str(tiny_model), str(tmp_path / "none.png"), *words]
+        assert sheet.main(given) == code
+        lines = capsys.readouterr().err.splitlines()
+        assert lines
+        assert all(line.startswith("fast_style.sheet: ") for line in lines)
 
 
 def test_a_sheet_shows_transparent_parts_white(

@@ -14,10 +14,11 @@ from PIL import Image, ImageSequence
 
 from fast_style import stylize
 from fast_style.images import heif
+from fast_style.images.formats import WRITABLE
 from fast_style.images.limits import allow_megapixels
 from fast_style.images.picture import Clip, PictureError
 from fast_style.images.reading import from_pil, read_clip
-from fast_style.images.writing import WRITABLE, encode_clip, write_clip
+from fast_style.images.writing import encode_clip, write_clip
 from fast_style.painting.style import Style
 
 WIDTH, HEIGHT = 48, 40

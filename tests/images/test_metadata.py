@@ -28,12 +28,13 @@ from fast_style.images.exif import (
     read_block,
     read_directory,
 )
+from fast_style.images.formats import WRITABLE
 from fast_style.images.limits import allow_megapixels
 from fast_style.images.metadata import kept_dpi, srgb_profile
 from fast_style.images.picture import Clip, Picture, PictureError
 from fast_style.images.reading import read_picture
 from fast_style.images.tiff import write_tiff
-from fast_style.images.writing import WRITABLE, write_clip, write_picture
+from fast_style.images.writing import write_clip, write_picture
 
 TAKEN = "2020:02:03 04:05:06"
 

@@ -11,12 +11,9 @@ import torch
 from pictures import RED, WHITE, Bytes, colours, levels, needs_avif, stored_mode
 from PIL import Image, ImageCms
 
+from fast_style.images.formats import READABLE
 from fast_style.images.picture import to_pil
-from fast_style.images.reading import (
-    READABLE,
-    from_pil,
-    read_picture,
-)
+from fast_style.images.reading import from_pil, read_picture
 
 
 @pytest.mark.parametrize(

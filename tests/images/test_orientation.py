@@ -10,6 +10,7 @@ import pytest
 from pictures import ORIENTATION, UPRIGHT, colours, exif, levels, waves, whole
 from PIL import Image
 
+from fast_style.images.orientation import stored_view, upright_size
 from fast_style.images.reading import (
     from_pil,
     picture_size,
@@ -39,6 +40,16 @@ def test_a_turned_jpeg_is_read_upright(tmp_path: Path, orientation: int) -> None
     assert np.array_equal(levels(read_picture(tmp_path / "a.jpg").rgb), expected)
     with Image.open(tmp_path / "a.jpg") as image:
         assert np.array_equal(levels(from_pil(image).rgb), expected)
+
+
+@pytest.mark.parametrize("orientation", [0, *range(1, 9), 9])
+def test_rows_written_into_the_view_stand_upright(orientation: int) -> None:
+    stored = colours()
+    expected = UPRIGHT.get(orientation, UPRIGHT[1])(stored)
+    height, width = upright_size(stored.shape[:2], orientation)
+    upright = np.zeros((height, width, 3), np.uint8)
+    stored_view(orientation)(upright)[:] = stored
+    assert np.array_equal(upright, expected)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 200])

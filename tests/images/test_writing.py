@@ -13,11 +13,12 @@ import torch
 from pictures import WHITE, colours, constant, levels, smooth, stored_mode
 from PIL import Image, JpegImagePlugin
 
+from fast_style.images.formats import WRITABLE
 from fast_style.images.picture import PictureError, to_pil
 from fast_style.images.reading import (
     read_picture,
 )
-from fast_style.images.writing import WRITABLE, write_picture
+from fast_style.images.writing import write_picture
 from fast_style.system.atomic import write_atomically
 
 

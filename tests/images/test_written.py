@@ -24,18 +24,10 @@ from PIL import Image
 
 from fast_style.images import heif, tiff, writing
 from fast_style.images.exif import PREFIX, Exif, Order, Tag
+from fast_style.images.formats import ANIMATED, LARGEST_SIDE, PRINTED, TIFF, WRITABLE
 from fast_style.images.picture import Clip, Picture, PictureError
 from fast_style.images.reading import read_picture
-from fast_style.images.writing import (
-    ANIMATED,
-    LARGEST_SIDE,
-    PRINTED,
-    TIFF,
-    WRITABLE,
-    encode_clip,
-    write_clip,
-    write_picture,
-)
+from fast_style.images.writing import encode_clip, write_clip, write_picture
 from fast_style.system.atomic import write_atomically
 
 HEIGHT, WIDTH = 40, 48

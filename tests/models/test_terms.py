@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from fast_style.models import terms
-from fast_style.models.losses import PerceptualLoss, further_terms
+from fast_style.models.loss_terms import further_terms
+from fast_style.models.losses import PerceptualLoss
 from fast_style.models.term import Seen, Term, term_class, term_names
 from fast_style.models.terms.laplacian import FAINT, Laplacian, laplacian
 from fast_style.models.terms.statistics import Statistics

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fast_style.models.losses import LossTerms, PerceptualLoss
+from fast_style.models.loss_terms import LossTerms
+from fast_style.models.losses import PerceptualLoss
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
 
 

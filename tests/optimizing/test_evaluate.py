@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from support import TINY_NETWORK
 
 from fast_style import evaluate
 from fast_style.cli.whole_bar import WholeBar
+from fast_style.images.picture import Picture
 from fast_style.images.reading import read_crop, read_picture, read_style
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.network import build_network
@@ -27,8 +28,10 @@ from fast_style.optimizing import figures
 from fast_style.optimizing.comparison import equivalent_iterations, measure_network
 from fast_style.optimizing.comparison_report import draw, is_plot_of, spread, verdict
 from fast_style.optimizing.workload import OptimizerRun, Workload, in_words
+from fast_style.painting.any_style import paint_job
 from fast_style.painting.style import load
 from fast_style.system import atomic
+from fast_style.system.claims import Claims
 from fast_style.system.resources import asset
 from fast_style.training.photographs import centre_box
 
@@ -85,9 +88,15 @@ def test_the_figures_are_those_of_the_loss(evaluated: Path, photographs: Path) -
     content = read_crop(photographs / "1.png", 32, centre_box)[None]
     path = str(evaluated / "one.safetensors")
     with torch.no_grad():
-        expected = loss(load(path, "cpu").paint(content), content).scalars()
+        style = load(path, "cpu")
+        written = style.stylize(Picture(content, None), paint_job({})).levels
+        expected = loss(written, content).scalars()
+        alone = loss(style.paint(content), content).scalars()
         untouched = loss(content, content).scalars()
-    found = records[1]["networks"][path]["scalars"]
+    measured = records[1]["networks"][path]
+    assert measured["alone"]["loss"] == pytest.approx(float(alone["loss"]), rel=1e-4)
+    assert float(alone["loss"]) != pytest.approx(float(expected["loss"]), rel=1e-4)
+    found = measured["scalars"]
     assert found["loss"] == pytest.approx(float(expected["loss"]), rel=1e-4)
     assert found["style_error/relu2_2"] == pytest.approx(
         float(expected["style_error/relu2_2"]), rel=1e-4
@@ -535,6 +544,20 @@ def test_a_file_that_appears_during_the_work_is_kept(
     assert (tmp_path / name).read_bytes() == b"dear to me"
     if name == "f.png":  # the figures are there all the same
         assert len(json.loads((tmp_path / "f.json").read_text())["records"]) == 2
+
+
+def test_figures_that_another_evaluation_writes_are_left_to_it(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = model(tmp_path / "one.safetensors")
+    with closing(Claims()) as others:
+        assert others.take(tmp_path / "f.json")
+        for more in ([], ["--overwrite"]):
+            assert run(photographs, tmp_path / "f.json", one, *more) == 2
+            assert f"another evaluation writes {tmp_path / 'f.json'}" in capsys.readouterr().err
+    assert run(photographs, tmp_path / "f.json", one, "--evaluations", 1) == 0
+    files = {"one.safetensors", "f.json", "f.png"}
+    assert {path.name for path in tmp_path.iterdir()} == files
 
 
 def test_a_plot_is_known_by_the_settings_of_its_figures(evaluated: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from support import ROOT
 
 from fast_style.images.color import luminance
 from fast_style.images.picture import Picture
+from fast_style.painting.any_style import AnyStyle, Look
 from fast_style.painting.controls import Controls, mean_picture
-from fast_style.painting.options import GRAIN
+from fast_style.painting.options import CONTROLS, GRAIN
 
 
 def photograph(dtype: torch.dtype = torch.uint8) -> Picture:
@@ -155,6 +157,15 @@ def test_a_blend_is_the_mean() -> None:
 def test_values_out_of_range(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         painted_by(invert, photograph(), Controls(**values))
+
+
+def test_each_control_is_described_and_has_a_keyword() -> None:
+    names = [control.name for control in CONTROLS]
+    keywords = signature(AnyStyle.__call__).parameters
+    assert names == list(Controls._fields)
+    assert [*names, "tile"] == list(Look.__annotations__)
+    defaults = {control.name: control.default for control in CONTROLS}
+    assert {name: keywords[name].default for name in names} == defaults
 
 
 @pytest.mark.parametrize("controls", [Controls(), Controls(size=50), Controls(stroke=1.2)])

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from fast_style.models.network import StyleNetwork, build_network, network_names
-from fast_style.painting.strips import Scratch, Statistics, StripPainter
+from fast_style.painting.strips import Scratch, Statistics, StripPainter, strip_heights
 
 
 @pytest.fixture(scope="module", params=network_names())
@@ -121,6 +122,35 @@ def test_the_temporary_file_is_given_back(
     with pytest.raises(KeyboardInterrupt):
         painter.paint(lambda first, end: image[..., first:end, :], fail)
     assert not list(tmp_path.iterdir())
+
+
+# How many rows a strip has
+
+CPU = torch.device("cpu")
+
+
+def heights(tile: Any, height: int, width: int) -> list[int | None]:
+    return strip_heights(tile, height, width, lambda: 1000, CPU)
+
+
+def test_a_picture_that_fits_is_painted_at_once_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fast_style.painting.strips.free_memory", lambda device: 2 * 10**8)
+    assert heights("auto", 300, 300) == [None, 447, 111]
+    assert heights("auto", 400, 300) == [447, 111]
+
+
+def test_strips_of_a_wider_picture_have_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fast_style.painting.strips.free_memory", lambda device: 0)
+    assert heights("auto", 100, 3000) == [44, 11]
+    assert heights("auto", 100, 10**6) == [4]  # a row of what is stored
+
+
+@pytest.mark.parametrize(("tile", "rows"), [("off", None), (1, 1), (64, 64)])
+def test_what_is_asked_for_is_the_only_try(tile: str | int, rows: int | None) -> None:
+    def unasked() -> int:
+        raise AssertionError("a network may be one that strips do not know")
+
+    assert strip_heights(tile, 10**6, 10**6, unasked, CPU) == [rows]
 
 
 @pytest.mark.slow

@@ -451,7 +451,7 @@ def test_a_picture_too_large_for_the_memory_is_done_in_strips(
     image = pixels(150, 70, 3)
     style(image)
     assert not used
-    monkeypatch.setattr("fast_style.painting.style.free_memory", lambda device: 150 * 70 * 100)
+    monkeypatch.setattr("fast_style.painting.strips.free_memory", lambda device: 150 * 70 * 100)
     style(image)
     assert len(used) == 1
     style(image, tile="off")

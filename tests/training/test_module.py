@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fast_style.models.losses import LossTerms
+from fast_style.models.loss_terms import LossTerms
 from fast_style.models.network import build_network
 from fast_style.training.module import (
     OBJECTIVES,

@@ -16,7 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from fast_style.images import heif
-from fast_style.images.reading import READABLE, read_crop, read_levels
+from fast_style.images.formats import READABLE
+from fast_style.images.reading import read_crop, read_levels
 from fast_style.system.folders import find_files
 from fast_style.training.photographs import (
     DataError,

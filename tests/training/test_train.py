@@ -20,7 +20,7 @@ from support import TINY_TRAINING
 from trainings import events, run
 
 from fast_style import stylize
-from fast_style.models.losses import LossTerms
+from fast_style.models.loss_terms import LossTerms
 from fast_style.models.palette import palette_from_header
 from fast_style.models.style_file import load_style_model
 from fast_style.training import callbacks

@@ -16,6 +16,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from support import TINY_TRAINING
 from trainings import run
 
+import fast_style
 from fast_style import train
 from fast_style.training.module import StyleModule
 
@@ -67,6 +68,14 @@ def test_help_whose_reader_has_ended_ends_quietly(
     monkeypatch.setattr(sys, "stdout", Gone())
     assert train.main() == 0
     assert not capsys.readouterr().err
+
+
+def test_the_version_is_this_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "style=ink", "--version"])
+    assert train.main() == 0
+    assert capsys.readouterr().out == f"fast_style {fast_style.__version__}\n"
 
 
 def test_damaged_photographs_are_skipped_and_named(

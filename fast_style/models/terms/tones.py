@@ -15,10 +15,12 @@ FAINT = (1 / 255) ** 2  # added to the painting's variance: one of a single colo
 class Tones(Term):
     """How far the mean colours of 16 x 16 px are from the painting's, relative to their variance.
 
-    Both are taken as normal distributions of RGB. The error is their squared distance of optimal
-    transport, ``|m - n|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)`` for means m, n and covariances A, B,
-    divided by the painting's variance ``tr(B)``. So 0 has the painting's colours, and 1 has the
-    right mean in one single colour. VGG16's features hardly see colours on this scale. What a
+    Both are taken as normal distributions of RGB, with means m, n and covariances A, B. The error
+    is their squared distance of optimal transport, over the painting's variance::
+
+        (|m - n|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)) / tr(B)
+
+    So 0 has the painting's colours, and 1 has the right mean in one single colour. VGG16's features hardly see colours on this scale. What a
     network misses of them, the palette (``models/palette.py``) has to add to its pictures.
 
     Source: Dowson & Landau 1982, "The Frechet distance between multivariate normal distributions",
@@ -42,4 +44,5 @@ class Tones(Term):
         both = wanted_root @ spread  # its squared singular values are those of A^1/2 B A^1/2
         common = torch.linalg.eigvalsh(both @ both.mT).clamp_min(FAINT**2).sqrt().sum(1)
         distance = (mean - wanted_mean).square().sum(1) + variance + wanted_variance - 2 * common
-        return distance / (wanted_variance + FAINT)
+        error: Tensor = distance / (wanted_variance + FAINT)
+        return error

@@ -5,19 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SMALLEST_SIDE = 32  # px, of any picture that a network or a loss is given
+from fast_style.images.limits import check_size
+
 SLACK = 1e-3  # by which resampling and rounding may leave [0, 1]
-
-
-class TooSmallError(ValueError):
-    """A picture with too few pixels a side."""
 
 
 def check_image(image: Tensor, smallest: int) -> None:
     """Check that ``image`` is ``(N, 3, H, W)``, N at least 1, floating, ``smallest`` a side.
 
     Raises:
-        ValueError: It is not.
+        TooSmallError: It has fewer pixels a side.
+        ValueError: It is not such an image.
     """
     if image.ndim != 4 or image.shape[1] != 3:
         raise ValueError(f"expected an image of shape (N, 3, H, W), found {tuple(image.shape)}")
@@ -26,18 +24,6 @@ def check_image(image: Tensor, smallest: int) -> None:
     if not image.is_floating_point():
         raise ValueError(f"expected a floating-point image in [0, 1], found {image.dtype}")
     check_size(image.shape[-2], image.shape[-1], smallest)
-
-
-def check_size(height: int, width: int, smallest: int) -> None:
-    """Check that a picture has at least ``smallest`` pixels a side.
-
-    Raises:
-        TooSmallError: It has fewer.
-    """
-    if min(height, width) < smallest:
-        raise TooSmallError(
-            f"the picture is {width} x {height} px; at least {smallest} x {smallest} px are needed"
-        )
 
 
 def check_range(image: Tensor) -> None:

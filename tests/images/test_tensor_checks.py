@@ -5,8 +5,7 @@ import re
 import pytest
 import torch
 
-from fast_style.images.checks import check_image, check_range
-from fast_style.images.limits import DEFAULT_MEGAPIXELS, max_pixels
+from fast_style.images.tensor_checks import check_image, check_range
 
 
 def test_check_image() -> None:
@@ -31,7 +30,3 @@ def test_values_outside_the_range_are_refused(values: list[float], found: str) -
 
 def test_rounding_is_forgiven() -> None:
     check_range(torch.tensor([-1e-4, 0.5, 1 + 1e-4]))
-
-
-def test_the_limit_that_is_documented_is_pillows() -> None:
-    assert round(max_pixels() / 1e6) == DEFAULT_MEGAPIXELS
