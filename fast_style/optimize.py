@@ -28,17 +28,20 @@ from fast_style.cli.progress_bar import Bar
 from fast_style.images.color import keep_color, match_color
 from fast_style.images.formats import WRITABLE
 from fast_style.images.limits import SMALLEST_SIDE
-from fast_style.images.picture import PictureError, long_side_size, resize
+from fast_style.images.picture import Picture, PictureError, long_side_size, resize
 from fast_style.images.reading import read_clip, read_style
 from fast_style.images.writing import write_picture
 from fast_style.models.losses import PerceptualLoss
+from fast_style.models.style_file import ModelFileError
 from fast_style.optimizing.descent import Evaluation, optimize_pixels
 from fast_style.optimizing.start_picture import (
     INITS,
     check_size_fits,
     start_picture,
 )
+from fast_style.painting.any_style import paint_job
 from fast_style.painting.options import PRESERVE_COLOR
+from fast_style.painting.style import Style, load
 from fast_style.system.devices import resolve_device
 from fast_style.system.memory import TooLittleMemoryError, is_out_of_memory, keep_freed_memory
 from fast_style.system.messages import command
@@ -55,6 +58,7 @@ class Job(NamedTuple):
     style_shares: list[float]
     loss: dict[str, Any]
     sizes: list[int]  # px, longer side, coarse to fine
+    network: Style | None  # that paints the picture to begin from
 
 
 def parser() -> argparse.ArgumentParser:
@@ -84,7 +88,11 @@ def parser() -> argparse.ArgumentParser:
     _add_painting_options(result)
     _add_size_options(result)
     result.add_argument(
-        "--init", choices=INITS, default="content", help="where to begin (%(default)s)"
+        "--init",
+        default="content",
+        metavar="START",
+        help=f"where to begin: {', '.join(INITS)}, or a released style or style model, whose "
+        "picture is finished (%(default)s)",
     )
     add_optimizer_options(result, steps=300)
     add_common_options(result)
@@ -176,11 +184,25 @@ def read_job(options: argparse.Namespace) -> Job:
                 f"--style-weight needs one number, or one for each of {len(styles)} paintings; "
                 f"found {len(shares)}"
             )
+    network = None if options.init in INITS else _network(options)
     clip = read_clip(options.content, still=True)
     if clip.remark:
         say(PROGRAM, f"{options.content} {clip.remark}")
     picture = clip.frames[0]
-    return Job(picture.rgb, picture.alpha, styles, shares, loss, sizes)
+    return Job(picture.rgb, picture.alpha, styles, shares, loss, sizes, network)
+
+
+def _network(options: argparse.Namespace) -> Style:
+    """Return the style whose picture is the start.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    try:
+        return load(options.init, options.device)
+    except ModelFileError as error:
+        known = ", ".join(INITS)
+        raise ValueError(f"--init is {known} or a style model: {error}") from error
 
 
 def _run_optimize(options: argparse.Namespace) -> int:
@@ -258,10 +280,12 @@ def _optimize_scale(
         [style.cpu() for style in styles], **job.loss, style_shares=job.style_shares
     ).to(device)
     compare = partial(loss.compare, targets=loss.content_targets(content))
-    if best is None:
-        start = start_picture(options.init, content, styles, options.seed)
-    else:
+    if best is not None:
         start = resize(best, height, width)
+    elif job.network is not None:
+        start = job.network.stylize(Picture(content, None), paint_job({})).levels
+    else:
+        start = start_picture(options.init, content, styles, options.seed)
     return optimize_pixels(compare, start, options.steps, options.optimizer, report)
 
 

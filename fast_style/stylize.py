@@ -32,6 +32,7 @@ from fast_style.system.signals import interrupted_by
 
 if TYPE_CHECKING:
     from fast_style.cli.inputs import Input, Missing
+    from fast_style.optimizing.refinement import Refiner
     from fast_style.painting.controls import Controls, PaintJob
     from fast_style.painting.painter import Painter
 
@@ -197,9 +198,14 @@ def _plan(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) ->
             )
         allow_megapixels(options.max_megapixels)
     job = _job(options)
+    refiner = None if options.refine is None else _refiner(options, pictures)
+    if refiner is not None:
+        job = job._replace(refine=refiner)
+    elif options.painting is not None:
+        raise ValueError("--painting is for --refine")
     if options.backend == "auto" and len(pictures) == len(models) == 1 and not streams:
         options.backend = _backend_for(pictures[0].path, job.controls)
-    painter = _painter(models, job, options)
+    painter = _painter(models, job, refiner, options)
     if to_folder and folders:
         assert output is not None
         names = {*painter.names(), *shipped_styles()}
@@ -301,7 +307,26 @@ def _job(options: argparse.Namespace) -> PaintJob:
     return job
 
 
-def _painter(models: list[str], job: PaintJob, options: argparse.Namespace) -> Painter:
+def _refiner(options: argparse.Namespace, pictures: list[Input]) -> Refiner:
+    """Return what finishes the pictures; VGG16 and the losses are loaded only for it."""
+    from fast_style.films.video import is_video
+    from fast_style.optimizing.refinement import Refiner
+    from fast_style.optimizing.workload import in_words
+
+    for picture in pictures:
+        if is_video(picture.path):
+            raise ValueError(f"--refine is for pictures, and {picture.path} is a video")
+
+    def tell(seconds: float) -> None:
+        about = f"about {in_words(seconds)} for this picture"
+        _complain(options.program, f"{options.refine} steps of refining take {about}")
+
+    return Refiner(options.refine, options.painting, tell)
+
+
+def _painter(
+    models: list[str], job: PaintJob, refiner: Refiner | None, options: argparse.Namespace
+) -> Painter:
     """Load the models."""
     from fast_style.painting.controls import check_weights
     from fast_style.painting.painter import Painter, by_name
@@ -309,6 +334,9 @@ def _painter(models: list[str], job: PaintJob, options: argparse.Namespace) -> P
 
     loaded = [load(model, options.device, backend=options.backend) for model in models]
     styles = by_name(models, loaded, paths_too=options.sheet is not None)
+    for style in styles.values():
+        if refiner is not None:
+            refiner.check(style)
     blend = blend_weights(options.blend) if options.blend else {}
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend:
@@ -328,7 +356,8 @@ def _backend_for(path: Path, controls: Controls) -> str:
         longer = controls.size or max(picture_size(path))
     except PictureError:  # said when it is read
         return "auto"
-    return "torch" if longer <= SMALL * controls.stroke else "auto"
+    stroke = controls.stroke if isinstance(controls.stroke, float) else 1.0
+    return "torch" if longer <= SMALL * stroke else "auto"
 
 
 def _stream(source: Input, painter: Painter, options: argparse.Namespace, bar: WorkBar) -> int:

@@ -19,7 +19,7 @@ from fast_style.images.reading import from_pil
 from fast_style.images.tensor_checks import check_image
 from fast_style.images.writing import check_not_input
 from fast_style.painting.controls import DEFAULT_JOB, Controls, PaintJob
-from fast_style.painting.options import CONTROLS, GRAIN, PALETTE, STEADY
+from fast_style.painting.options import AUTO, CONTROLS, GRAIN, PALETTE, STEADY
 from fast_style.painting.steadiness import check_steady
 from fast_style.system.atomic import check_free
 from fast_style.system.paths import user_path
@@ -35,7 +35,7 @@ class Look(TypedDict, total=False):
     """The controls as keywords: names, ranges and defaults are those of ``AnyStyle.__call__``."""
 
     size: int | None
-    stroke: float
+    stroke: float | str
     strength: float
     grain: float
     palette: float
@@ -69,7 +69,7 @@ class AnyStyle(ABC):
         image: AnyImage,
         *,
         size: int | None = None,
-        stroke: float = 1.0,
+        stroke: float | str = AUTO,
         strength: float = 1.0,
         grain: float = GRAIN,
         palette: float = PALETTE,
@@ -85,7 +85,8 @@ class AnyStyle(ABC):
                 ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float in [0, 1] (three or four channels
                 come back), or a tensor ``(3, H, W)`` or ``(N, 3, H, W)``, float in [0, 1].
             size: Longer side of the result, px.
-            stroke: Strokes so many times as large, 0.1 to 10.
+            stroke: Strokes so many times as large as the network's own, 0.1 to 10; ``auto``: as
+                large against the picture as in one of 1,024 px, if it is larger.
             strength: From 0, the photograph, to 1.
             grain: Deviation of noise that makes the network paint plain areas too, levels of 255,
                 0 to 64.

@@ -6,8 +6,8 @@ Their names, defaults and ranges stand in options.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,15 @@ from fast_style.images.transparency import fill_transparent
 from fast_style.painting.options import CONTROLS
 from fast_style.system.progress import Progress
 
+if TYPE_CHECKING:
+    from fast_style.painting.style import Style
+
+    # From a style, a photograph, what was painted of it, and who is told the progress.
+    Refine = Callable[[Style, Picture, Picture, Progress], Picture]
+
+AUTO_SIDE = 1024  # px, longer side of a picture in which the networks' own strokes are right
+AUTO_FROM = 1.25  # times that side: strokes so little larger are not worth painting twice
+PANORAMA = 2  # times as long as it is high: longer pictures count as if they were no longer
 GRAIN_ROWS = 64  # that get grain at a time: they fit in the processor's cache
 
 
@@ -39,7 +48,7 @@ class Controls(NamedTuple):
     """
 
     size: int | None = None
-    stroke: float = 1.0
+    stroke: float | str = 1.0
     strength: float = 1.0
     grain: float = 0.0
     palette: float = 0.0
@@ -61,13 +70,15 @@ class PaintJob(NamedTuple):
     ``tile``: ``auto`` (in strips of rows, if the memory is too small for the whole picture),
     ``off``, or the rows of a strip, px; the result is the same. ``moved``: how far the grain is
     moved, px down and right, as a film's view has moved since its first frame. ``progress``: is
-    told the share of the picture that was done since the last time.
+    told the share of the picture that was done since the last time. ``refine``: finishes what the
+    network painted.
     """
 
     controls: Controls = Controls()
     tile: str | int = "auto"
     moved: tuple[int, int] = (0, 0)
     progress: Progress | None = None
+    refine: Refine | None = None
 
 
 DEFAULT_JOB = PaintJob()
@@ -94,11 +105,27 @@ def prepare_photograph(picture: Picture, controls: Controls) -> Prepared:
     picture = _sized(picture, controls.size)
     height, width = picture.levels.shape[-2:]
     canvas = picture
-    if controls.stroke != 1:
-        canvas_size = round(height / controls.stroke), round(width / controls.stroke)
-        _check_pixels(f"stroke {controls.stroke:g}", picture, *canvas_size)
+    stroke = stroke_for(controls.stroke, height, width)
+    if stroke != 1:
+        canvas_size = round(height / stroke), round(width / stroke)
+        _check_pixels(f"stroke {stroke:g}", picture, *canvas_size)
         canvas = _resized(picture, *canvas_size)
     return Prepared(picture, canvas, is_bytes)
+
+
+def stroke_for(stroke: float | str, height: int, width: int) -> float:
+    """Return how many times as large as the network's own a picture's strokes are to be.
+
+    Args:
+        stroke: That number; or ``auto``, with which strokes grow with the longer side of a picture
+            above ``AUTO_SIDE``. In a panorama they grow with the shorter one.
+        height: Of the picture, px.
+        width: Likewise.
+    """
+    if isinstance(stroke, int | float):
+        return stroke
+    side = min(max(height, width), PANORAMA * min(height, width))
+    return side / AUTO_SIDE if side >= AUTO_FROM * AUTO_SIDE else 1.0
 
 
 def network_input(prepared: Prepared, job: PaintJob) -> Picture:
@@ -109,14 +136,25 @@ def network_input(prepared: Prepared, job: PaintJob) -> Picture:
     """
     controls, canvas = job.controls, prepared.canvas
     scale = canvas.levels.shape[-1] / max(1, prepared.photograph.levels.shape[-1])
-    moved = round(job.moved[0] * scale), round(job.moved[1] * scale)
-    # The noise lies still: to move it, the picture goes the other way and back.
-    grained = _grained(_rolled(canvas, (-moved[0], -moved[1])), controls.grain)
-    shown = _rolled(grained, moved)
-    follows = controls.stroke != 1 or controls.preserve_color or controls.strength < 1
+    shown = _moved_grain(canvas, job, scale)
+    resized = canvas.levels.shape != prepared.photograph.levels.shape
+    follows = resized or controls.preserve_color or controls.strength < 1 or job.refine
     if follows or not prepared.is_bytes:
         shown = shown._replace(levels=shown.rgb)
     return shown
+
+
+def matched(prepared: Prepared, painted: Picture, controls: Controls) -> Picture:
+    """Return what the network painted with the photograph's mean and covariance, if so asked."""
+    if controls.preserve_color != "match":
+        return painted
+    return painted._replace(levels=match_color(as_float(painted.levels), prepared.canvas.rgb))
+
+
+def grained_bytes(prepared: Prepared, levels: Tensor, job: PaintJob) -> Tensor:
+    """Return a picture, ``(1, 3, H, W)``, uint8, of any size, with the grain of a job."""
+    scale = levels.shape[-1] / max(1, prepared.photograph.levels.shape[-1])
+    return _moved_grain(Picture(levels, None), job, scale).levels
 
 
 def finish_painting(prepared: Prepared, painted: Picture, controls: Controls) -> Picture:
@@ -129,8 +167,6 @@ def finish_painting(prepared: Prepared, painted: Picture, controls: Controls) ->
     """
     photograph = prepared.photograph
     levels = painted.levels
-    if controls.preserve_color == "match":
-        levels = match_color(as_float(levels), prepared.canvas.rgb)
     if levels.shape != photograph.levels.shape:
         levels = resize(as_float(levels), *photograph.levels.shape[-2:])
     if controls.preserve_color == "luminance":
@@ -176,6 +212,14 @@ def mean_picture(parts: list[tuple[Picture, float]]) -> Picture:
     assert isinstance(mixed, Tensor)
     first = parts[0][0]
     return Picture(as_bytes(mixed) if first.bits == 8 else mixed, first.alpha)
+
+
+def _moved_grain(picture: Picture, job: PaintJob, scale: float) -> Picture:
+    """Return a picture with a job's grain, moved as its view; its scale is of the result's."""
+    moved = round(job.moved[0] * scale), round(job.moved[1] * scale)
+    # The noise lies still: to move it, the picture goes the other way and back.
+    grained = _grained(_rolled(picture, (-moved[0], -moved[1])), job.controls.grain)
+    return _rolled(grained, moved)
 
 
 def _rolled(picture: Picture, moved: tuple[int, int]) -> Picture:

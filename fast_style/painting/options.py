@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from fast_style.images.limits import SMALLEST_SIDE
 
+AUTO = "auto"  # strokes that fit the picture
 PRESERVE_COLOR = ("luminance", "match")  # how a photograph's colours are kept
 # Levels of 255. A network makes its strokes out of what it sees: of a plain area it makes a plain
 # one, and its strokes end where a night sky's own noise does. 2 levels were enough for night
@@ -65,6 +66,24 @@ class Number(Control):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NumberOrAuto(Number):
+    """A number from ``lowest`` to ``highest``, or ``auto``."""
+
+    @staticmethod
+    def kind(text: str) -> float | str:  # type: ignore[override]
+        """Return what was typed: a number, or ``auto``; what is neither raises a ValueError."""
+        return AUTO if text == AUTO else float(text)
+
+    def check(self, value: Any) -> None:
+        """Check a value; what is neither ``auto`` nor in the range raises a ValueError."""
+        if value == AUTO:
+            return
+        if isinstance(value, str):
+            raise ValueError(f"{self.name} is a number or {AUTO}, found {value!r}")
+        super().check(value)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pixels(Control):
     """A whole number of pixels, or none."""
 
@@ -99,13 +118,14 @@ CONTROLS: tuple[Control, ...] = (
         metavar="PX",
         help="longer side of the result (own)",
     ),
-    Number(
+    NumberOrAuto(
         name="stroke",
-        default=1.0,
+        default=AUTO,
         lowest=0.1,
         highest=10.0,
         metavar="F",
-        help="strokes so many times as large",
+        help="strokes so many times as large as the network's own; auto: as large against the "
+        "picture as in one of 1,024 px, if it is larger",
     ),
     Number(
         name="strength",

@@ -20,7 +20,7 @@ from fast_style.images.reading import from_pil, read_clip, read_picture
 from fast_style.images.tensor_checks import check_image
 from fast_style.painting.any_style import Look, paint_job
 from fast_style.painting.blend import Blend
-from fast_style.painting.controls import PaintJob, scaled
+from fast_style.painting.controls import PaintJob, scaled, stroke_for
 from fast_style.painting.options import SHEET_SIZE
 from fast_style.painting.sheet import grid, sheet
 from fast_style.painting.steadiness import Movement, Steady
@@ -118,9 +118,10 @@ class Painter(NamedTuple):
 
     def _check_size(self, width: int, height: int) -> None:
         """Check a picture's size before it is decoded, px."""
-        size, stroke = self.job.controls.size, self.job.controls.stroke
+        size = self.job.controls.size
         if size is not None:
             height, width = scaled_size(height, width, size)
+        stroke = stroke_for(self.job.controls.stroke, height, width)
         if stroke != 1:
             height, width = round(height / stroke), round(width / stroke)
         check_size(height, width, SMALLEST_SIDE)

@@ -31,18 +31,23 @@ from fast_style.painting.backends import (
 from fast_style.painting.controls import (
     DEFAULT_JOB,
     PaintJob,
+    Prepared,
     finish_painting,
+    grained_bytes,
+    matched,
     network_input,
     prepare_photograph,
 )
+from fast_style.painting.enlarging import enlarge, step_sizes
 from fast_style.painting.strips import StripPainter, reflected, strip_heights, whole_pixel_bytes
 from fast_style.system.devices import has_bfloat16, resolve_device
 from fast_style.system.memory import give_memory_back, is_out_of_memory
-from fast_style.system.progress import Progress
+from fast_style.system.progress import Progress, part_of
 
 if TYPE_CHECKING:
     from fast_style.painting.painter import Painter
 
+PAINTING_SHARE = 0.05  # of the work, where a picture is refined
 STYLE_PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -128,8 +133,45 @@ class Style(AnyStyle):
             ValueError: A control is out of its range; or as ``paint_picture``.
         """
         prepared = prepare_photograph(picture, job.controls)
-        painted = self.paint_picture(network_input(prepared, job), job)
+        final, small = (
+            (one.levels.shape[-2], one.levels.shape[-1])
+            for one in (prepared.photograph, prepared.canvas)
+        )
+        sizes = step_sizes(small, final) if final[0] * final[1] > small[0] * small[1] else []
+        work = [height * width for height, width in [small, *sizes]]
+        shares = [share / sum(work) for share in work]
+        first = job._replace(progress=part_of(job.progress, shares[0]))
+        painted = matched(prepared, self._painted_small(prepared, first), job.controls)
+        for (height, width), share in zip(sizes, shares[1:], strict=True):
+            step = job._replace(progress=part_of(job.progress, share))
+            levels = self._enlarged(prepared, painted.levels, height, width, step)
+            painted = painted._replace(levels=levels)
         return finish_painting(prepared, painted, job.controls)
+
+    def _painted_small(self, prepared: Prepared, job: PaintJob) -> Picture:
+        """Return the canvas painted, and refined if the job says so."""
+        shown = network_input(prepared, job)
+        if job.refine is None:
+            return self.paint_picture(shown, job)
+        first = job._replace(progress=part_of(job.progress, PAINTING_SHARE))
+        rest = part_of(job.progress, 1 - PAINTING_SHARE)
+        return job.refine(self, prepared.canvas, self.paint_picture(shown, first), rest)
+
+    def _enlarged(
+        self, prepared: Prepared, levels: Tensor, height: int, width: int, job: PaintJob
+    ) -> Tensor:
+        """Return a painting one step larger, with finer strokes; as bytes, if nothing follows."""
+        controls = job.controls
+        follows = controls.preserve_color == "luminance" or controls.strength < 1
+        kind = torch.uint8 if prepared.is_bytes and not follows else torch.float32
+
+        def paint(shown: Tensor) -> Tensor:
+            shown = grained_bytes(prepared, shown, job)
+            result = torch.empty_like(shown, dtype=kind)
+            self._paint(shown, result, job.tile, job.progress, MARGIN)
+            return result
+
+        return enlarge(levels, height, width, paint)
 
     def painter(self, job: PaintJob, strip: bool = False, steady: float = 0.0) -> Painter:
         """Return what paints files in this style, as the commands do.

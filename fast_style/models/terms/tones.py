@@ -20,8 +20,9 @@ class Tones(Term):
 
         (|m - n|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)) / tr(B)
 
-    So 0 has the painting's colours, and 1 has the right mean in one single colour. VGG16's features hardly see colours on this scale. What a
-    network misses of them, the palette (``models/palette.py``) has to add to its pictures.
+    So 0 has the painting's colours, and 1 has the right mean in one single colour. VGG16's
+    features hardly see colours on this scale. What a network misses of them, the palette
+    (``models/palette.py``) has to add to its pictures.
 
     Source: Dowson & Landau 1982, "The Frechet distance between multivariate normal distributions",
         for the distance.

@@ -1,0 +1,172 @@
+"""A painting that was made small, enlarged and painted over: large strokes, crisp at full size.
+
+A network's strokes have a fixed size in pixels. So a picture is painted small, for strokes that fit
+it, and then made larger step by step. At each step the network paints the enlarged painting once
+more. Of that only what is finer than the painting is taken: it draws strokes along the forms that
+are there. Its own lights and swirls, which would be a second, smaller set, are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fast_style.images.picture import as_bytes, as_float
+from fast_style.models.palette import CELL, enlarged, with_margin
+
+# How much larger a step makes the painting: twice, but for the first one. By more at once, what is
+# added follows the painting's pixels, not its strokes.
+LARGEST_STEP = 2.5
+BAND_CELLS = 32  # of CELL px: rows at a time, so that a large picture is never held as floats
+HALO = 2  # px around a band, that bicubic enlarging looks at
+# How much stronger than the painting's own finest strokes the added ones may be made.
+MOST_GAIN = 2.0
+FAINT = 1e-8  # of squared levels in [0, 1]: far below a level of 255
+
+
+def step_sizes(small: tuple[int, int], large: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the heights and widths, px, of the steps from a small painting to a large one.
+
+    Args:
+        small: Height and width of the first.
+        large: Of the last, which is larger.
+    """
+    factor = max(end / begin for begin, end in zip(small, large, strict=True))
+    doublings = max(0, math.ceil(math.log2(factor / LARGEST_STEP)))
+    shrunk = [2**step for step in reversed(range(doublings + 1))]
+    return [(-(-large[0] // by), -(-large[1] // by)) for by in shrunk]
+
+
+@torch.no_grad()
+def enlarge(painting: Tensor, height: int, width: int, paint: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return a painting one step larger, with finer strokes that follow its own.
+
+    Seen at the painting's size, the result is the painting.
+
+    Args:
+        painting: ``(1, 3, h, w)``, uint8, or float in [0, 1].
+        height: Of the result, px.
+        width: Likewise.
+        paint: Returns what the network makes of a picture of that size, uint8, in the type of
+            ``painting``.
+
+    Returns:
+        ``(1, 3, height, width)``, of the type of ``painting``.
+    """
+    step = _Step(painting, height, width)
+    shown = torch.empty((1, 3, height, width), dtype=torch.uint8, device=painting.device)
+    for top, end in step.bands():
+        shown[..., top:end, :] = as_bytes(step.up(painting, top, end))
+    result = paint(shown)
+    del shown
+    small = step.down(result)
+    gains = step.gains(result, small)
+    for top, end in step.bands():
+        detail = as_float(result[..., top:end, :]) - step.up(small, top, end)
+        detail.mul_(step.spread(gains, top, end)).add_(step.up(painting, top, end))
+        step.put(result, top, detail)
+    # What was cut off at black and white has changed the means: they are made right again.
+    missing = (as_float(painting) - as_float(step.down(result))).to(torch.float16)
+    for top, end in step.bands():
+        step.put(result, top, as_float(result[..., top:end, :]) + step.up(missing, top, end))
+    return result
+
+
+class _Step:
+    """The geometry of one step: exact doubling is done in bands of rows, all else at once.
+
+    Args:
+        painting: To be enlarged, ``(1, 3, h, w)``.
+        height: Of the result, px.
+        width: Likewise.
+    """
+
+    def __init__(self, painting: Tensor, height: int, width: int) -> None:
+        self.painting = painting
+        self.height, self.width = height, width
+        self.small = painting.shape[-2], painting.shape[-1]
+        self.doubles = self.small == (-(-height // 2), -(-width // 2))
+
+    def bands(self) -> Iterator[tuple[int, int]]:
+        """Yield the first and the end row of each band of the result."""
+        rows = BAND_CELLS * CELL if self.doubles else self.height
+        for top in range(0, self.height, rows):
+            yield top, min(self.height, top + rows)
+
+    def up(self, small: Tensor, top: int, end: int) -> Tensor:
+        """Return rows of a small picture enlarged, float."""
+        if not self.doubles:
+            size = self.height, self.width
+            return F.interpolate(as_float(small).float(), size, mode="bicubic")
+        first, last = top // 2 - HALO, -(-end // 2) + HALO
+        row_at = torch.arange(first, last, device=small.device).clamp(0, self.small[0] - 1)
+        rows = as_float(small.index_select(-2, row_at)).float()
+        large = F.interpolate(rows, scale_factor=2, mode="bicubic")
+        return large[..., 2 * HALO : 2 * HALO + end - top, : self.width]
+
+    def down(self, large: Tensor) -> Tensor:
+        """Return a picture of the result's size at the painting's, in the type of ``large``."""
+        if not self.doubles:
+            size = self.small
+            low = F.interpolate(as_float(large), size, mode="bilinear", antialias=True)
+            return as_bytes(low) if large.dtype == torch.uint8 else low
+        result = large.new_empty((1, 3, *self.small))
+        for top, end in self.bands():
+            low = _means(as_float(large[..., top:end, :]), 2)
+            self.put(result, top // 2, low)
+        return result
+
+    def gains(self, result: Tensor, small: Tensor) -> Tensor:
+        """Return by how much the detail is to be multiplied in each cell, with a margin.
+
+        Then it is as strong as the painting's own finest strokes are there.
+
+        Args:
+            result: What the network painted.
+            small: The same at the painting's size.
+        """
+        found = torch.cat(
+            [
+                _energy(as_float(result[..., top:end, :]) - self.up(small, top, end), CELL)
+                for top, end in self.bands()
+            ],
+            dim=-2,
+        )
+        wanted = self._own_energy(found.shape[-2], found.shape[-1])
+        ratio = (wanted + FAINT) / (found + FAINT)
+        return with_margin(ratio.sqrt().clamp_max(MOST_GAIN))
+
+    def _own_energy(self, rows: int, columns: int) -> Tensor:
+        """Return the energy of the painting's finest octave, by cells."""
+        own = _Step(self.painting[..., ::2, ::2], *self.small)  # its shape is all that counts
+        half = own.down(self.painting)
+        parts = [
+            _energy(as_float(self.painting[..., top:end, :]) - own.up(half, top, end), CELL // 2)
+            for top, end in own.bands()
+        ]
+        return F.interpolate(torch.cat(parts, dim=-2), (rows, columns), mode="bilinear")
+
+    def spread(self, gains: Tensor, top: int, end: int) -> Tensor:
+        """Return the gains of each pixel of some rows."""
+        cells = gains[..., top // CELL : -(-end // CELL) + 2, :]
+        return enlarged(cells)[..., CELL : CELL + end - top, CELL : CELL + self.width]
+
+    @staticmethod
+    def put(result: Tensor, top: int, rows: Tensor) -> None:
+        """Write rows, float, into a picture."""
+        shown = as_bytes(rows) if result.dtype == torch.uint8 else rows.clamp(0, 1)
+        result[..., top : top + rows.shape[-2], :] = shown
+
+
+def _means(image: Tensor, side: int) -> Tensor:
+    """Return the means of squares; those at the right and below may be smaller."""
+    return F.avg_pool2d(image, side, ceil_mode=True, count_include_pad=False)
+
+
+def _energy(detail: Tensor, side: int) -> Tensor:
+    """Return the mean square of a detail in squares, over all channels."""
+    return _means(detail.square().mean(1, keepdim=True), side)
