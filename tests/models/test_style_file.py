@@ -77,8 +77,8 @@ def test_saving_over_a_model_is_whole_or_nothing(
             file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match=re.escape(f"'{path}'")):
-        patch.setattr(Path, "write_bytes", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match=re.escape(f"'{path}'")):
         save_style_model(path, build_network(TINY_NETWORK), DESCRIPTION)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
