@@ -18,7 +18,7 @@ import zipfile
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from fast_style.models.vgg import CONVOLUTIONS, VGGWeightsError, read_torchvision_file
@@ -156,7 +156,7 @@ def main() -> int:
         "licence": "CC BY 4.0, Visual Geometry Group, University of Oxford",
     }
     with write_atomically(arguments.output) as temporary:
-        save_file(half, temporary, metadata)
+        temporary.write_bytes(save(half, metadata))
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB, every hash matches")
     return 0
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from fast_style.models.network import MEAN, SPREAD, StyleNetwork, build_network
@@ -98,7 +98,8 @@ def save_style_model(path: Path, network: nn.Module, description: Mapping[str, A
             raise ModelFileError(f"{key} has values that are not finite float16 numbers")
     header = json.dumps({"format_version": FORMAT_VERSION, **description}, sort_keys=True)
     with write_atomically(path) as temporary:
-        save_file(state, temporary, {HEADER_KEY: header})
+        # Not by ``save_file``, whose errors are no OSError and do not name the file.
+        temporary.write_bytes(save(state, {HEADER_KEY: header}))
 
 
 def find_style_model(name_or_path: str | Path) -> Path:

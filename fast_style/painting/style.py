@@ -39,7 +39,13 @@ from fast_style.painting.controls import (
     prepare_photograph,
 )
 from fast_style.painting.enlarging import enlarge, step_sizes
-from fast_style.painting.strips import StripPainter, reflected, strip_heights, whole_pixel_bytes
+from fast_style.painting.strips import (
+    StripPainter,
+    in_order,
+    reflected,
+    strip_heights,
+    whole_pixel_bytes,
+)
 from fast_style.system.devices import has_bfloat16, resolve_device
 from fast_style.system.memory import give_memory_back, is_out_of_memory
 from fast_style.system.progress import Progress, part_of
@@ -250,7 +256,7 @@ class Style(AnyStyle):
         )
 
         def rows(first: int, end: int) -> Tensor:
-            some = levels.index_select(-2, row_at[first:end]).index_select(-1, column_at)
+            some = in_order(in_order(levels, row_at[first:end], -2), column_at, -1)
             return as_float(some).to(self.device, torch.float32)
 
         def put(top: int, piece: Tensor) -> None:

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from support import TINY_NETWORK
 from torch import Tensor, nn
 
-from fast_style.models import style_file as checkpoint
 from fast_style.models.network import build_network
 from fast_style.models.style_file import (
     ModelFileError,
@@ -73,12 +72,13 @@ def test_saving_over_a_model_is_whole_or_nothing(
     save_style_model(path, build_network(TINY_NETWORK), DESCRIPTION)
     before = path.read_bytes()
 
-    def full_disk(state: object, target: Path, metadata: object) -> None:
-        target.write_bytes(b"half")
+    def full_disk(self: Path, data: bytes) -> None:
+        with self.open("wb") as file:
+            file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match=re.escape(f"'{path}'")):
         save_style_model(path, build_network(TINY_NETWORK), DESCRIPTION)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -13,7 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from fast_style.models.network import StyleNetwork, build_network, network_names
-from fast_style.painting.strips import Scratch, Statistics, StripPainter, strip_heights
+from fast_style.painting.strips import (
+    Scratch,
+    Statistics,
+    StripPainter,
+    in_order,
+    strip_heights,
+)
 
 
 @pytest.fixture(scope="module", params=network_names())
@@ -183,3 +189,16 @@ def test_progress_comes_to_the_whole(network: StyleNetwork) -> None:
     )
     assert len(shares) >= 5 * 10  # five strips in ten layers or more
     assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [[0], [3, 2, 1, 0, 1, 2, 3], [2, 1, 0, 1], [0, 0, 0, 1, 2, 2, 2], [5, 1, 3], [4, 5, 4, 3]],
+)
+@pytest.mark.parametrize("dim", [-2, -1])
+def test_rows_and_columns_in_another_order_are_those_that_were_asked_for(
+    places: list[int], dim: int
+) -> None:
+    x = torch.arange(2 * 3 * 6 * 6).view(2, 3, 6, 6)
+    at = torch.tensor(places)
+    assert torch.equal(in_order(x, at, dim), x.index_select(dim, at))
