@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
-from fast_style.images.picture import Picture
-from fast_style.painting.controls import Controls, PaintJob
+import torch
+from torch import Tensor
+
+from fast_style.images.picture import Picture, as_bytes, as_float
+from fast_style.painting.controls import DEFAULT_JOB, Controls, PaintJob
 from fast_style.painting.style import Style
 
 UNCHANGED = Controls()
+Paint = Callable[[Picture], Picture]
+
+
+class StandIn(Style):
+    """A style that paints by a function."""
+
+    def __init__(self, paint: Paint) -> None:
+        self.function = paint
+
+    def paint_picture(self, picture: Picture, job: PaintJob = DEFAULT_JOB) -> Picture:
+        """Return what the function makes of a picture."""
+        return self.function(picture)
+
+    def _paint(self, levels: Tensor, result: Tensor, *others: Any, **more: Any) -> None:
+        painted = self.function(Picture(levels, None)).levels
+        result.copy_(as_bytes(painted) if result.dtype == torch.uint8 else as_float(painted))
 
 
 def painted_by(
-    paint: Callable[[Picture], Picture],
+    paint: Paint,
     picture: Picture,
     controls: Controls = UNCHANGED,
     moved: tuple[int, int] = (0, 0),
 ) -> Picture:
     """Return a picture as ``Style.stylize`` makes it, where ``paint`` stands for the network."""
-    style: Any = SimpleNamespace(paint_picture=lambda shown, job: paint(shown))
-    return Style.stylize(style, picture, PaintJob(controls, moved=moved))
+    return StandIn(paint).stylize(picture, PaintJob(controls, moved=moved))

@@ -265,7 +265,7 @@ def reference(load_script: Callable[[str], ModuleType]) -> ModuleType:
 def test_the_reference_has_every_command(reference: ModuleType) -> None:
     page = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
     filled = reference.on_page_markdown(page)
-    assert "| `--stroke F` | strokes so many times as large (1) |" in filled
+    assert "| `--strength S` | 0, the photograph, to 1 (1) |" in filled
     assert re.findall(r"^## (\w+)$", filled, re.MULTILINE) == list(ALL)
 
 

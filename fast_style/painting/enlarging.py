@@ -25,6 +25,7 @@ BAND_CELLS = 32  # of CELL px: rows at a time, so that a large picture is never 
 HALO = 2  # px around a band, that bicubic enlarging looks at
 # How much stronger than the painting's own finest strokes the added ones may be made.
 MOST_GAIN = 2.0
+CORRECTIONS = 1  # after which the result, made smaller, is the painting
 FAINT = 1e-8  # of squared levels in [0, 1]: far below a level of 255
 
 
@@ -69,10 +70,11 @@ def enlarge(painting: Tensor, height: int, width: int, paint: Callable[[Tensor],
         detail = as_float(result[..., top:end, :]) - step.up(small, top, end)
         detail.mul_(step.spread(gains, top, end)).add_(step.up(painting, top, end))
         step.put(result, top, detail)
-    # What was cut off at black and white has changed the means: they are made right again.
-    missing = (as_float(painting) - as_float(step.down(result))).to(torch.float16)
-    for top, end in step.bands():
-        step.put(result, top, as_float(result[..., top:end, :]) + step.up(missing, top, end))
+    # Black and white cut some of it off, and making a picture smaller blurs it.
+    for _ in range(CORRECTIONS):
+        missing = (as_float(painting) - as_float(step.down(result))).to(torch.float16)
+        for top, end in step.bands():
+            step.put(result, top, as_float(result[..., top:end, :]) + step.up(missing, top, end))
     return result
 
 
@@ -111,13 +113,18 @@ class _Step:
     def down(self, large: Tensor) -> Tensor:
         """Return a picture of the result's size at the painting's, in the type of ``large``."""
         if not self.doubles:
-            size = self.small
-            low = F.interpolate(as_float(large), size, mode="bilinear", antialias=True)
+            low = F.interpolate(as_float(large), self.small, mode="bicubic", antialias=True)
             return as_bytes(low) if large.dtype == torch.uint8 else low
         result = large.new_empty((1, 3, *self.small))
+        column_at = torch.arange(2 * self.small[1], device=large.device).clamp_max(self.width - 1)
         for top, end in self.bands():
-            low = _means(as_float(large[..., top:end, :]), 2)
-            self.put(result, top // 2, low)
+            last = top + 2 * -(-(end - top) // 2)
+            row_at = torch.arange(top - 2 * HALO, last + 2 * HALO, device=large.device)
+            rows = as_float(large.index_select(-2, row_at.clamp(0, self.height - 1)))
+            if self.width % 2:
+                rows = rows.index_select(-1, column_at)
+            low = F.interpolate(rows, scale_factor=0.5, mode="bicubic", antialias=True)
+            self.put(result, top // 2, low[..., HALO:-HALO, :])
         return result
 
     def gains(self, result: Tensor, small: Tensor) -> Tensor:

@@ -45,9 +45,17 @@ def test_size_is_that_of_the_longer_side() -> None:
     assert painted.alpha.shape == (1, 1, 22, 33)
 
 
-@pytest.mark.parametrize(("stroke", "size"), [(2.0, (20, 30)), (0.5, (80, 120)), (1.7, (24, 35))])
+@pytest.mark.parametrize(
+    ("stroke", "sizes"),
+    [
+        (2.0, [(20, 30), (40, 60)]),
+        (0.5, [(80, 120)]),
+        (1.7, [(24, 35), (40, 60)]),
+        (4.0, [(10, 15), (20, 30), (40, 60)]),
+    ],
+)
 def test_strokes_change_the_size_of_painting_not_of_the_result(
-    stroke: float, size: tuple[int, int]
+    stroke: float, sizes: list[tuple[int, int]]
 ) -> None:
     seen: list[torch.Size] = []
 
@@ -56,7 +64,7 @@ def test_strokes_change_the_size_of_painting_not_of_the_result(
         return invert(picture)
 
     painted = painted_by(paint, photograph(), Controls(stroke=stroke))
-    assert seen == [torch.Size(size)]
+    assert seen == [torch.Size(size) for size in sizes]
     assert painted.levels.shape == (1, 3, 40, 60)
 
 
