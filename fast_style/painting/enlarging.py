@@ -25,7 +25,6 @@ BAND_CELLS = 32  # of CELL px: rows at a time, so that a large picture is never 
 HALO = 2  # px around a band, that bicubic enlarging looks at
 # How much stronger than the painting's own finest strokes the added ones may be made.
 MOST_GAIN = 2.0
-CORRECTIONS = 1  # after which the result, made smaller, is the painting
 FAINT = 1e-8  # of squared levels in [0, 1]: far below a level of 255
 
 
@@ -43,38 +42,45 @@ def step_sizes(small: tuple[int, int], large: tuple[int, int]) -> list[tuple[int
 
 
 @torch.no_grad()
-def enlarge(painting: Tensor, height: int, width: int, paint: Callable[[Tensor], Tensor]) -> Tensor:
+def enlarge(
+    painting: Tensor,
+    height: int,
+    width: int,
+    paint: Callable[[Tensor], Tensor],
+    kind: torch.dtype = torch.float32,
+) -> Tensor:
     """Return a painting one step larger, with finer strokes that follow its own.
 
     Seen at the painting's size, the result is the painting.
 
     Args:
-        painting: ``(1, 3, h, w)``, uint8, or float in [0, 1].
+        painting: ``(1, 3, h, w)``, float in [0, 1].
         height: Of the result, px.
         width: Likewise.
-        paint: Returns what the network makes of a picture of that size, uint8, in the type of
-            ``painting``.
+        paint: Returns what the network makes of a picture of that size; both are uint8.
+        kind: Of the result: uint8, or a float's.
 
     Returns:
-        ``(1, 3, height, width)``, of the type of ``painting``.
+        ``(1, 3, height, width)``, of type ``kind``.
     """
     step = _Step(painting, height, width)
     shown = torch.empty((1, 3, height, width), dtype=torch.uint8, device=painting.device)
     for top, end in step.bands():
-        shown[..., top:end, :] = as_bytes(step.up(painting, top, end))
-    result = paint(shown)
+        step.put(shown, top, step.up(painting, top, end))
+    fine = paint(shown)
     del shown
-    small = step.down(result)
-    gains = step.gains(result, small)
+    small = step.down(fine)
+    gains = step.gains(fine, small)
+    result = fine if kind == torch.uint8 else torch.empty_like(fine, dtype=kind)
     for top, end in step.bands():
-        detail = as_float(result[..., top:end, :]) - step.up(small, top, end)
+        detail = as_float(fine[..., top:end, :]) - step.up(small, top, end)
         detail.mul_(step.spread(gains, top, end)).add_(step.up(painting, top, end))
         step.put(result, top, detail)
-    # Black and white cut some of it off, and making a picture smaller blurs it.
-    for _ in range(CORRECTIONS):
-        missing = (as_float(painting) - as_float(step.down(result))).to(torch.float16)
-        for top, end in step.bands():
-            step.put(result, top, as_float(result[..., top:end, :]) + step.up(missing, top, end))
+    del fine
+    # Black and white have cut some of it off.
+    missing = (painting - step.down(result)).half()
+    for top, end in step.bands():
+        step.put(result, top, as_float(result[..., top:end, :]) + step.up(missing, top, end))
     return result
 
 
@@ -103,19 +109,19 @@ class _Step:
         """Return rows of a small picture enlarged, float."""
         if not self.doubles:
             size = self.height, self.width
-            return F.interpolate(as_float(small).float(), size, mode="bicubic")
+            return F.interpolate(small.float(), size, mode="bicubic")
         first, last = top // 2 - HALO, -(-end // 2) + HALO
         row_at = torch.arange(first, last, device=small.device).clamp(0, self.small[0] - 1)
-        rows = as_float(small.index_select(-2, row_at)).float()
+        rows = small.index_select(-2, row_at).float()
         large = F.interpolate(rows, scale_factor=2, mode="bicubic")
         return large[..., 2 * HALO : 2 * HALO + end - top, : self.width]
 
     def down(self, large: Tensor) -> Tensor:
-        """Return a picture of the result's size at the painting's, in the type of ``large``."""
+        """Return a picture of the result's size at the painting's, float16 in [0, 1]."""
         if not self.doubles:
-            low = F.interpolate(as_float(large), self.small, mode="bicubic", antialias=True)
-            return as_bytes(low) if large.dtype == torch.uint8 else low
-        result = large.new_empty((1, 3, *self.small))
+            image = as_float(large)
+            return F.interpolate(image, self.small, mode="bicubic", antialias=True).half()
+        result = large.new_empty((1, 3, *self.small), dtype=torch.float16)
         column_at = torch.arange(2 * self.small[1], device=large.device).clamp_max(self.width - 1)
         for top, end in self.bands():
             last = top + 2 * -(-(end - top) // 2)
@@ -124,7 +130,7 @@ class _Step:
             if self.width % 2:
                 rows = rows.index_select(-1, column_at)
             low = F.interpolate(rows, scale_factor=0.5, mode="bicubic", antialias=True)
-            self.put(result, top // 2, low[..., HALO:-HALO, :])
+            result[..., top // 2 : last // 2, :] = low[..., HALO:-HALO, :]
         return result
 
     def gains(self, result: Tensor, small: Tensor) -> Tensor:
@@ -152,7 +158,7 @@ class _Step:
         own = _Step(self.painting[..., ::2, ::2], *self.small)  # its shape is all that counts
         half = own.down(self.painting)
         parts = [
-            _energy(as_float(self.painting[..., top:end, :]) - own.up(half, top, end), CELL // 2)
+            _energy(self.painting[..., top:end, :] - own.up(half, top, end), CELL // 2)
             for top, end in own.bands()
         ]
         return F.interpolate(torch.cat(parts, dim=-2), (rows, columns), mode="bilinear")

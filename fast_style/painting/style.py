@@ -145,12 +145,13 @@ class Style(AnyStyle):
         )
         sizes = step_sizes(small, final) if final[0] * final[1] > small[0] * small[1] else []
         work = [height * width for height, width in [small, *sizes]]
-        shares = [share / sum(work) for share in work]
+        shares = [share / max(1, sum(work)) for share in work]
         first = job._replace(progress=part_of(job.progress, shares[0]))
         painted = matched(prepared, self._painted_small(prepared, first), job.controls)
         for (height, width), share in zip(sizes, shares[1:], strict=True):
             step = job._replace(progress=part_of(job.progress, share))
-            levels = self._enlarged(prepared, painted.levels, height, width, step)
+            is_last = (height, width) == final
+            levels = self._enlarged(prepared, painted.levels, (height, width), is_last, step)
             painted = painted._replace(levels=levels)
         return finish_painting(prepared, painted, job.controls)
 
@@ -164,20 +165,25 @@ class Style(AnyStyle):
         return job.refine(self, prepared.canvas, self.paint_picture(shown, first), rest)
 
     def _enlarged(
-        self, prepared: Prepared, levels: Tensor, height: int, width: int, job: PaintJob
+        self,
+        prepared: Prepared,
+        levels: Tensor,
+        size: tuple[int, int],
+        is_last: bool,
+        job: PaintJob,
     ) -> Tensor:
         """Return a painting one step larger, with finer strokes; as bytes, if nothing follows."""
         controls = job.controls
         follows = controls.preserve_color == "luminance" or controls.strength < 1
-        kind = torch.uint8 if prepared.is_bytes and not follows else torch.float32
+        kind = torch.uint8 if prepared.is_bytes and is_last and not follows else torch.float32
 
         def paint(shown: Tensor) -> Tensor:
             shown = grained_bytes(prepared, shown, job)
-            result = torch.empty_like(shown, dtype=kind)
+            result = torch.empty_like(shown)
             self._paint(shown, result, job.tile, job.progress, MARGIN)
             return result
 
-        return enlarge(levels, height, width, paint)
+        return enlarge(as_float(levels), *size, paint, kind)
 
     def painter(self, job: PaintJob, strip: bool = False, steady: float = 0.0) -> Painter:
         """Return what paints files in this style, as the commands do.

@@ -37,6 +37,7 @@ OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {
 # instance normalisation makes the gradient some 300 times larger. Twenty of them make it infinite.
 PLAIN = 1.0
 LENGTH_KEY = "schedule_steps"  # in a Lightning checkpoint
+MOST_PROCESSES = 2**20  # each has grain of its own
 RECENCY = 3  # in the mean, the weights of step t count t**RECENCY
 
 
@@ -83,8 +84,9 @@ def grained(photographs: Tensor, seed: int) -> Tensor:
         photographs: ``(N, 3, H, W)`` in [0, 1].
         seed: Of the grain, which all of them share.
     """
-    generator = torch.Generator(photographs.device).manual_seed(seed)
-    noise = torch.randn(photographs[:1, :1].shape, generator=generator, device=photographs.device)
+    generator = torch.Generator().manual_seed(seed)  # the same on all devices
+    noise = torch.randn(photographs[:1, :1].shape, generator=generator, dtype=torch.float32)
+    noise = noise.to(photographs)
     return (photographs * 255 + GRAIN * noise).round().clamp(0, 255) / 255
 
 
@@ -176,7 +178,8 @@ class StyleModule(pl.LightningModule):
 
     def training_step(self, content: Tensor, batch_idx: int) -> Tensor:
         """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1]."""
-        objective, stylized, terms = self.objective_of(content)
+        seed = 1 + self.global_rank + self.global_step * MOST_PROCESSES
+        objective, stylized, terms = self.objective_of(content, seed)
         if self._is_written:  # fifty scalars take a GPU's program as long as half a network
             scalars = tags.of_stage(tags.TRAIN, terms.scalars())
             low, high = stylized.detach().aminmax()
@@ -185,17 +188,20 @@ class StyleModule(pl.LightningModule):
             self.log(tags.LEARNING_RATE, self.trainer.optimizers[0].param_groups[0]["lr"])
         return objective
 
-    def objective_of(self, content: Tensor) -> tuple[Tensor, Tensor, LossTerms]:
-        """Return what is minimised, of a batch of photographs, ``(N, 3, H, W)`` in [0, 1].
+    def objective_of(self, content: Tensor, seed: int = 0) -> tuple[Tensor, Tensor, LossTerms]:
+        """Return what is minimised, of a batch of photographs.
 
         The loss is that of the pictures as they would be written: of a photograph with grain, with
         a margin that is cut off, and clamped (``as_shown``). Plain photographs count, but nothing
         is learned from them: they have no gradient.
 
+        Args:
+            content: ``(N, 3, H, W)`` in [0, 1].
+            seed: Of the grain.
+
         Returns:
             The objective, the stylised pictures, ``(N, 3, H, W)``, not clamped, and their loss.
         """
-        seed = 1 + self.global_step * self.trainer.world_size + self.global_rank
         stylized = painted_inside(self.network, grained(content, seed))
         terms: LossTerms = self.loss(as_shown(stylized), content)
         totals = torch.where(is_plain(content), terms.totals.detach(), terms.totals)

@@ -132,7 +132,7 @@ def test_targets_computed_once_give_the_same_loss() -> None:
     ("given", "message"),
     [
         ({"laplacien": 1.0}, "'laplacien'; did you mean laplacian.*laplacian, statistics"),
-        ({"nonsense": 1.0}, "'nonsense'; choose laplacian, statistics"),
+        ({"nonsense": 1.0}, "'nonsense'; choose laplacian, statistics, tones"),
         ({"laplacian": -1.0}, r"terms\.laplacian .* found -1"),
         ({"laplacian": "much"}, r"terms\.laplacian .* found much"),
     ],

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fast_style.images.picture import Picture, as_bytes
+from fast_style.images.picture import Picture, as_bytes, as_float, resize
 from fast_style.painting import enlarging
 from fast_style.painting.any_style import paint_job
 from fast_style.painting.enlarging import enlarge, step_sizes
@@ -31,7 +31,7 @@ def noisy(shown: Tensor) -> Tensor:
 
 def finest(levels: Tensor) -> float:
     """Return the energy of what is finer than squares of 2 px."""
-    image = levels.float()
+    image = as_float(levels)
     means = F.avg_pool2d(image, 2)
     return float((image - F.interpolate(means, scale_factor=2)).square().mean())
 
@@ -53,40 +53,40 @@ def test_each_step_but_the_first_doubles(
 
 @pytest.mark.parametrize("sides", [(128, 192), (127, 191), (150, 225)])
 def test_seen_small_the_result_is_the_painting(sides: tuple[int, int]) -> None:
-    before = painting(64, 96)
+    before = as_float(painting(64, 96))
     after = enlarge(before, *sides, noisy)
     assert after.shape == (1, 3, *sides)
-    assert after.dtype == torch.uint8
-    if max(sides) < 193:
-        seen = F.avg_pool2d(after.float(), 2, ceil_mode=True, count_include_pad=False)
-    else:
-        seen = F.interpolate(after.float(), (64, 96), mode="bilinear", antialias=True)
-    noise = F.avg_pool2d(noisy(torch.full((1, 3, *sides), 255)).float() - 127.5, 2)
-    assert (seen - before.float()).abs().mean() < 0.3 * noise.abs().mean()
+    filled = F.pad(after, (0, sides[1] % 2, 0, sides[0] % 2), mode="replicate")
+    seen, noise = (
+        resize(one, 64, 96) for one in (filled, as_float(noisy(torch.full(after.shape, 255))))
+    )
+    assert (seen - before).abs().mean() < 0.5 * (noise - 0.5).abs().mean()
 
 
 def test_the_added_detail_is_as_strong_as_the_paintings_own() -> None:
-    before = painting(128, 128)
+    before = as_float(painting(128, 128))
     after = enlarge(before, 256, 256, noisy)
     assert finest(after) == pytest.approx(finest(before), rel=0.25)
-    plain = torch.full_like(before, 128)
-    assert finest(enlarge(plain, 256, 256, noisy)) < 1  # of noise alone: 3,000
+    plain = torch.full_like(before, 0.5)
+    assert finest(enlarge(plain, 256, 256, noisy)) < 1e-4  # of the noise alone: 0.05
+
+
+def test_bytes_are_the_rounded_floats() -> None:
+    before = as_float(painting(75, 60))
+    floats = enlarge(before, 149, 119, noisy)
+    rounded = enlarge(before, 149, 119, noisy, torch.uint8)
+    assert (floats.dtype, rounded.dtype) == (torch.float32, torch.uint8)
+    assert (floats * 255 - rounded).abs().max() < 1.5
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
 def test_bands_are_not_to_be_seen(kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = painting(75, 60)
-    if kind == torch.float32:
-        before = before.float() / 255
-
-    def paint(shown: Tensor) -> Tensor:
-        return noisy(shown) if kind == torch.uint8 else noisy(shown).float() / 255
-
-    whole = enlarge(before, 149, 119, paint)
+    before = as_float(painting(75, 60))
+    whole = enlarge(before, 149, 119, noisy, kind)
     monkeypatch.setattr(enlarging, "BAND_CELLS", 2)
-    banded = enlarge(before, 149, 119, paint)
-    assert banded.dtype == kind
-    assert (whole.float() - banded.float()).abs().max() <= (1 if kind == torch.uint8 else 1e-3)
+    banded = enlarge(before, 149, 119, noisy, kind)
+    difference = (as_float(whole) - as_float(banded)).abs()
+    assert difference.max() <= (1.01 / 255 if kind == torch.uint8 else 1e-3)
 
 
 def test_strokes_grow_with_the_picture_and_stay_crisp() -> None:
@@ -115,5 +115,5 @@ def test_strips_make_the_same_picture() -> None:
         for tile in ("off", 64)
     )
     difference = (whole.float() - strips.float()).abs()
-    assert difference.mean() < 0.3  # levels: rounding, that the second painting amplifies
+    assert difference.mean() < 0.5  # levels: rounding, that the second painting amplifies
     assert difference.max() < 16

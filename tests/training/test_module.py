@@ -85,7 +85,7 @@ def test_a_step_minimises_the_objective(objective: str, expected: float, alone: 
 
     judge: Any = loss
     module = StyleModule(nn.Identity(), judge, "adam", objective, "one_cycle", 1e-3, 0.1, {})
-    found = module.training_step(torch.zeros(2, 3, 8, 8), 0)
+    found = module.training_step(torch.zeros(2, 3, 32, 32), 0)
     assert float(found.exp() if objective == "mean_log" else found) == pytest.approx(expected)
 
 
@@ -98,7 +98,7 @@ def test_a_step_sees_the_picture_as_it_would_be_written(alone: None) -> None:
     nn.init.zeros_(network.weight)
     nn.init.constant_(network.bias, 2.0)  # type: ignore[arg-type]
     module = StyleModule(network, judge, "adam", "mean", "one_cycle", 1e-3, 0.1, {})
-    found = module.training_step(torch.rand(1, 3, 8, 8), 0)
+    found = module.training_step(torch.rand(1, 3, 32, 32), 0)
     assert found < 1
     found.backward()
     assert (network.bias.grad > 0).all()  # type: ignore[operator, union-attr]

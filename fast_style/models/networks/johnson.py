@@ -41,8 +41,7 @@ class Johnson(StyleNetwork):
 
     def __init__(self, channels: Sequence[int], residual_blocks: int) -> None:
         super().__init__()
-        check_widths(channels, 3)
-        check_blocks("residual_blocks", residual_blocks)
+        check_widths(channels, residual_blocks)
         full, half, quarter = channels
         outer = self.outer_kernel
         self.encoder = Exact(
@@ -63,36 +62,22 @@ class Johnson(StyleNetwork):
         return painted
 
 
-def check_widths(channels: object, count: int) -> None:
-    """Check the widths of a network.
-
-    Args:
-        channels: The widths.
-        count: How many there must be.
+def check_widths(channels: object, residual_blocks: object) -> None:
+    """Check three widths and a number of blocks.
 
     Raises:
-        ValueError: There are others, or one is out of range.
+        ValueError: They are not, or out of range.
     """
-    widths = channels if isinstance(channels, list | tuple) else []
-    is_fit = all(type(width) is int and 1 <= width <= MOST_CHANNELS for width in widths)
-    if len(widths) != count or not is_fit:
+    numbers = [*channels, residual_blocks] if isinstance(channels, list | tuple) else [None]
+    if not all(type(number) is int for number in numbers):
         raise ValueError(
-            f"network.channels must be a list of {count} whole numbers from 1 to {MOST_CHANNELS}, "
-            f"found {channels!r}"
+            "network.channels must be a list of three whole numbers and network.residual_blocks a "
+            f"whole number; found {channels!r} and {residual_blocks!r}"
         )
-
-
-def check_blocks(key: str, blocks: object) -> None:
-    """Check a number of residual blocks.
-
-    Args:
-        key: Of the configuration.
-        blocks: The number.
-
-    Raises:
-        ValueError: It is no whole number, or out of range.
-    """
-    if type(blocks) is not int or not 0 <= blocks <= MOST_BLOCKS:
+    *widths, blocks = (number for number in numbers if isinstance(number, int))
+    if len(widths) != 3 or not all(1 <= width <= MOST_CHANNELS for width in widths):
         raise ValueError(
-            f"network.{key} must be a whole number from 0 to {MOST_BLOCKS}, found {blocks!r}"
+            f"network.channels must be three widths from 1 to {MOST_CHANNELS}, found {channels}"
         )
+    if not 0 <= blocks <= MOST_BLOCKS:
+        raise ValueError(f"network.residual_blocks must be 0 to {MOST_BLOCKS}, found {blocks}")
