@@ -16,6 +16,7 @@ from fast_style.models.losses import PerceptualLoss
 from fast_style.models.term import Seen, Term, term_class, term_names
 from fast_style.models.terms.laplacian import FAINT, Laplacian, laplacian
 from fast_style.models.terms.statistics import Statistics
+from fast_style.models.terms.tones import Tones
 
 
 def image(*shape: int, seed: int = 0) -> Tensor:
@@ -132,7 +133,7 @@ def test_targets_computed_once_give_the_same_loss() -> None:
     ("given", "message"),
     [
         ({"laplacien": 1.0}, "'laplacien'; did you mean laplacian.*laplacian, statistics"),
-        ({"nonsense": 1.0}, "'nonsense'; choose laplacian, statistics, tones"),
+        ({"unheard": 1.0}, "'unheard'; choose laplacian, statistics, tones"),
         ({"laplacian": -1.0}, r"terms\.laplacian .* found -1"),
         ({"laplacian": "much"}, r"terms\.laplacian .* found much"),
     ],
@@ -252,3 +253,40 @@ def test_the_painting_itself_has_its_statistics() -> None:
     assert float(found) == pytest.approx(0, abs=1e-8)
     turned = loss(terms={"statistics": 1.0})(painting.flip(-1), painting).further["statistics"]
     assert float(turned) < 0.05  # where things are does not count, but to the filters
+
+
+# Tones
+
+
+def test_the_error_of_tones_is_that_of_its_definition() -> None:
+    """Roots of matrices by their eigenvalues."""
+
+    def root(matrix: Any) -> Any:
+        values, vectors = np.linalg.eigh(matrix)
+        return vectors @ np.diag(np.sqrt(values.clip(0))) @ vectors.T
+
+    painting = image(1, 3, 64, 96, seed=9)
+    found, wanted = (
+        one.double().numpy()[0].reshape(3, 4, 16, 6, 16).mean((2, 4)).reshape(3, -1)
+        for one in (image(1, 3, 64, 96, seed=5) * 0.5, painting)
+    )
+    covariances = [np.cov(one, bias=True) for one in (found, wanted)]
+    half = root(covariances[1])
+    distance = (found.mean(1) - wanted.mean(1)) @ (found.mean(1) - wanted.mean(1))
+    distance += np.trace(sum(covariances) - 2 * root(half @ covariances[0] @ half))
+    expected = distance / np.trace(covariances[1])
+    term = Tones(Seen(painting, {}))
+    darker = Seen(image(1, 3, 64, 96, seed=5) * 0.5, {})
+    assert float(term(darker, darker)) == pytest.approx(expected, rel=0.02)
+
+
+def test_the_painting_has_its_tones_wherever_they_are() -> None:
+    painting = image(1, 3, 4, 6, seed=9).repeat_interleave(16, 2).repeat_interleave(16, 3)
+    term = Tones(Seen(painting, {}))
+    for picture, expected in (
+        (painting, 0),
+        (painting.flip(2, 3), 0),
+        (painting.mean((2, 3), keepdim=True).expand_as(painting).contiguous(), 1),
+    ):
+        seen = Seen(picture, {})
+        assert float(term(seen, seen)) == pytest.approx(expected, abs=1e-3)

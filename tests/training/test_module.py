@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from fast_style.models.loss_terms import LossTerms
-from fast_style.models.network import build_network
+from fast_style.models.network import MARGIN, build_network
+from fast_style.painting.options import GRAIN
 from fast_style.training.module import (
     OBJECTIVES,
     StyleModule,
@@ -149,3 +150,33 @@ def test_what_is_plain() -> None:
     dotted[:, 10:12, 10:14] = 0.5
     faint = red * 0.9 + torch.rand(3, 40, 40) / 255
     assert is_plain(torch.stack([red, dotted, faint])).tolist() == [True, False, True]
+
+
+def test_a_network_is_trained_on_what_is_written() -> None:
+    """With other grain at each step, and a margin that the loss does not see."""
+    shown: list[Tensor] = []
+    judged: list[Tensor] = []
+
+    class Watched(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            shown.append(x)
+            return super().forward(x)
+
+    def loss(stylized: Tensor, content: Tensor) -> LossTerms:
+        judged.append(stylized)
+        return of_photographs(stylized.mean((1, 2, 3)))
+
+    judge: Any = loss
+    module = StyleModule(Watched(3, 3, 1), judge, "adam", "mean", "one_cycle", 1e-3, 0.1, {})
+    content = torch.rand(2, 3, 40, 48, generator=torch.Generator().manual_seed(0))
+    for seed in (1, 2, 1):
+        module.objective_of(content, seed)
+    assert [tuple(one.shape) for one in shown] == [(2, 3, 40 + 2 * MARGIN, 48 + 2 * MARGIN)] * 3
+    assert [tuple(one.shape) for one in judged] == [(2, 3, 40, 48)] * 3
+    inside = [one[..., MARGIN:-MARGIN, MARGIN:-MARGIN] for one in shown]
+    assert torch.equal(inside[0], inside[2])
+    assert not torch.equal(inside[0], inside[1])
+    assert float((inside[0] - content).std() * 255) == pytest.approx(GRAIN, rel=0.1)
+    levels = inside[0] * 255
+    torch.testing.assert_close(levels, levels.round(), atol=1e-3, rtol=0)
+    assert torch.equal(shown[0].flip(-1)[..., MARGIN - 1], shown[0][..., -MARGIN])
