@@ -2,8 +2,9 @@
 
     python scripts/measure_errors.py starry --photos fast_style/assets/photos/val
 
-Prints the unweighted errors of a loss (`balanced`) against a painting (*The Starry Night*). They
-are means over the photographs: of each the largest square in the middle, at 256 px. The column
+Prints the unweighted errors of a loss (`balanced`) against a painting (*The Starry Night*), of the
+pictures that `stylize` writes by default. They are means over the photographs: of each the largest
+square in the middle, at 256 px. The column
 `spread` says how far light and dark lie apart on the large scale.
 
 Of several models it also prints how much each one's loss differs from the first one's. That tells
@@ -25,10 +26,11 @@ from torch import Tensor
 from fast_style.cli.loss_options import preset_names
 from fast_style.evaluate import yardstick
 from fast_style.images.color import statistics
+from fast_style.images.picture import Picture
 from fast_style.images.reading import read_crop, read_style
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.palette import cell_means
-from fast_style.painting.controls import Controls
+from fast_style.painting.any_style import paint_job
 from fast_style.painting.style import Style, load
 from fast_style.system.precision import exact_float32
 from fast_style.system.resources import asset
@@ -66,10 +68,11 @@ def spread(pictures: list[Tensor]) -> float:
     return 255 * float(torch.linalg.eigvalsh(root.cpu())[-1])
 
 
-def paint(style: Style, palette: float, photograph: Tensor) -> Tensor:
-    """Return what the network alone makes of a photograph, brought to its palette."""
-    painted = style.paint(photograph)
-    return style.palette.shifted(painted, palette) if palette and style.palette else painted
+def paint(style: Style, alone: bool, photograph: Tensor) -> Tensor:
+    """Return what `stylize` writes of a photograph by default, or what the network alone makes."""
+    if alone:
+        return style.paint(photograph)
+    return style.stylize(Picture(photograph, None), paint_job({})).levels
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,21 +87,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--loss", choices=preset_names(), default="balanced", help="(balanced)")
     parser.set_defaults(vgg_weights=None)
     parser.add_argument(
-        "--palette",
-        type=float,
-        default=0.0,
-        help="share of the palette, as in stylize (%(default)s)",
+        "--alone", action="store_true", help="the networks alone: no grain, no margin, no palette"
     )
     arguments = parser.parse_args(argv)
     try:
         files = find_photographs(arguments.photos)[: arguments.first]
         photographs = [read_crop(file, arguments.size, centre_box)[None] for file in files]
-        Controls(palette=arguments.palette).check()
         styles = {name: load(name) for name in arguments.models}
         judge = yardstick(styles, arguments)
         painting = read_style(judge["image"], judge["size"])
         painters: dict[str, Callable[[Tensor], Tensor]] = {
-            name: partial(paint, style, arguments.palette) for name, style in styles.items()
+            name: partial(paint, style, arguments.alone) for name, style in styles.items()
         }
     except ValueError as error:
         print(f"measure_errors: {error}", file=sys.stderr)

@@ -10,7 +10,7 @@ from fast_style.models.term import term_names
 from fast_style.models.vgg import VGG_LAYERS
 from fast_style.system.resources import config_folder
 
-DEFAULT_LOSS = "crisp"
+DEFAULT_LOSS = "tonal"
 # Keys of a preset with an option of the same name.
 LOSS_NUMBER_KEYS = ("content_weight", "total_variation_weight", "grid_weight")
 LOSS_LAYER_KEYS = ("content_layers", "style_layers")
@@ -34,7 +34,9 @@ def load_preset(name: str) -> dict[str, Any]:
 
     preset = OmegaConf.to_container(OmegaConf.load(config_folder() / "loss" / f"{name}.yaml"))
     assert isinstance(preset, dict)
-    return {str(key): value for key, value in preset.items()}
+    own = {str(key): value for key, value in preset.items()}
+    bases = [base for base in own.pop("defaults", []) if base != "_self_"]
+    return {key: value for base in bases for key, value in load_preset(base).items()} | own
 
 
 def add_loss_options(parser: argparse.ArgumentParser) -> None:

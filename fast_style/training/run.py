@@ -15,9 +15,10 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from fast_style import __version__
+from fast_style.images.picture import Picture
 from fast_style.images.reading import read_style
 from fast_style.models.losses import PerceptualLoss
-from fast_style.models.network import build_network
+from fast_style.models.network import StyleNetwork, build_network
 from fast_style.models.palette import measure_palette
 from fast_style.models.style_file import (
     ModelFileError,
@@ -26,6 +27,8 @@ from fast_style.models.style_file import (
     load_style_model,
     save_style_model,
 )
+from fast_style.painting.any_style import paint_job
+from fast_style.painting.style import Style
 from fast_style.system.memory import keep_freed_memory
 from fast_style.system.messages import command, printable_values
 from fast_style.system.paths import is_file, is_folder, user_path
@@ -43,7 +46,7 @@ from fast_style.training.hardware import (
     resolve_precision,
     vgg_dtype,
 )
-from fast_style.training.module import StyleModule, as_shown
+from fast_style.training.module import StyleModule
 from fast_style.training.photographs import crops_per_step
 from fast_style.training.processes import Processes
 from fast_style.training.run_folder import CONFIGURATION, LAST
@@ -334,21 +337,23 @@ def fit(training: Training, folder: Path) -> Path | None:
     check_result(trainer, module, data)
     result = folder / f"{module.description['style']['name']}.safetensors"
     if trainer.is_global_zero:
-        finals = {name: float(trainer.callback_metrics[tags.VAL + name]) for name in FINAL_METRICS}
-        figures = Figures(
-            finals["style_error"], finals["content_error"], len(data.val_images), data.image_size
-        )
         palette = measure_palette(module.trained, data.val_images, painting)
-        more = {
-            "steps": trainer.global_step,
-            "palette": palette.header(),
-            "figures": figures.header(),
-        }
+        known = {"steps": trainer.global_step, "palette": palette.header()}
+        assert isinstance(module.trained, StyleNetwork)
+        model = StyleModel(module.trained, module.description | known)
+        errors = written_errors(model, module, data.val_images)
+        figures = Figures(
+            errors["style_error"], errors["content_error"], len(data.val_images), data.image_size
+        )
+        more = known | {"figures": figures.header()}
         save_style_model(result, module.trained, module.description | more)
         if data.skipped:
             log.warning("files skipped because they cannot be decoded: %d", len(data.skipped))
         if isinstance(trainer.logger, TensorBoardLogger):  # the HParams tab compares runs
-            tagged = tags.of_stage(tags.VAL, finals)
+            found = {
+                name: float(trainer.callback_metrics[tags.VAL + name]) for name in FINAL_METRICS
+            }
+            tagged = tags.of_stage(tags.VAL, found)
             trainer.logger.log_hyperparams(compared, tagged, trainer.global_step)
             trainer.logger.finalize("success")
         say_result(training, figures, result)
@@ -356,6 +361,26 @@ def fit(training: Training, folder: Path) -> Path | None:
 
 
 @torch.no_grad()
+def written_errors(model: StyleModel, module: StyleModule, photographs: Tensor) -> dict[str, float]:
+    """Return the errors of what ``stylize`` writes of photographs by default.
+
+    Args:
+        model: That paints.
+        module: Whose loss measures.
+        photographs: ``(N, 3, H, W)`` in [0, 1].
+
+    Returns:
+        The means over the photographs, by the names of ``LossTerms.scalars``.
+    """
+    style = Style(model, device=str(module.device), backend="torch")
+    job = paint_job({})
+    found = []
+    for content in torch.split(photographs.to(module.device), 1):
+        written = style.stylize(Picture(content, None), job).levels
+        found.append(module.loss(written, content).scalars())
+    return {name: float(torch.stack([one[name] for one in found]).mean()) for name in found[0]}
+
+
 def yardstick_error(module: StyleModule, photographs: Tensor) -> float | None:
     """Return the content error that the network ``YARDSTICK`` has on photographs.
 
@@ -368,13 +393,7 @@ def yardstick_error(module: StyleModule, photographs: Tensor) -> float | None:
     """
     if YARDSTICK not in shipped_styles():
         return None
-    network = load_style_model(YARDSTICK).network.to(module.device)
-    errors = []
-    for photograph in torch.split(photographs, 1):
-        content = photograph.to(module.device)
-        terms = module.loss(as_shown(network(content)), content)
-        errors.append(terms.scalars()["content_error"])
-    return float(torch.stack(errors).mean())
+    return written_errors(load_style_model(YARDSTICK), module, photographs)["content_error"]
 
 
 def say_result(training: Training, figures: Figures, model: Path) -> None:

@@ -18,7 +18,7 @@ def parsed(*arguments: str) -> dict[str, object]:
 
 
 def test_the_presets_are_the_losses_arguments() -> None:
-    assert preset_names() == ["balanced", "crisp", "gatys", "johnson"]
+    assert preset_names() == ["balanced", "crisp", "gatys", "johnson", "tonal"]
     known = set(inspect.signature(PerceptualLoss).parameters)
     for name in preset_names():
         assert set(load_preset(name)) <= known

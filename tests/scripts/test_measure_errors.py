@@ -9,12 +9,15 @@ from types import ModuleType
 import pytest
 import torch
 from support import TINY_NETWORK
+from torch import Tensor
 
 from fast_style.cli.loss_options import load_preset
+from fast_style.images.picture import Picture
 from fast_style.images.reading import read_crop, read_style
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.network import build_network
 from fast_style.models.style_file import save_style_model
+from fast_style.painting.any_style import paint_job
 from fast_style.painting.style import load
 from fast_style.system.resources import asset
 from fast_style.training.photographs import centre_box, find_photographs
@@ -41,12 +44,17 @@ def test_the_change_of_a_loss(script: ModuleType) -> None:
     assert script.change(first[:1] / 2, first[:1]) == "-69.3 %"
 
 
+@pytest.mark.parametrize("extra", [[], ["--alone"]], ids=["written", "alone"])
 def test_the_table(
-    script: ModuleType, tmp_path: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
+    script: ModuleType,
+    tmp_path: Path,
+    photographs: Path,
+    capsys: pytest.CaptureFixture[str],
+    extra: list[str],
 ) -> None:
     names = [str(model(tmp_path / f"{seed}.safetensors", seed)) for seed in (1, 2)]
     options = ["--loss", "crisp", "--photos", str(photographs), "--first", "2", "--size", "48"]
-    assert script.main([*names, *options]) == 0
+    assert script.main([*names, *options, *extra]) == 0
     lines = capsys.readouterr().out.splitlines()
     title, unstylised, first, second, painting, change = lines
     assert title.split()[:3] == ["model", "content_error", "style_error"]
@@ -56,7 +64,14 @@ def test_the_table(
     loss = PerceptualLoss(read_style(asset("styles/starry.jpg"), 64), **load_preset("crisp"))
     files = find_photographs(photographs)[:2]
     crops = [read_crop(file, 48, centre_box)[None] for file in files]
-    terms = [[loss(load(name).paint(crop), crop) for crop in crops] for name in names]
+
+    def painted(name: str, crop: Tensor) -> Tensor:
+        style = load(name)
+        if extra:
+            return style.paint(crop)
+        return style.stylize(Picture(crop, None), paint_job({})).levels
+
+    terms = [[loss(painted(name, crop), crop) for crop in crops] for name in names]
     for line, some in zip((first, second), terms, strict=True):
         content = sum(float(one.scalars()["content_error"]) for one in some) / 2
         assert line.split()[-7] == f"{content:.3f}"

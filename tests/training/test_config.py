@@ -106,7 +106,7 @@ def at(values: dict[str, Any], path: tuple[str, ...]) -> Any:
 def test_the_documented_groups_are_there() -> None:
     assert {"style", "loss", "network", "data", "trainer", "experiment"} == set(GROUPS)
     losses = {option for option in OPTIONS if option.startswith("loss=")}
-    assert losses == {"loss=balanced", "loss=crisp", "loss=johnson", "loss=gatys"}
+    assert losses == {f"loss={name}" for name in ("tonal", "balanced", "crisp", "johnson", "gatys")}
     assert {"style=starry", "data=sample", "data=folder", "data=coco"} <= set(OPTIONS)
     assert {"trainer=auto", "trainer=cpu", "trainer=gpu", "trainer=ddp"} <= set(OPTIONS)
     assert {"experiment=quick", "experiment=full"} <= set(OPTIONS)
@@ -316,8 +316,9 @@ def test_gatys_takes_the_first_layer_of_each_block() -> None:
     assert loss["total_variation_weight"] == 0
 
 
-def test_crisp_is_the_default_loss() -> None:
-    assert complete()["loss"] == complete("loss=crisp")["loss"]
+def test_tonal_is_the_default_loss_crisp_with_tones() -> None:
+    assert complete()["loss"] == complete("loss=tonal")["loss"]
+    assert complete()["loss"] == complete("loss=crisp")["loss"] | {"terms": {"tones": 2.0}}
 
 
 def test_full_has_as_many_photographs_as_the_paper() -> None:
@@ -432,7 +433,7 @@ def test_a_name_may_be_added_to_a_section_of_names() -> None:
     words = adding_names(given)
     assert words == [f"++{given[0]}", *given[1:]]
     assert adding_names(words) == words
-    assert plain(composed(*words[:2]))["loss"]["terms"] == {"laplacian": 0.5}
+    assert plain(composed(*words[:2]))["loss"]["terms"] == {"tones": 2.0, "laplacian": 0.5}
 
 
 def test_settings_have_the_names_that_were_given() -> None:

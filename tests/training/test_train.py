@@ -110,7 +110,7 @@ def test_the_network_learns(finished: Path) -> None:
 def test_tensorboard(finished: Path) -> None:
     accumulator = events(finished)
     parts = {"loss", "content_loss", "style_loss", "total_variation_loss", "total_variation"}
-    parts |= {"grid_loss", "grid"}
+    parts |= {"grid_loss", "grid", "tones_loss", "tones_error"}
     layers = {
         f"{part}_{kind}/{layer}"
         for kind in ("loss", "error")
@@ -128,7 +128,10 @@ def test_tensorboard(finished: Path) -> None:
     assert {event.step for event in accumulator.Scalars("val/loss")} == {4, 6}
     last = {tag: accumulator.Scalars(tag)[-1].value for tag in expected}
     assert last["train/loss"] == pytest.approx(
-        sum(last[f"train/{part}_loss"] for part in ("content", "style", "total_variation", "grid")),
+        sum(
+            last[f"train/{part}_loss"]
+            for part in ("content", "style", "total_variation", "grid", "tones")
+        ),
         rel=1e-4,
     )
     assert 0 <= last["work/data_share"] <= 1
