@@ -64,11 +64,7 @@ def enlarge(
         ``(1, 3, height, width)``, of type ``kind``.
     """
     step = _Step(painting, height, width)
-    shown = torch.empty((1, 3, height, width), dtype=torch.uint8, device=painting.device)
-    for top, end in step.bands():
-        step.put(shown, top, step.up(painting, top, end))
-    fine = paint(shown)
-    del shown
+    fine = paint(step.enlarged())  # without a name: who paints may let go of it
     small = step.down(fine)
     gains = step.gains(fine, small)
     result = fine if kind == torch.uint8 else torch.empty_like(fine, dtype=kind)
@@ -104,6 +100,14 @@ class _Step:
         rows = BAND_CELLS * CELL if self.doubles else self.height
         for top in range(0, self.height, rows):
             yield top, min(self.height, top + rows)
+
+    def enlarged(self) -> Tensor:
+        """Return the painting, enlarged, as bytes."""
+        size = self.height, self.width
+        result = torch.empty((1, 3, *size), dtype=torch.uint8, device=self.painting.device)
+        for top, end in self.bands():
+            self.put(result, top, self.up(self.painting, top, end))
+        return result
 
     def up(self, small: Tensor, top: int, end: int) -> Tensor:
         """Return rows of a small picture enlarged, float."""
