@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 from typing import Any
 
@@ -76,5 +77,6 @@ def libvips() -> Any:
         import pyvips
     except (ImportError, OSError) as error:  # OSError: without its library
         raise ValueError("16 bits need libvips: pip install 'pyvips[binary]'") from error
+    logging.getLogger("pyvips").setLevel(logging.ERROR)  # warnings are no line of ours
     pyvips.cache_set_max(0)  # it would hold pictures, and return old ones for rewritten files
     return pyvips

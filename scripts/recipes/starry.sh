@@ -33,20 +33,16 @@ train 3 2 optimizer.learning_rate=1.0e-3 optimizer.objective=mean optimizer.warm
 train 4 3 optimizer.objective=mean optimizer.warmup=0.1 data.batch_size=2 'data.other_sizes=[]' \
     optimizer.method=adam loss=balanced loss.style_weight=4 optimizer.learning_rate=5.0e-4 \
     trainer.max_steps=2000
-train 5 4 loss=crisp optimizer.objective=mean optimizer.warmup=0.1 data.batch_size=2 'data.other_sizes=[]' \
+train 5 4 optimizer.objective=mean optimizer.warmup=0.1 data.batch_size=2 'data.other_sizes=[]' \
     loss.style_weight=4 optimizer.learning_rate=7.0e-4 trainer.max_steps=200
-train 6 5 loss=crisp loss.style_weight=6 optimizer.learning_rate=1.0e-3 optimizer.objective=mean \
+train 6 5 loss.style_weight=6 optimizer.learning_rate=1.0e-3 optimizer.objective=mean \
     optimizer.warmup=0.1 data.batch_size=2 'data.other_sizes=[]' trainer.max_steps=900
-train 7 6 loss=crisp loss.style_weight=6 optimizer.learning_rate=1.0e-3 optimizer.objective=mean \
+train 7 6 loss.style_weight=6 optimizer.learning_rate=1.0e-3 optimizer.objective=mean \
     optimizer.warmup=0.1 data.batch_size=2 'data.other_sizes=[]' trainer.max_steps=5500
-train 8 7 loss=crisp loss.style_weight=6 optimizer.learning_rate=1.0e-3 optimizer.warmup=0.05 \
+train 8 7 loss.style_weight=6 optimizer.learning_rate=1.0e-3 optimizer.warmup=0.05 \
     data.batch_size=16 'data.other_sizes=[384,512]' trainer.max_steps=17176
-train 9 8 loss=crisp optimizer.schedule=averaged optimizer.warmup=0.0619 trainer.max_steps=2586 seed=11
-train 10 9 loss=crisp seed=12
+train 9 8 optimizer.schedule=averaged optimizer.warmup=0.0619 trainer.max_steps=2586 seed=11
+train 10 9 seed=12
 
-mkdir -p "$runs/averaged"
-python scripts/average_models.py --overwrite \
-    "$runs/10/starry.safetensors:0.8,$runs/8/starry.safetensors:0.2" \
-    -o "$runs/averaged/starry.safetensors"
-train 11 averaged
-cp "$runs/11/starry.safetensors" "$runs/starry.safetensors"
+python scripts/average_models.py \
+    "$runs/10/starry.safetensors:0.8,$runs/8/starry.safetensors:0.2" -o "$runs/starry.safetensors"

@@ -43,7 +43,9 @@ class Tones(Term):
         wanted_mean, wanted_root = self.get_buffer("mean"), self.get_buffer("root")
         variance, wanted_variance = spread.square().sum((1, 2)), wanted_root.square().sum()
         both = wanted_root @ spread  # its squared singular values are those of A^1/2 B A^1/2
-        common = torch.linalg.eigvalsh(both @ both.mT).clamp_min(FAINT**2).sqrt().sum(1)
+        # Of what is no number there are no eigenvalues; the mean is none either, and tells it.
+        squares = torch.linalg.eigvalsh((both @ both.mT).nan_to_num())
+        common = squares.clamp_min(FAINT**2).sqrt().sum(1)
         distance = (mean - wanted_mean).square().sum(1) + variance + wanted_variance - 2 * common
         error: Tensor = distance / (wanted_variance + FAINT)
         return error
