@@ -37,7 +37,6 @@ OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {
 # instance normalisation makes the gradient some 300 times larger. Twenty of them make it infinite.
 PLAIN = 1.0
 LENGTH_KEY = "schedule_steps"  # in a Lightning checkpoint
-MOST_PROCESSES = 2**20  # each has grain of its own
 RECENCY = 3  # in the mean, the weights of step t count t**RECENCY
 
 
@@ -178,7 +177,7 @@ class StyleModule(pl.LightningModule):
 
     def training_step(self, content: Tensor, batch_idx: int) -> Tensor:
         """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1]."""
-        seed = 1 + self.global_rank + self.global_step * MOST_PROCESSES
+        seed = 1 + self.global_step  # the same in all processes: they train as one
         objective, stylized, terms = self.objective_of(content, seed)
         if self._is_written:  # fifty scalars take a GPU's program as long as half a network
             scalars = tags.of_stage(tags.TRAIN, terms.scalars())
