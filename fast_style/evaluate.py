@@ -38,7 +38,7 @@ from fast_style.system.devices import resolve_device
 from fast_style.system.memory import keep_freed_memory
 from fast_style.system.messages import command, install
 from fast_style.system.paths import file_sha256, is_file, is_folder, user_path
-from fast_style.system.resources import asset
+from fast_style.system.resources import shipped_painting
 from fast_style.system.shell import shell_join
 from fast_style.training.photographs import centre_box, find_photographs
 
@@ -171,8 +171,8 @@ def yardstick(styles: dict[str, Style], options: argparse.Namespace) -> dict[str
                 f"{different[0]} was trained with {name} {theirs}, {next(iter(own))} with {ours}; "
                 f"say by {option} which to judge by"
             )
-    path = asset("styles") / str(found["image"])
-    found["image"] = path if options.style is None and is_file(path) else user_path(found["image"])
+    shipped = shipped_painting(str(found["image"])) if options.style is None else None
+    found["image"] = shipped or user_path(found["image"])
     if not is_file(found["image"]):
         raise ValueError(f"there is no painting {found['image']}; give it as --style PATH")
     if options.vgg_weights is not None:

@@ -28,7 +28,7 @@ from fast_style.cli.progress_bar import Bar
 from fast_style.images.color import keep_color, match_color
 from fast_style.images.formats import WRITABLE
 from fast_style.images.limits import SMALLEST_SIDE
-from fast_style.images.picture import Picture, PictureError, long_side_size, resize
+from fast_style.images.picture import PictureError, long_side_size, resize
 from fast_style.images.reading import read_clip, read_style
 from fast_style.images.writing import write_picture
 from fast_style.models.losses import PerceptualLoss
@@ -39,7 +39,6 @@ from fast_style.optimizing.start_picture import (
     check_size_fits,
     start_picture,
 )
-from fast_style.painting.any_style import paint_job
 from fast_style.painting.options import PRESERVE_COLOR
 from fast_style.painting.style import Style, load
 from fast_style.system.devices import resolve_device
@@ -283,7 +282,7 @@ def _optimize_scale(
     if best is not None:
         start = resize(best, height, width)
     elif job.network is not None:
-        start = job.network.stylize(Picture(content, None), paint_job({})).levels
+        start = job.network(content)
     else:
         start = start_picture(options.init, content, styles, options.seed)
     return optimize_pixels(compare, start, options.steps, options.optimizer, report)

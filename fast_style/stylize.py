@@ -205,7 +205,10 @@ def _plan(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) ->
         raise ValueError("--painting is for --refine")
     if options.backend == "auto" and len(pictures) == len(models) == 1 and not streams:
         options.backend = _backend_for(pictures[0].path, job.controls)
-    painter = _painter(models, job, refiner, options)
+    painter = _painter(models, job, options)
+    if refiner is not None:
+        for style in painter.styles.values():
+            refiner.check(style)
     if to_folder and folders:
         assert output is not None
         names = {*painter.names(), *shipped_styles()}
@@ -324,9 +327,7 @@ def _refiner(options: argparse.Namespace, pictures: list[Input]) -> Refiner:
     return Refiner(options.refine, options.painting, tell)
 
 
-def _painter(
-    models: list[str], job: PaintJob, refiner: Refiner | None, options: argparse.Namespace
-) -> Painter:
+def _painter(models: list[str], job: PaintJob, options: argparse.Namespace) -> Painter:
     """Load the models."""
     from fast_style.painting.controls import check_weights
     from fast_style.painting.painter import Painter, by_name
@@ -334,9 +335,6 @@ def _painter(
 
     loaded = [load(model, options.device, backend=options.backend) for model in models]
     styles = by_name(models, loaded, paths_too=options.sheet is not None)
-    for style in styles.values():
-        if refiner is not None:
-            refiner.check(style)
     blend = blend_weights(options.blend) if options.blend else {}
     weights = dict(zip(styles, blend.values(), strict=True)) if blend else {}
     if blend:

@@ -26,11 +26,9 @@ from torch import Tensor
 from fast_style.cli.loss_options import preset_names
 from fast_style.evaluate import yardstick
 from fast_style.images.color import statistics
-from fast_style.images.picture import Picture
 from fast_style.images.reading import read_crop, read_style
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.palette import cell_means
-from fast_style.painting.any_style import paint_job
 from fast_style.painting.style import Style, load
 from fast_style.system.precision import exact_float32
 from fast_style.system.resources import asset
@@ -70,9 +68,7 @@ def spread(pictures: list[Tensor]) -> float:
 
 def paint(style: Style, alone: bool, photograph: Tensor) -> Tensor:
     """Return what `stylize` writes of a photograph by default, or what the network alone makes."""
-    if alone:
-        return style.paint(photograph)
-    return style.stylize(Picture(photograph, None), paint_job({})).levels
+    return style.paint(photograph) if alone else style(photograph)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from fast_style.images.picture import Picture
+from fast_style.painting.style import Style
 from fast_style.stylize import main
 
 Capture = pytest.CaptureFixture[str]
@@ -78,3 +81,15 @@ def broken(folder: Path, kind: str) -> Path:
 
 
 KINDS = ["missing", "folder", "empty", "words", "small", "cut off"]
+
+
+def interrupt_at_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Ctrl-C come when a picture of so many pixels is to be painted."""
+    paint = Style.paint_picture
+
+    def interrupted(style: Style, picture: Picture, *arguments: Any) -> Picture:
+        if picture.levels.shape[-1] == width:
+            raise KeyboardInterrupt
+        return paint(style, picture, *arguments)
+
+    monkeypatch.setattr(Style, "paint_picture", interrupted)

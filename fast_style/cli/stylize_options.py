@@ -106,8 +106,7 @@ def _add_look(look: argparse._ArgumentGroup) -> None:
         "--refine",
         type=int,
         metavar="N",
-        help="finish each picture by N steps of optimising it (L-BFGS on the style's own loss): 20 "
-        "take some seconds on a GPU, and half a minute for 512 px on two CPU cores",
+        help="finish each picture by N steps of optimising it: L-BFGS on the style's own loss",
     )
     look.add_argument(
         "--painting",

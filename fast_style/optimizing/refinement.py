@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,68 +20,21 @@ from fast_style.painting.style import Style
 from fast_style.system.paths import file_sha256, is_file, user_path
 from fast_style.system.precision import exact_float32
 from fast_style.system.progress import Progress
-from fast_style.system.resources import asset
+from fast_style.system.resources import shipped_painting
 
 COARSE_FROM = 768  # px, longer side: from here on half of the steps are done at half the size
 TOLD_AFTER = 2  # evaluations that are timed before it is said how long the rest takes
 
 
-def own_loss(description: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the arguments of the loss that a style was trained with.
-
-    Args:
-        description: Of the style.
-        name: Of the style, for the message.
-
-    Raises:
-        ValueError: The style's file does not say it.
-    """
-    found = description.get("loss")
-    if not isinstance(found, dict):
-        raise ValueError(f"{name} does not say its loss: its pictures can't be refined")
-    return found
-
-
-def own_painting(description: dict[str, Any], name: str, given: Path | None, option: str) -> Path:
-    """Return the painting that a style was trained on: one in the package, or one that is given.
-
-    Args:
-        description: Of the style.
-        name: Of the style, for the message.
-        given: The painting, if a person has named it.
-        option: By which it is named, for the message.
-
-    Raises:
-        ValueError: It is not in the package and not given, or another one is in its place.
-    """
-    if given is not None:
-        path = user_path(given)
-        if not is_file(path):
-            raise ValueError(f"{option}: there is no painting {path}")
-        return path
-    about = description.get("style")
-    image = str(about.get("image") or "") if isinstance(about, dict) else ""
-    path = asset("styles") / image
-    if not image or not is_file(path):
-        shown = f"{image!r} is not in the package" if image else "its file does not name it"
-        raise ValueError(f"the painting of {name} is needed, and {shown}: give {option} FILE")
-    assert isinstance(about, dict)
-    if about.get("sha256", file_sha256(path)) != file_sha256(path):
-        raise ValueError(
-            f"{name} was trained on another picture than the package's {image}: give {option} FILE"
-        )
-    return path
-
-
 class Refiner:
     """Finishes styles' pictures by L-BFGS on the loss and the painting that each was trained with.
 
-    The painting has the size against the picture that it had in training. Of a large picture half
-    of the steps are done at half the size, where large forms move sooner.
+    Of a large picture half of the steps are done at half the size, with the painting at half its
+    size, where large forms move sooner.
 
     Args:
         evaluations: Of the loss and its gradient, for each picture.
-        painting: Instead of the styles' own.
+        painting: That the styles were trained on; none for paintings of the package.
         tell: Is told once how many seconds a picture takes, when that is known.
 
     Raises:
@@ -100,17 +52,46 @@ class Refiner:
         self.evaluations = evaluations
         self.painting = painting
         self.tell = tell
-        self._losses: dict[tuple[str, int], PerceptualLoss] = {}
+        self._losses: dict[tuple[Style, int], PerceptualLoss] = {}
         self._one_at_a_time = threading.Lock()  # a picture takes all the memory there is
 
     def check(self, style: Style) -> None:
         """Check that a style's pictures can be refined, before anything is painted.
 
         Raises:
-            ValueError: Its file does not say its loss, or its painting is not known.
+            ValueError: Its file does not say how it was trained, or its painting is not in the
+                package and not given.
         """
-        own_loss(style.description, style.name)
-        own_painting(style.description, style.name, self.painting, "--painting")
+        if "loss" not in style.description or not style.description["style"].get("size"):
+            raise ValueError(
+                f"{style.name} does not say its loss and its painting's size: its pictures can't "
+                "be refined"
+            )
+        self._painting_of(style)
+
+    def _painting_of(self, style: Style) -> Path:
+        """Return the path of the painting that a style was trained on.
+
+        Raises:
+            ValueError: It is not known.
+        """
+        if self.painting is not None:
+            path = user_path(self.painting)
+            if not is_file(path):
+                raise ValueError(f"--painting: there is no painting {path}")
+            return path
+        about = style.description["style"]
+        shipped = shipped_painting(about.get("image") or "")
+        if shipped is None:
+            raise ValueError(
+                f"the painting of {style.name} is not in the package: give it as --painting FILE"
+            )
+        if about.get("sha256", file_sha256(shipped)) != file_sha256(shipped):
+            raise ValueError(
+                f"{style.name} was trained on another picture than the package's {shipped.name}: "
+                "give it as --painting FILE"
+            )
+        return shipped
 
     def __call__(
         self, style: Style, photograph: Picture, painted: Picture, progress: Progress
@@ -193,11 +174,10 @@ class Refiner:
 
     def _loss(self, style: Style, shrink: int) -> PerceptualLoss:
         """Return a style's loss for pictures that were made smaller, made when it is needed."""
-        key = f"{style.name} {style.device}", shrink
+        key = style, shrink  # two styles may have one name
         if key not in self._losses:
-            path = own_painting(style.description, style.name, self.painting, "--painting")
-            size = style.description["style"].get("size") or 384
-            painting = read_style(path, max(SMALLEST_SIDE, size // shrink))
-            arguments = own_loss(style.description, style.name)
-            self._losses[key] = PerceptualLoss(painting, **arguments).to(style.device)
+            size = max(SMALLEST_SIDE, style.description["style"]["size"] // shrink)
+            painting = read_style(self._painting_of(style), size)
+            loss = PerceptualLoss(painting, **style.description["loss"])
+            self._losses[key] = loss.to(style.device)
         return self._losses[key]

@@ -85,8 +85,8 @@ class AnyStyle(ABC):
                 ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float in [0, 1] (three or four channels
                 come back), or a tensor ``(3, H, W)`` or ``(N, 3, H, W)``, float in [0, 1].
             size: Longer side of the result, px.
-            stroke: Strokes so many times as large as the network's own, 0.1 to 10; ``auto``: as
-                large against the picture as in one of 1,024 px, if it is larger.
+            stroke: Strokes so many times as large as the network's own, 0.1 to 10. By ``auto`` they
+                grow with a picture of more than 1,280 px.
             strength: From 0, the photograph, to 1.
             grain: Deviation of noise that makes the network paint plain areas too, levels of 255,
                 0 to 64.

@@ -151,6 +151,30 @@ def matched(prepared: Prepared, painted: Picture, controls: Controls) -> Picture
     return painted._replace(levels=match_color(as_float(painted.levels), prepared.canvas.rgb))
 
 
+def grained(levels: Tensor, deviation: float, seed: int = 0) -> Tensor:
+    """Return pictures in whole levels with grey noise on them, the same on all of them.
+
+    Args:
+        levels: ``(N, 3, H, W)``, uint8, or float in [0, 1].
+        deviation: Of the noise, in levels of 255; with 0 nothing is done.
+        seed: Of the noise.
+
+    Returns:
+        uint8, of the same shape; or ``levels``, if nothing is done.
+    """
+    if not deviation or not levels.numel():
+        return levels
+    generator = torch.Generator().manual_seed(seed)  # of the CPU: the same on all devices
+    shown = levels.detach()
+    result = torch.empty_like(shown, dtype=torch.uint8)
+    for top in range(0, result.shape[-2], GRAIN_ROWS):
+        rows, put = (one[..., top : top + GRAIN_ROWS, :] for one in (shown, result))
+        noise = torch.randn(rows[:1, :1].shape, generator=generator, dtype=torch.float32)
+        noise = noise.mul_(deviation).to(rows.device)
+        put.copy_((as_bytes(rows) + noise).clamp_(0, 255).round_())
+    return result
+
+
 def grained_bytes(prepared: Prepared, levels: Tensor, job: PaintJob) -> Tensor:
     """Return a picture, ``(1, 3, H, W)``, uint8, of any size, with the grain of a job."""
     scale = levels.shape[-1] / max(1, prepared.photograph.levels.shape[-1])
@@ -218,28 +242,14 @@ def _moved_grain(picture: Picture, job: PaintJob, scale: float) -> Picture:
     """Return a picture with a job's grain, moved as its view; its scale is of the result's."""
     moved = round(job.moved[0] * scale), round(job.moved[1] * scale)
     # The noise lies still: to move it, the picture goes the other way and back.
-    grained = _grained(_rolled(picture, (-moved[0], -moved[1])), job.controls.grain)
-    return _rolled(grained, moved)
+    still = _rolled(picture, (-moved[0], -moved[1]))
+    levels = grained(still.levels, job.controls.grain)
+    return _rolled(still._replace(levels=levels), moved)
 
 
 def _rolled(picture: Picture, moved: tuple[int, int]) -> Picture:
     """Return a picture moved, px down and right; what leaves it comes in on the other side."""
     return picture._replace(levels=picture.levels.roll(moved, (-2, -1))) if any(moved) else picture
-
-
-def _grained(picture: Picture, deviation: float) -> Picture:
-    """Return a picture as bytes with grey noise on it, of a deviation in levels of 255."""
-    if not deviation or not picture.levels.numel():
-        return picture
-    generator = torch.Generator().manual_seed(0)
-    shown = picture.levels.detach()
-    levels = torch.empty_like(shown, dtype=torch.uint8)
-    for top in range(0, levels.shape[-2], GRAIN_ROWS):
-        rows, grained = (one[..., top : top + GRAIN_ROWS, :] for one in (shown, levels))
-        noise = torch.randn(rows[:, :1].shape, generator=generator, dtype=torch.float32)
-        noise = noise.mul_(deviation).to(rows.device)
-        grained.copy_((as_bytes(rows) + noise).clamp_(0, 255).round_())
-    return picture._replace(levels=levels)
 
 
 def _sized(picture: Picture, size: int | None) -> Picture:

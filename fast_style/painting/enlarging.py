@@ -63,10 +63,10 @@ def enlarge(
     Returns:
         ``(1, 3, height, width)``, of type ``kind``.
     """
-    step = _Step(painting, height, width)
-    fine = paint(step.enlarged())  # without a name: who paints may let go of it
+    step = _Step((painting.shape[-2], painting.shape[-1]), (height, width))
+    fine = paint(step.enlarged(painting))  # without a name: who paints may let go of it
     small = step.down(fine)
-    gains = step.gains(fine, small)
+    gains = step.gains(painting, fine, small)
     result = fine if kind == torch.uint8 else torch.empty_like(fine, dtype=kind)
     for top, end in step.bands():
         detail = as_float(fine[..., top:end, :]) - step.up(small, top, end)
@@ -84,16 +84,14 @@ class _Step:
     """The geometry of one step: exact doubling is done in bands of rows, all else at once.
 
     Args:
-        painting: To be enlarged, ``(1, 3, h, w)``.
-        height: Of the result, px.
-        width: Likewise.
+        small: Height and width before, px.
+        large: Height and width after it, px.
     """
 
-    def __init__(self, painting: Tensor, height: int, width: int) -> None:
-        self.painting = painting
-        self.height, self.width = height, width
-        self.small = painting.shape[-2], painting.shape[-1]
-        self.doubles = self.small == (-(-height // 2), -(-width // 2))
+    def __init__(self, small: tuple[int, int], large: tuple[int, int]) -> None:
+        self.small = small
+        self.height, self.width = large
+        self.doubles = small == _halved(*large)
 
     def bands(self) -> Iterator[tuple[int, int]]:
         """Yield the first and the end row of each band of the result."""
@@ -101,12 +99,12 @@ class _Step:
         for top in range(0, self.height, rows):
             yield top, min(self.height, top + rows)
 
-    def enlarged(self) -> Tensor:
-        """Return the painting, enlarged, as bytes."""
+    def enlarged(self, painting: Tensor) -> Tensor:
+        """Return a painting enlarged, as bytes."""
         size = self.height, self.width
-        result = torch.empty((1, 3, *size), dtype=torch.uint8, device=self.painting.device)
+        result = torch.empty((1, 3, *size), dtype=torch.uint8, device=painting.device)
         for top, end in self.bands():
-            self.put(result, top, self.up(self.painting, top, end))
+            self.put(result, top, self.up(painting, top, end))
         return result
 
     def up(self, small: Tensor, top: int, end: int) -> Tensor:
@@ -137,35 +135,30 @@ class _Step:
             result[..., top // 2 : last // 2, :] = low[..., HALO:-HALO, :]
         return result
 
-    def gains(self, result: Tensor, small: Tensor) -> Tensor:
+    def gains(self, painting: Tensor, fine: Tensor, small: Tensor) -> Tensor:
         """Return by how much the detail is to be multiplied in each cell, with a margin.
 
         Then it is as strong as the painting's own finest strokes are there.
 
         Args:
-            result: What the network painted.
+            painting: To be enlarged.
+            fine: What the network painted.
             small: The same at the painting's size.
         """
-        found = torch.cat(
-            [
-                _energy(as_float(result[..., top:end, :]) - self.up(small, top, end), CELL)
-                for top, end in self.bands()
-            ],
-            dim=-2,
-        )
-        wanted = self._own_energy(found.shape[-2], found.shape[-1])
+        found = self.energy(fine, small, CELL)
+        octave = _Step(_halved(*self.small), self.small)
+        own = octave.energy(painting, octave.down(painting), CELL // 2)
+        wanted = F.interpolate(own, found.shape[-2:], mode="bilinear")
         ratio = (wanted + FAINT) / (found + FAINT)
         return with_margin(ratio.sqrt().clamp_max(MOST_GAIN))
 
-    def _own_energy(self, rows: int, columns: int) -> Tensor:
-        """Return the energy of the painting's finest octave, by cells."""
-        own = _Step(self.painting[..., ::2, ::2], *self.small)  # its shape is all that counts
-        half = own.down(self.painting)
-        parts = [
-            _energy(self.painting[..., top:end, :] - own.up(half, top, end), CELL // 2)
-            for top, end in own.bands()
-        ]
-        return F.interpolate(torch.cat(parts, dim=-2), (rows, columns), mode="bilinear")
+    def energy(self, large: Tensor, small: Tensor, side: int) -> Tensor:
+        """Return the mean square of what is finer than a small picture, in squares of a side."""
+        parts = []
+        for top, end in self.bands():
+            detail = as_float(large[..., top:end, :]) - self.up(small, top, end)
+            parts.append(_means(detail.square().mean(1, keepdim=True), side))
+        return torch.cat(parts, dim=-2)
 
     def spread(self, gains: Tensor, top: int, end: int) -> Tensor:
         """Return the gains of each pixel of some rows."""
@@ -184,6 +177,6 @@ def _means(image: Tensor, side: int) -> Tensor:
     return F.avg_pool2d(image, side, ceil_mode=True, count_include_pad=False)
 
 
-def _energy(detail: Tensor, side: int) -> Tensor:
-    """Return the mean square of a detail in squares, over all channels."""
-    return _means(detail.square().mean(1, keepdim=True), side)
+def _halved(height: int, width: int) -> tuple[int, int]:
+    """Return half a height and a width, rounded up."""
+    return -(-height // 2), -(-width // 2)

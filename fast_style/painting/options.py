@@ -8,9 +8,11 @@ that help texts are quick.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from argparse import ArgumentTypeError
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any
 
 from fast_style.images.limits import SMALLEST_SIDE
 
@@ -26,6 +28,18 @@ STEADY = 0.7  # the share of ``stylize``
 SHEET_SIZE = 512  # px, longer side of a picture on a sheet
 
 
+def number_or_auto(text: str) -> float | str:
+    """Return what was typed as a number, or ``auto``.
+
+    Raises:
+        ArgumentTypeError: It is neither; for the parser of a command line.
+    """
+    try:
+        return AUTO if text == AUTO else float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"it is a number or {AUTO}, found {text!r}") from None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Control(ABC):
     """A control, as commands and Python know it."""
@@ -34,7 +48,7 @@ class Control(ABC):
     metavar: str  # stands for its value in the help text
     help: str  # of the option; the default is added
     default: Any = None  # of the commands and of Python's functions
-    kind: ClassVar[type] = float  # of its value
+    kind: Callable[[str], Any] = float  # makes its value of what was typed
 
     @property
     def option(self) -> str:
@@ -69,10 +83,7 @@ class Number(Control):
 class NumberOrAuto(Number):
     """A number from ``lowest`` to ``highest``, or ``auto``."""
 
-    @staticmethod
-    def kind(text: str) -> float | str:  # type: ignore[override]
-        """Return what was typed: a number, or ``auto``; what is neither raises a ValueError."""
-        return AUTO if text == AUTO else float(text)
+    kind: Callable[[str], Any] = number_or_auto
 
     def check(self, value: Any) -> None:
         """Check a value; what is neither ``auto`` nor in the range raises a ValueError."""
@@ -88,7 +99,7 @@ class Pixels(Control):
     """A whole number of pixels, or none."""
 
     lowest: int
-    kind = int
+    kind: Callable[[str], Any] = int
 
     def check(self, value: Any) -> None:
         """Check a value; what is too small, or not whole, raises a ValueError."""
@@ -103,7 +114,7 @@ class Choice(Control):
     """One of several words, or none. The option alone stands for the first."""
 
     choices: tuple[str, ...]
-    kind = str
+    kind: Callable[[str], Any] = str
 
     def check(self, value: Any) -> None:
         """Check a value; another word raises a ValueError."""
@@ -124,8 +135,8 @@ CONTROLS: tuple[Control, ...] = (
         lowest=0.1,
         highest=10.0,
         metavar="F",
-        help="strokes so many times as large as the network's own; auto: as large against the "
-        "picture as in one of 1,024 px, if it is larger",
+        help="strokes so many times as large as the network's own; auto: in a picture of more than "
+        "1,280 px they grow with it",
     ),
     Number(
         name="strength",

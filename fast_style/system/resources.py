@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fast_style.system.paths import is_file
+
 SMALL_TWIN = "-slim"  # the end of a released style's name: same painting, smaller network
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -21,6 +23,12 @@ def _shipped(name: str) -> Path:
 def asset(name: str) -> Path:
     """Return the path of a file or folder under ``assets/``; it may not exist."""
     return PACKAGE / "assets" / name
+
+
+def shipped_painting(name: str) -> Path | None:
+    """Return the path of a painting of the package; none if it has none of this name."""
+    path = asset("styles") / name
+    return path if name and "/" not in name and is_file(path) else None
 
 
 def config_folder() -> Path:
@@ -42,7 +50,7 @@ def main_styles() -> list[str]:
 def about_styles() -> dict[str, dict[str, Any]]:
     """Return of each released style how it looks (``look``) and its quality (``evaluations``).
 
-    ``evaluations`` is how many evaluations of L-BFGS from noise one pass of the network is worth,
+    ``evaluations`` is how many evaluations of L-BFGS from noise what ``stylize`` writes is worth,
     mean over six photographs of COCO at 256 px.
     """
     text = (_shipped("checkpoints") / "styles.json").read_text(encoding="utf-8")

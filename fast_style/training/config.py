@@ -30,8 +30,8 @@ from omegaconf.errors import (
 
 from fast_style.models.style_file import style_name
 from fast_style.system.messages import did_you_mean, one_line
-from fast_style.system.paths import is_file, user_path
-from fast_style.system.resources import asset, config_folder
+from fast_style.system.paths import user_path
+from fast_style.system.resources import config_folder, shipped_painting
 from fast_style.training.source import source_keys
 
 CONFIG_NAME = "train"
@@ -221,8 +221,7 @@ def style_image(image: str) -> Path:
     """
     if not image:
         raise ValueError("style.image is empty: it names the painting")
-    shipped = asset("styles") / image
-    return shipped if "/" not in image and is_file(shipped) else user_path(image)
+    return shipped_painting(image) or user_path(image)
 
 
 def explain(error: Exception) -> str:

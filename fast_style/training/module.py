@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from fast_style.images.picture import as_float
 from fast_style.models.loss_terms import LossTerms
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.network import painted_inside
 from fast_style.models.style_file import CKPT_KEY
+from fast_style.painting.controls import grained
 from fast_style.painting.options import GRAIN
 from fast_style.training import tensorboard_tags as tags
 from fast_style.training.muon import Muon
@@ -74,19 +76,6 @@ class _Shown(torch.autograd.Function):
         # A step goes against the gradient: further out where the two have opposite signs.
         outward = ((picture < 0) & (gradient > 0)) | ((picture > 1) & (gradient < 0))
         return gradient.masked_fill(outward, 0)
-
-
-def grained(photographs: Tensor, seed: int) -> Tensor:
-    """Return photographs with grain, as the networks are shown them by default.
-
-    Args:
-        photographs: ``(N, 3, H, W)`` in [0, 1].
-        seed: Of the grain, which all of them share.
-    """
-    generator = torch.Generator().manual_seed(seed)  # the same on all devices
-    noise = torch.randn(photographs[:1, :1].shape, generator=generator, dtype=torch.float32)
-    noise = noise.to(photographs)
-    return (photographs * 255 + GRAIN * noise).round().clamp(0, 255) / 255
 
 
 def as_shown(picture: Tensor) -> Tensor:
@@ -173,7 +162,7 @@ class StyleModule(pl.LightningModule):
 
         They are painted as they are written by default, but for the palette.
         """
-        return painted_inside(self.trained, grained(image, seed=0))
+        return painted_inside(self.trained, as_float(grained(image, GRAIN)))
 
     def training_step(self, content: Tensor, batch_idx: int) -> Tensor:
         """Return the objective of a batch of photographs, ``(N, 3, H, W)`` in [0, 1]."""
@@ -201,7 +190,7 @@ class StyleModule(pl.LightningModule):
         Returns:
             The objective, the stylised pictures, ``(N, 3, H, W)``, not clamped, and their loss.
         """
-        stylized = painted_inside(self.network, grained(content, seed))
+        stylized = painted_inside(self.network, as_float(grained(content, GRAIN, seed)))
         terms: LossTerms = self.loss(as_shown(stylized), content)
         totals = torch.where(is_plain(content), terms.totals.detach(), terms.totals)
         return OBJECTIVES[self.objective](totals), stylized, terms

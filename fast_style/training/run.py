@@ -15,7 +15,6 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from fast_style import __version__
-from fast_style.images.picture import Picture
 from fast_style.images.reading import read_style
 from fast_style.models.losses import PerceptualLoss
 from fast_style.models.network import StyleNetwork, build_network
@@ -27,7 +26,6 @@ from fast_style.models.style_file import (
     load_style_model,
     save_style_model,
 )
-from fast_style.painting.any_style import paint_job
 from fast_style.painting.style import Style
 from fast_style.system.memory import keep_freed_memory
 from fast_style.system.messages import command, printable_values
@@ -373,11 +371,9 @@ def written_errors(model: StyleModel, module: StyleModule, photographs: Tensor) 
         The means over the photographs, by the names of ``LossTerms.scalars``.
     """
     style = Style(model, device=str(module.device), backend="torch")
-    job = paint_job({})
     found = []
     for content in torch.split(photographs.to(module.device), 1):
-        written = style.stylize(Picture(content, None), job).levels
-        found.append(module.loss(written, content).scalars())
+        found.append(module.loss(style(content), content).scalars())
     return {name: float(torch.stack([one[name] for one in found]).mean()) for name in found[0]}
 
 

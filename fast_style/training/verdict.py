@@ -1,7 +1,7 @@
 """What the figures of a finished training mean, in words, and what to do next.
 
-All thresholds stand here. They come from the released styles, measured on the twelve held-back
-sample photographs and on twelve of COCO's at 256 px (docs/reference/styles.md,
+All thresholds stand here. They come from the released styles: the networks alone, on the twelve
+held-back sample photographs and on twelve of COCO's at 256 px (docs/reference/styles.md,
 docs/research/own_styles.md). On the sample photographs mosaic and geometric were not measured, nor
 the small glass.
 """

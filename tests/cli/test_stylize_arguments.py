@@ -205,3 +205,9 @@ def test_several_pictures_need_a_folder(
     assert main([str(tiny_model), *pictures, "-o", str(output)]) == 2
     assert "notes is a file" in capsys.readouterr().err
     assert output.read_text() == "kept"
+
+
+def test_strokes_that_are_neither_a_number_nor_auto(capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main(["starry", "a.png", "--stroke", "big"])
+    assert "--stroke: it is a number or auto, found 'big'" in capsys.readouterr().err

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stylizing import Capture, assert_one_line, broken, photograph, run, run_to_the_end
-
-from fast_style.images.picture import Picture
-from fast_style.painting.style import Style
+from stylizing import (
+    Capture,
+    assert_one_line,
+    broken,
+    interrupt_at_width,
+    photograph,
+    run,
+    run_to_the_end,
+)
 
 
 def lines_of_json(out: str) -> list[dict[str, Any]]:
@@ -100,14 +105,7 @@ def test_json_says_what_is_wrong_with_a_single_picture(
 def test_an_interrupted_batch_says_how_far_it_came(
     tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paint = Style.paint_picture
-
-    def interrupted(style: Style, picture: Picture, *arguments: Any) -> Picture:
-        if picture.levels.shape[-1] == 60:
-            raise KeyboardInterrupt
-        return paint(style, picture, *arguments)
-
-    monkeypatch.setattr(Style, "paint_picture", interrupted)
+    interrupt_at_width(60, monkeypatch)
     images = [photograph(tmp_path / "a.png"), photograph(tmp_path / "b.png", 60)]
     code, _, err = run(capsys, tiny_model, *images)
     assert code == 130

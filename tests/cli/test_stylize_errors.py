@@ -12,7 +12,16 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from stylizing import KINDS, Capture, assert_one_line, broken, files_below, photograph, run
+from stylizing import (
+    KINDS,
+    Capture,
+    assert_one_line,
+    broken,
+    files_below,
+    interrupt_at_width,
+    photograph,
+    run,
+)
 
 from fast_style.cli import batch
 from fast_style.images.picture import Picture
@@ -289,18 +298,12 @@ def test_a_fault_of_the_program_is_not_taken_for_a_pictures(
 def test_what_is_done_when_it_is_interrupted_is_shown(
     tmp_path: Path, tiny_model: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paint = Style.paint_picture
-
-    def interrupted(style: Style, picture: Picture, *arguments: Any) -> Picture:
-        if picture.levels.shape[-1] == 60:
-            raise KeyboardInterrupt
-        return paint(style, picture, *arguments)
+    interrupt_at_width(60, monkeypatch)
 
     def slow(*arguments: Any) -> None:
         time.sleep(0.3)
         write_clip(*arguments)
 
-    monkeypatch.setattr(Style, "paint_picture", interrupted)
     monkeypatch.setattr(batch, "write_clip", slow)
     images = [photograph(tmp_path / "a.png"), photograph(tmp_path / "b.png", 60)]
     code, out, err = run(capsys, tiny_model, *images)

@@ -80,19 +80,33 @@ def test_the_command_shows_its_bar_from_the_first_second(tmp_path: Path, tiny_mo
     pty = pytest.importorskip("pty")
     image = photograph(tmp_path / "photo.png", 3000, 3000)
     ours, theirs = pty.openpty()
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "fast_style.stylize", tiny_model, image, "--device", "cpu"],
         stdout=subprocess.PIPE,
         stderr=theirs,
         env=ENVIRONMENT | {"OMP_NUM_THREADS": "1"},
         text=True,
-        check=True,
-    )
-    os.close(theirs)
-    shown = os.read(ours, 100_000).decode()
+    ) as command:
+        os.close(theirs)
+        shown = _all_of(ours).decode()  # to the end: a terminal holds 4 KiB and then blocks
+        told, _ = command.communicate()
+    assert command.returncode == 0
     assert work_bar.STARTING in shown
     assert "painting photo.png" in shown
-    assert done.stdout == f"{tmp_path / 'photo_tiny.png'}\n"
+    assert told == f"{tmp_path / 'photo_tiny.png'}\n"
+
+
+def _all_of(terminal: int) -> bytes:
+    """Return all that is written into a terminal until its other end is closed."""
+    read = b""
+    while True:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:  # Linux' word for the end
+            return read
+        if not part:
+            return read
+        read += part
 
 
 def test_a_name_beside_the_bar_is_short_and_printable() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -478,18 +479,24 @@ def test_an_interruption_before_the_first_figures_keeps_the_old_ones(
     assert not printed.out
 
 
+def failing_writer(number: int) -> Callable[..., AbstractContextManager[Path]]:
+    """Return what fails in the place of ``write_atomically``, with an error of this number."""
+
+    @contextmanager
+    def fail(path: Path, replace: bool = True) -> Iterator[Path]:
+        raise OSError(number, os.strerror(number), str(path))
+        yield path
+
+    return fail
+
+
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(
     photographs: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    @contextmanager
-    def refused(path: Path, replace: bool = True) -> Iterator[Path]:
-        raise OSError(errno.EROFS, "Read-only file system", str(path))
-        yield path
-
-    monkeypatch.setattr(atomic, "write_atomically", refused)
+    monkeypatch.setattr(atomic, "write_atomically", failing_writer(errno.EROFS))
     monkeypatch.setattr(evaluate, "measure_network", lambda *_: pytest.fail("the work was begun"))
     assert run(photographs, tmp_path / "f.json", model(tmp_path / "one.safetensors")) == 2
     assert "Read-only file system" in capsys.readouterr().err
@@ -509,12 +516,7 @@ def test_figures_that_cannot_be_written_are_shown_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    @contextmanager
-    def full(path: Path, replace: bool = True) -> Iterator[Path]:
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        yield path
-
-    monkeypatch.setattr(figures, "write_atomically", full)
+    monkeypatch.setattr(figures, "write_atomically", failing_writer(errno.ENOSPC))
     one = model(tmp_path / "one.safetensors")
     assert run(photographs, tmp_path / "f.json", one, "--evaluations", 2) == 1
     printed = capsys.readouterr()

@@ -14,7 +14,7 @@ from fast_style import optimize, stylize
 from fast_style.images.picture import Picture
 from fast_style.images.reading import read_picture, read_style
 from fast_style.models.losses import PerceptualLoss
-from fast_style.models.style_file import load_style_model, save_style_model
+from fast_style.models.style_file import StyleModel, load_style_model, save_style_model
 from fast_style.optimizing.refinement import Refiner
 from fast_style.painting.any_style import paint_job
 from fast_style.painting.style import Style, load
@@ -58,6 +58,18 @@ def test_a_few_steps_are_worth_many_from_noise(slim: Style) -> None:
     assert losses[1] < 0.9 * losses[0]
     assert len(told) == 1
     assert sum(shares) == pytest.approx(2)
+
+
+def test_two_styles_of_one_name_have_their_own_losses(slim: Style) -> None:
+    loss = slim.description["loss"] | {"style_weight": 0.0}
+    scene = Style(
+        StyleModel(slim.network, slim.description | {"loss": loss}), "cpu", "float32", "torch"
+    )
+    assert scene.name == slim.name
+    refiner = Refiner(2)
+    picture = Picture(photograph(48, 64), None)
+    refined = [refiner(style, picture, picture, lambda share: None) for style in (slim, scene)]
+    assert not torch.equal(refined[0].levels, refined[1].levels)
 
 
 def test_of_a_large_picture_half_is_done_at_half_the_size(slim: Style) -> None:

@@ -20,13 +20,16 @@ from support import TINY_TRAINING
 from trainings import events, run
 
 from fast_style import stylize
+from fast_style.images.picture import as_float
 from fast_style.models.loss_terms import LossTerms
 from fast_style.models.network import painted_inside
 from fast_style.models.palette import palette_from_header
 from fast_style.models.style_file import load_style_model
+from fast_style.painting.controls import grained
+from fast_style.painting.options import GRAIN
 from fast_style.training import callbacks
 from fast_style.training.callbacks import Preview
-from fast_style.training.module import StyleModule, grained
+from fast_style.training.module import StyleModule
 
 pytestmark = pytest.mark.usefixtures("quiet_globals")
 
@@ -272,7 +275,7 @@ def test_the_mean_of_the_weights_is_what_is_shown_and_written(
     network.load_state_dict(steps[-1])
     with torch.no_grad():
         mean, last = (
-            (painted_inside(net, grained(photograph, seed=0)).clamp(0, 1) - preview).abs()
+            (painted_inside(net, as_float(grained(photograph, GRAIN))).clamp(0, 1) - preview).abs()
             for net in (checkpoint, network)
         )
     assert mean.max() < 0.02  # the training's precision may be bfloat16
