@@ -48,6 +48,7 @@ from fast_style.models.vgg import VGG_BLOCKS
 from fast_style.system.devices import resolve_device
 from fast_style.system.memory import keep_freed_memory
 from fast_style.system.resources import asset, config_folder
+from fast_style.system.threads import FreeCores
 from fast_style.training.hardware import (
     check_compiler,
     resolve_memory_format,
@@ -286,7 +287,10 @@ def serve(name: str, options: argparse.Namespace, pipe: Connection) -> None:
         step = our_step(network, loss, precision, options)
     else:
         step = classical_step(network, loss)
+    cores = FreeCores()
     for chosen in iter(pipe.recv, None):
+        if options.adapt_threads:
+            cores.adapt()
         batch = train[torch.tensor(chosen) % len(train)]
         wait(device)
         started_s = time.perf_counter()
@@ -362,7 +366,7 @@ def main() -> None:
     print(f"matrix product, GFLOP/s: {', '.join(peaks)}")
 
 
-def parse() -> argparse.Namespace:
+def parse(given: list[str] | None = None) -> argparse.Namespace:
     """Return the command's options."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--steps", type=int, default=50, help="of each (%(default)s)")
@@ -384,7 +388,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--tf32", action="store_true", help="the classical step with TF32, on a GPU"
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--adapt-threads", action="store_true", help="as a training does on a busy machine"
+    )
+    return parser.parse_args(given)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ class StandIn(Style):
     def __init__(self, paint: Paint) -> None:
         self.function = paint
 
+    def _strips(self, *_: Any) -> list[int | None]:
+        return [None]
+
     def paint_picture(self, picture: Picture, job: PaintJob = DEFAULT_JOB) -> Picture:
         """Return what the function makes of a picture."""
         return self.function(picture)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fast_style.images.picture import as_bytes, as_float, resize
+from fast_style.images.picture import as_bytes, resize
 
 # Numbers of ITU-T H.273, which containers and codecs share.
 BT709, UNSPECIFIED, BT601 = 1, 2, 5
@@ -99,7 +99,7 @@ def fitted(levels: Tensor, height: int, width: int) -> Tensor:
         return levels
     factor = min(height / levels.shape[-2], width / levels.shape[-1])
     inner = [max(1, round(side * factor)) for side in levels.shape[-2:]]
-    small = resize(as_float(levels), inner[0], inner[1])
+    small = resize(levels, inner[0], inner[1])
     top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
     return F.pad(small, (left, width - inner[1] - left, top, height - inner[0] - top))
 

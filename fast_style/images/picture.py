@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 PillowImage = Image.Image
+BAND = 128  # rows of a large picture that are held as floats at a time
 
 
 class PictureError(ValueError):
@@ -99,11 +100,22 @@ def as_bytes(rgb: Tensor) -> Tensor:
 
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
-    """Return an image ``(N, C, H, W)``, float in [0, 1], at another size, antialiased bicubic."""
+    """Return an image at another size, antialiased bicubic, float in [0, 1].
+
+    Args:
+        image: ``(N, C, H, W)``, uint8, or float in [0, 1].
+        height: Of the result, px.
+        width: Likewise.
+    """
     if image.shape[-2:] == (height, width):
-        return image
-    resized = F.interpolate(image, (height, width), mode="bicubic", antialias=True)
-    return resized.clamp(0, 1)
+        return as_float(image)
+
+    def bicubic(some: Tensor, rows: int) -> Tensor:
+        return F.interpolate(as_float(some), (rows, width), mode="bicubic", antialias=True)
+
+    # First the width, in bands: a large picture is never held as floats in whole.
+    narrow = torch.cat([bicubic(band, band.shape[-2]) for band in image.split(BAND, -2)], -2)
+    return bicubic(narrow, height).clamp(0, 1)
 
 
 def long_side_size(image: Tensor, long_side: int) -> tuple[int, int]:

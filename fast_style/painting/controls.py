@@ -192,7 +192,7 @@ def finish_painting(prepared: Prepared, painted: Picture, controls: Controls) ->
     photograph = prepared.photograph
     levels = painted.levels
     if levels.shape != photograph.levels.shape:
-        levels = resize(as_float(levels), *photograph.levels.shape[-2:])
+        levels = resize(levels, *photograph.levels.shape[-2:])
     if controls.preserve_color == "luminance":
         levels = keep_color(as_float(levels), photograph.rgb)
     if controls.strength < 1:
@@ -282,4 +282,4 @@ def _resized(picture: Picture, height: int, width: int) -> Picture:
     if picture.levels.shape[-2:] == (height, width):
         return picture
     alpha = None if picture.alpha is None else resize(picture.alpha, height, width)
-    return Picture(resize(picture.rgb, height, width), alpha)
+    return Picture(resize(picture.levels, height, width), alpha)

@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fast_style.images.picture import as_bytes, as_float
+from fast_style.images.picture import BAND, as_bytes, as_float
 from fast_style.models.palette import CELL, enlarged, with_margin
+from fast_style.painting.strips import in_order
 
 # How much larger a step makes the painting: twice, but for the first one. By more at once, what is
 # added follows the painting's pixels, not its strokes.
 LARGEST_STEP = 2.5
-BAND_CELLS = 32  # of CELL px: rows at a time, so that a large picture is never held as floats
 HALO = 2  # px around a band, that bicubic enlarging looks at
 # How much stronger than the painting's own finest strokes the added ones may be made.
 MOST_GAIN = 2.0
@@ -54,7 +54,7 @@ def enlarge(
     Seen at the painting's size, the result is the painting.
 
     Args:
-        painting: ``(1, 3, h, w)``, float in [0, 1].
+        painting: ``(1, 3, h, w)``, uint8, or float in [0, 1].
         height: Of the result, px.
         width: Likewise.
         paint: Returns what the network makes of a picture of that size; both are uint8.
@@ -72,9 +72,11 @@ def enlarge(
         detail = as_float(fine[..., top:end, :]) - step.up(small, top, end)
         detail.mul_(step.spread(gains, top, end)).add_(step.up(painting, top, end))
         step.put(result, top, detail)
-    del fine
+    del fine, small
     # Black and white have cut some of it off.
-    missing = (painting - step.down(result)).half()
+    missing = step.down(result)
+    for part, wanted in zip(*(one.split(BAND, -2) for one in (missing, painting)), strict=True):
+        part.copy_(as_float(wanted) - part)
     for top, end in step.bands():
         step.put(result, top, as_float(result[..., top:end, :]) + step.up(missing, top, end))
     return result
@@ -95,7 +97,7 @@ class _Step:
 
     def bands(self) -> Iterator[tuple[int, int]]:
         """Yield the first and the end row of each band of the result."""
-        rows = BAND_CELLS * CELL if self.doubles else self.height
+        rows = BAND // CELL * CELL if self.doubles else self.height
         for top in range(0, self.height, rows):
             yield top, min(self.height, top + rows)
 
@@ -111,10 +113,10 @@ class _Step:
         """Return rows of a small picture enlarged, float."""
         if not self.doubles:
             size = self.height, self.width
-            return F.interpolate(small.float(), size, mode="bicubic")
+            return F.interpolate(as_float(small).float(), size, mode="bicubic")
         first, last = top // 2 - HALO, -(-end // 2) + HALO
         row_at = torch.arange(first, last, device=small.device).clamp(0, self.small[0] - 1)
-        rows = small.index_select(-2, row_at).float()
+        rows = as_float(in_order(small, row_at, -2)).float()
         large = F.interpolate(rows, scale_factor=2, mode="bicubic")
         return large[..., 2 * HALO : 2 * HALO + end - top, : self.width]
 
@@ -128,9 +130,8 @@ class _Step:
         for top, end in self.bands():
             last = top + 2 * -(-(end - top) // 2)
             row_at = torch.arange(top - 2 * HALO, last + 2 * HALO, device=large.device)
-            rows = as_float(large.index_select(-2, row_at.clamp(0, self.height - 1)))
-            if self.width % 2:
-                rows = rows.index_select(-1, column_at)
+            some = in_order(large, row_at.clamp(0, self.height - 1), -2)
+            rows = as_float(in_order(some, column_at, -1))
             low = F.interpolate(rows, scale_factor=0.5, mode="bicubic", antialias=True)
             result[..., top // 2 : last // 2, :] = low[..., HALO:-HALO, :]
         return result

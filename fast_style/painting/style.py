@@ -7,6 +7,7 @@ import functools
 import os
 import threading
 import weakref
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,14 +147,25 @@ class Style(AnyStyle):
         sizes = step_sizes(small, final) if final[0] * final[1] > small[0] * small[1] else []
         work = [height * width for height, width in [small, *sizes]]
         shares = [share / max(1, sum(work)) for share in work]
-        first = job._replace(progress=part_of(job.progress, shares[0]))
+        early = self._in_strips_as(final, job) if sizes else job
+        first = early._replace(progress=part_of(job.progress, shares[0]))
         painted = matched(prepared, self._painted_small(prepared, first), job.controls)
         for (height, width), share in zip(sizes, shares[1:], strict=True):
-            step = job._replace(progress=part_of(job.progress, share))
             is_last = (height, width) == final
+            step = (job if is_last else early)._replace(progress=part_of(job.progress, share))
             levels = self._enlarged(prepared, painted.levels, (height, width), is_last, step)
             painted = painted._replace(levels=levels)
         return finish_painting(prepared, painted, job.controls)
+
+    def _in_strips_as(self, size: tuple[int, int], job: PaintJob) -> PaintJob:
+        """Return a job in strips, if a picture of a size will be: memory is bound by its strips."""
+        strip = self._strips(job.tile, [side + 2 * MARGIN for side in size])[0]
+        return job if strip is None else job._replace(tile=strip)
+
+    def _strips(self, tile: str | int, sides: Sequence[int]) -> list[int | None]:
+        """Return what ``strip_heights`` says of a picture that the network sees."""
+        height, width = sides
+        return strip_heights(tile, height, width, lambda: self._pixel_bytes, self.device)
 
     def _painted_small(self, prepared: Prepared, job: PaintJob) -> Picture:
         """Return the canvas painted, and refined if the job says so."""
@@ -174,8 +186,8 @@ class Style(AnyStyle):
     ) -> Tensor:
         """Return a painting one step larger, with finer strokes; as bytes, if nothing follows."""
         controls = job.controls
-        follows = controls.preserve_color == "luminance" or controls.strength < 1
-        kind = torch.uint8 if prepared.is_bytes and is_last and not follows else torch.float32
+        mixed = is_last and (controls.preserve_color == "luminance" or controls.strength < 1)
+        kind = torch.uint8 if prepared.is_bytes and not mixed else torch.float32
 
         def paint(shown: Tensor) -> Tensor:
             shown = grained_bytes(prepared, shown, job)
@@ -183,7 +195,7 @@ class Style(AnyStyle):
             self._paint(shown, result, job.tile, job.progress, MARGIN)
             return result
 
-        return enlarge(as_float(levels), *size, paint, kind)
+        return enlarge(levels, *size, paint, kind)
 
     def painter(self, job: PaintJob, strip: bool = False, steady: float = 0.0) -> Painter:
         """Return what paints files in this style, as the commands do.
@@ -234,8 +246,7 @@ class Style(AnyStyle):
         With ``auto`` tiles a memory that turns out to be too small is one more reason for strips,
         and then for smaller ones.
         """
-        height, width = (side + 2 * margin for side in levels.shape[-2:])
-        strips = strip_heights(tile, height, width, lambda: self._pixel_bytes, self.device)
+        strips = self._strips(tile, [side + 2 * margin for side in levels.shape[-2:]])
         told = CountedOnce(progress)
         while strips:
             try:

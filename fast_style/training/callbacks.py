@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
+from fast_style.system.threads import FreeCores
 from fast_style.training import tensorboard_tags as tags
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ SHOW_EVERY_S = 0.5  # seconds after which the progress bar shows new losses
 # fast GPU, which runs behind the program; a few of a CPU.
 MEASURE_S = 3.0
 MEASURE_STEPS = 3
+MOST_THREADS = 1024  # more than any machine has cores
 MINUTES_FROM_S, HOURS_FROM_S = 90, 90 * 60  # a duration in a larger unit says too little
 
 
@@ -203,6 +205,45 @@ class Validations(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what a checkpoint holds."""
         self.losses = [(int(step), float(loss)) for step, loss in state_dict["losses"]]
+
+
+class Threads(Callback):
+    """How many threads of the CPU compute; they are as before when the training ends.
+
+    Args:
+        count: ``auto`` (``FreeCores``), or a number.
+
+    Raises:
+        ValueError: Something else.
+    """
+
+    def __init__(self, count: int | str) -> None:
+        is_count = type(count) is int and 1 <= count <= MOST_THREADS
+        if count != "auto" and not is_count:
+            raise ValueError(f"trainer.threads is auto or 1 to {MOST_THREADS}, found {count!r}")
+        self.count = count
+        self.before = torch.get_num_threads()
+        self.cores: FreeCores | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Set the number, or begin to look at the machine."""
+        self.before = torch.get_num_threads()
+        if isinstance(self.count, int):
+            torch.set_num_threads(self.count)
+        elif trainer.world_size == 1 and trainer.strategy.root_device.type == "cpu":
+            self.cores = FreeCores()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Adapt the number to what other programs leave."""
+        if self.cores is not None and self.cores.adapt():
+            threads, most = torch.get_num_threads(), self.cores.most
+            log.info("threads:     %d of %d, beside the machine's other work", threads, most)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Set the number that was before."""
+        torch.set_num_threads(self.before)
 
 
 class Waiting(Callback):

@@ -100,7 +100,8 @@ def describe(
     style["image"] = Path(style["image"]).name
     if "root" in data:
         data["root"] = Path(data["root"]).name
-    del data["num_workers"]  # makes no difference
+    trainer = dict(config["trainer"])
+    del data["num_workers"], trainer["threads"]  # make no difference
     loss["vgg_weights"] = Path(loss["vgg_weights"]).name
     if not loss["terms"]:  # as models from before there were terms, with which they compare
         del loss["terms"]
@@ -114,7 +115,7 @@ def describe(
         "loss": loss,
         "optimizer": config["optimizer"],
         "data": data | {"photographs": photographs},
-        "trainer": config["trainer"] | {"precision": precision, "processes": processes},
+        "trainer": trainer | {"precision": precision, "processes": processes},
     }
     return printable_values(description)  # type: ignore[no-any-return]
 

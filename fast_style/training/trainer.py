@@ -29,6 +29,7 @@ from fast_style.system.signals import STOPPING
 from fast_style.training.callbacks import (
     Duration,
     Preview,
+    Threads,
     Throughput,
     TrainingBar,
     Validations,
@@ -293,6 +294,7 @@ def build_trainer(
     devices: int | str | list[int],
     num_nodes: int,
     strategy: str,
+    threads: int | str,
     precision: str,
     max_steps: int,
     validate_every_n_steps: int,
@@ -310,6 +312,7 @@ def build_trainer(
         devices: See there.
         num_nodes: See there.
         strategy: See there.
+        threads: As for ``Threads``.
         precision: One of Lightning's (``resolve_precision`` gives it).
         max_steps: The length of the training.
         validate_every_n_steps: How often to validate.
@@ -324,6 +327,7 @@ def build_trainer(
     _check_count("log_every_n_steps", log_every_n_steps)
     _check_count("preview_every_n_steps", preview.every_n_steps)
     throughput = Throughput()
+    watchers = [Threads(threads), throughput]
     bar = TrainingBar(title, throughput, line_every_n_steps=log_every_n_steps)
     writers = [preview, last_checkpoint]
     trainer = bare_trainer(
@@ -337,7 +341,7 @@ def build_trainer(
         check_val_every_n_epoch=None,
         log_every_n_steps=log_every_n_steps,
         num_sanity_val_steps=0,
-        callbacks=[throughput, bar, Duration(), Validations(), *writers, Waiting(throughput)],
+        callbacks=[*watchers, bar, Duration(), Validations(), *writers, Waiting(throughput)],
         # A file. In a folder Lightning would look for a state that SLURM's requeueing has left.
         default_root_dir=last_checkpoint.path,
         use_distributed_sampler=False,  # StepSampler shares out the photographs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +13,7 @@ from fast_style.images.picture import Picture, as_bytes, as_float, resize
 from fast_style.painting import enlarging
 from fast_style.painting.any_style import paint_job
 from fast_style.painting.enlarging import enlarge, step_sizes
-from fast_style.painting.style import load
+from fast_style.painting.style import Style, load
 
 
 def painting(height: int, width: int) -> Tensor:
@@ -83,7 +85,7 @@ def test_bytes_are_the_rounded_floats() -> None:
 def test_bands_are_not_to_be_seen(kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     before = as_float(painting(75, 60))
     whole = enlarge(before, 149, 119, noisy, kind)
-    monkeypatch.setattr(enlarging, "BAND_CELLS", 2)
+    monkeypatch.setattr(enlarging, "BAND", 32)
     banded = enlarge(before, 149, 119, noisy, kind)
     difference = (as_float(whole) - as_float(banded)).abs()
     assert difference.max() <= (1.01 / 255 if kind == torch.uint8 else 1e-3)
@@ -117,3 +119,25 @@ def test_strips_make_the_same_picture() -> None:
     difference = (whole.float() - strips.float()).abs()
     assert difference.mean() < 0.5  # levels: rounding, that the second painting amplifies
     assert difference.max() < 16
+
+
+def test_if_the_last_step_is_in_strips_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a step before it, painted at once, would take more memory than the last one."""
+    style = load("starry-slim", "cpu", "float32", "torch")
+    strips: list[int | None] = []
+    attempt = Style._attempt
+
+    def attempted(self: Style, *arguments: Any) -> None:
+        strips.append(arguments[2])
+        attempt(self, *arguments)
+
+    monkeypatch.setattr(Style, "_attempt", attempted)
+    small, large = (style._pixel_bytes * side**2 for side in (350, 450))
+    for free in (small, large):  # the last step has 432 px, with its margin; that before it 232
+        strips.clear()
+        monkeypatch.setattr("fast_style.painting.strips.MOST_OF_MEMORY", 1.0)
+        monkeypatch.setattr("fast_style.painting.strips.free_memory", lambda _, free=free: free)
+        style.stylize(Picture(painting(400, 400), None), paint_job({"stroke": 4.0}))
+        assert len(strips) == 3
+        assert all(one is None for one in strips) == (free == large)
+        assert any(one is None for one in strips) == (free == large)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from torch.nn.parallel import DistributedDataParallel
 
 from fast_style.system.signals import STOPPING, interrupted_by
-from fast_style.training.callbacks import Throughput
+from fast_style.training.callbacks import Threads, Throughput
 from fast_style.training.trainer import (
     AtomicCheckpointIO,
     LastCheckpoint,
@@ -154,3 +154,38 @@ def test_what_a_launcher_says_that_does_not_fit_is_refused(
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=message):
         check_launcher(bare_trainer("cpu", devices, 1, "auto"))
+
+
+def test_the_number_of_threads_holds_for_the_training_alone() -> None:
+    before = torch.get_num_threads()
+    counts = Threads(before + 1)
+    trainer: Any = SimpleNamespace(world_size=1)
+    module: Any = None
+    counts.setup(trainer, module, "fit")
+    assert torch.get_num_threads() == before + 1
+    counts.on_train_batch_start(trainer, module, None, 0)
+    assert torch.get_num_threads() == before + 1
+    counts.teardown(trainer, module, "fit")
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("processes", "device"), [(2, "cpu"), (1, "cuda")])
+def test_threads_adapt_only_where_one_process_trains_on_the_cpu(
+    processes: int, device: str
+) -> None:
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    trainer: Any = SimpleNamespace(world_size=processes, strategy=strategy)
+    counts = Threads("auto")
+    counts.setup(trainer, cast(Any, None), "fit")
+    assert counts.cores is None
+    alone: Any = SimpleNamespace(
+        world_size=1, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+    )
+    counts.setup(alone, cast(Any, None), "fit")
+    assert counts.cores is not None
+
+
+@pytest.mark.parametrize("count", [0, 1.5, True, "many", None, 100_000])
+def test_a_wrong_number_of_threads_is_refused(count: Any) -> None:
+    with pytest.raises(ValueError, match=r"trainer\.threads .*auto"):
+        Threads(count)

@@ -1,0 +1,92 @@
+"""How many threads compute: as many as there are cores that nobody else uses."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import psutil
+import torch
+
+LOOK_EVERY_S = 5.0  # others' work is their mean over so long
+CHANGE = 0.6  # of a core: a smaller difference changes nothing, so that the number stays calm
+
+
+class FreeCores:
+    """Adapts the number of PyTorch's threads to what other programs leave of the CPU.
+
+    A computation is done when its slowest thread is. One that shares its core with another program
+    takes twice as long, and all others wait for it, which keeps their cores busy too. So where one
+    core of two is taken, one thread is three times as fast as two (benchmarks/busy_machine.py).
+
+    On a machine that does nothing else the number of threads never changes. Where a person or a
+    scheduler has set OMP_NUM_THREADS, neither. Results differ in their last digits between numbers
+    of threads.
+    """
+
+    def __init__(self) -> None:
+        self.most = torch.get_num_threads()
+        self.is_decided = "OMP_NUM_THREADS" in os.environ or self.most == 1
+        self.program = psutil.Process()
+        self.cores = _own_cores(self.program)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Begin to measure anew."""
+        self.since_s, self.all_s, self.own_s = time.monotonic(), _busy_s(self.cores), self._own_s()
+
+    def adapt(self) -> bool:
+        """Change the number of threads, if it is time to look and others' work has changed.
+
+        Returns:
+            Whether it was changed.
+        """
+        if self.is_decided or time.monotonic() < self.since_s + LOOK_EVERY_S:
+            return False
+        since_s, all_s, own_s = self.since_s, self.all_s, self.own_s
+        self.look_again()
+        others = (self.all_s - all_s) - (self.own_s - own_s)
+        threads = self.threads_beside(others / (self.since_s - since_s))
+        if threads == torch.get_num_threads():
+            return False
+        torch.set_num_threads(threads)
+        return True
+
+    def threads_beside(self, others: float) -> int:
+        """Return how many threads there should be.
+
+        Args:
+            others: How many cores other programs use, on average.
+        """
+        free = min(max(len(self.cores) - others, 1.0), float(self.most))
+        now = torch.get_num_threads()
+        return now if abs(free - now) < CHANGE else round(free)
+
+    def _own_s(self) -> float:
+        """Return the CPU seconds of this program and of what it has started."""
+        total = 0.0
+        for process in (self.program, *self.program.children(recursive=True)):
+            try:
+                times = process.cpu_times()
+            except psutil.Error:  # it has just ended
+                continue
+            total += times.user + times.system
+        return total
+
+
+def _own_cores(program: psutil.Process) -> list[int]:
+    """Return the numbers of the cores that a program may use."""
+    if hasattr(program, "cpu_affinity"):  # not on macOS
+        return list(program.cpu_affinity())
+    return list(range(psutil.cpu_count() or 1))
+
+
+def _busy_s(cores: list[int]) -> float:
+    """Return the CPU seconds of all programs on some cores since the machine started."""
+    total, each = 0.0, psutil.cpu_times(percpu=True)
+    for core in cores:
+        times = each[core]
+        waits = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "steal", 0.0)
+        counted_twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+        total += sum(times) - waits - counted_twice
+    return total
