@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import shlex
 import shutil
@@ -243,6 +244,16 @@ def test_the_blocks_for_python_run(
     made = "painted.png blend.png sheet.png painted/c.jpg holiday_starry.mp4 optimised.png"
     for name in [*made.split(), "trained.safetensors"]:
         assert (folder / name).exists()
+
+
+def test_the_notebook_says_what_the_page_says(load_script: Callable[[str], ModuleType]) -> None:
+    make_notebook = load_script("make_notebook")
+    page = make_notebook.PAGE.read_text(encoding="utf-8")
+    assert make_notebook.NOTEBOOK.read_text(encoding="utf-8") == make_notebook.notebook(page)
+    cells = json.loads(make_notebook.notebook(page))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert code == [block.rstrip("\n") for block in blocks(make_notebook.PAGE, "python")]
+    assert {"source", "metadata", "id"} <= set.intersection(*(set(cell) for cell in cells))
 
 
 @pytest.mark.slow

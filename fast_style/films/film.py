@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from fast_style.films.tags import TAG_ERRORS
+from fast_style.films.tags import tags_as_bytes
 from fast_style.images.limits import max_pixels
 from fast_style.images.picture import PictureError
 from fast_style.system.atomic import TargetExistsError
@@ -143,7 +143,7 @@ def open_film(source: Path) -> Iterator[Film]:
             "max_pixels": str(int(min(max_pixels(), FFMPEG_MOST_PIXELS))),
         }
         try:
-            container = av.open(file_url(source), options=options, metadata_errors=TAG_ERRORS)
+            container = av.open(file_url(source), options=options, **tags_as_bytes())
         except av.error.ArgumentError as error:
             raise PictureError(
                 f"cannot read {source}: it is damaged, or none of MP4, MOV, 3GP, Matroska, WebM, "

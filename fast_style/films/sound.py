@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fast_style.films.film import Film, open_film
-from fast_style.films.tags import TAG_ERRORS, stream_tags
+from fast_style.films.tags import stream_tags, tags_as_bytes
 
 # Encoders for sound that a container does not hold: FFmpeg's name, and the one that people know.
 # Every player of the container can play them.
@@ -230,7 +230,7 @@ def _holds(container: str, sound: Any, packet: Any) -> bool:
     import av
 
     try:
-        with av.open(io.BytesIO(), "w", format=container, metadata_errors=TAG_ERRORS) as trial:
+        with av.open(io.BytesIO(), "w", format=container, **tags_as_bytes()) as trial:
             if sound.codec_context.name not in trial.supported_codecs:
                 return False
             stream = trial.add_stream_from_template(sound)

@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-# Tags are read and written byte for byte, also where they are not UTF-8.
-TAG_ERRORS = "surrogateescape"
 # Tags about the file that was read, wrong for another file. The last line: of Matroska's streams.
 OF_THE_FILE = re.compile(
     r"major_brand|minor_version|compatible_brands|encoder|vendor_id|timecode|rotate"
     r"|(bps|duration|number_of_frames|number_of_bytes|_statistics_\w+)(-\w+)?",
     re.IGNORECASE,
 )
+DATE = "creation_time"  # MP4 and MOV may have it twice, which FFmpeg 9 reads as "a;a"
 DEFAULT_HANDLERS = ("VideoHandler", "SoundHandler")  # that FFmpeg writes where there is none
 UNKNOWN_LANGUAGE = "und"
 # The languages for which ISO 639-2 has two codes, of which MOV knows only the second.
@@ -27,6 +26,14 @@ MOV_LANGUAGES = {
 # Keys that phones write, as com.apple.quicktime.make: MP4 and MOV hold them in a form of its own.
 FULL_KEY = "com."
 LATEST_S = 10**9  # of a chapter: Matroska counts in nanoseconds
+
+
+def tags_as_bytes() -> dict[str, Any]:
+    """Return the arguments of ``av.open`` with which tags stay byte for byte, UTF-8 or not."""
+    import av
+
+    is_old = int(av.__version__.partition(".")[0]) < 19  # since then they always do
+    return {"metadata_errors": "surrogateescape"} if is_old else {}
 
 
 def film_tags(film: Any) -> dict[str, str]:
@@ -76,4 +83,6 @@ def _kept(tags: dict[str, str]) -> dict[str, str]:
         key.lower().replace("iso6709", "ISO6709") if key.isupper() else key: value
         for key, value in tags.items()
     }
+    if DATE in lower:
+        lower[DATE] = lower[DATE].partition(";")[0]
     return {key: value for key, value in lower.items() if not OF_THE_FILE.fullmatch(key)}

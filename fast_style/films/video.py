@@ -19,7 +19,7 @@ from fast_style.films.frames import (
     upright,
 )
 from fast_style.films.sound import Sounds
-from fast_style.films.tags import TAG_ERRORS, chapters, film_tags, need_full_keys, stream_tags
+from fast_style.films.tags import chapters, film_tags, need_full_keys, stream_tags, tags_as_bytes
 from fast_style.images.options import DEFAULT_QUALITY
 from fast_style.images.picture import Picture, PictureError
 from fast_style.images.profiles import HDR_TRANSFERS
@@ -240,7 +240,7 @@ def _written(target: Path, film: Film, strip: bool, replace: bool) -> Iterator[A
             "w",
             format=container,
             container_options={"movflags": flags} if container in ("mp4", "mov") else {},
-            metadata_errors=TAG_ERRORS,
+            **tags_as_bytes(),
         ) as result,
     ):
         result.metadata.update(tags)
