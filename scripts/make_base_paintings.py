@@ -16,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-
 from draw_paintings import NAMES, STYLES
 from paintings import brushed, drawn, flowing, pieced
 from paintings.variants import fitted, recoloured, variant
+from PIL import Image
+
+from fast_style.system.atomic import write_atomically
 
 GENERATORS: tuple[Callable[[np.random.Generator], Image.Image], ...] = (
     brushed.impasto, drawn.pencil, pieced.facets, flowing.marbling, brushed.watercolour,
@@ -36,11 +37,11 @@ def redrawn(name: str, rng: np.random.Generator) -> Image.Image:
 
 
 def make(number: int, seed: int) -> tuple[str, Callable[[], Image.Image]]:
-    """Returns the name of one of the paintings, and what makes it.
+    """Returns the name of one of the paintings, and what makes it; two calls make the same.
 
     Args:
-        number: Its place in the row: kinds follow one another, so that any count has all.
-        seed: Of the whole row.
+        number: Its place in the row: kinds take turns, so that a small count has many of them.
+        seed: The seed of the whole row.
     """
     rng = np.random.default_rng([seed, number])
     turn = number // 2
@@ -72,7 +73,8 @@ def main() -> None:
         name, paint = make(number, arguments.seed)
         path = arguments.output / f"{name}-{number:04d}.jpg"
         if not path.exists():
-            paint().save(path, quality=93)
+            with write_atomically(path) as temporary:
+                paint().save(temporary, "JPEG", quality=93)
             print(path, flush=True)
 
 

@@ -30,7 +30,7 @@ def at(values: Array, points: Array) -> Array:
     """Returns the values of the canvas at points (..., 2)."""
     column = np.clip(points[..., 0] * SCALE, 0, SIZE[0] - 1).astype(int)
     row = np.clip(points[..., 1] * SCALE, 0, SIZE[1] - 1).astype(int)
-    return values[row, column]
+    return np.asarray(values[row, column], np.float32)
 
 
 def paths(rng: np.random.Generator, angle: Array, count: int, length: float) -> Array:
@@ -53,7 +53,7 @@ def bristled(rng: np.random.Generator, image: Image.Image, path: Array, width: f
     for offset in rng.uniform(-0.42, 0.42, max(2, int(width / 4))):
         along = np.asarray(path + rotated([[0, width * offset]], 0)[0], np.float32)
         part = slice(rng.integers(0, 3), STEPS - rng.integers(0, 3))
-        pen.line(corners(along[part]), fill=shifted(rng, colour, 22), width=rng.integers(2, 5))
+        pen.line(corners(along[part]), fill=shifted(rng, colour, 22), width=int(rng.integers(2, 5)))
 
 
 def lit(image: Image.Image, strength: float) -> Array:
@@ -89,7 +89,7 @@ def knife(rng: np.random.Generator) -> Image.Image:
             colour = at(field, np.asarray(centre, np.float32))
             for part in np.linspace(-0.3, 0.3, 5):
                 slab = np.array([[-0.5, -0.07], [0.5, -0.07], [0.5, 0.07], [-0.5, 0.07]])
-                slab = (slab + (rng.normal(0, 0.06), part)) * size * rng.uniform(0.8, 1.1)
+                slab = (slab + np.array([rng.normal(0, 0.06), part])) * size * rng.uniform(0.8, 1.1)
                 fill(image, rotated(slab, turn, centre), shifted(rng, colour, 13))
     return finish(lit(image, 0.5))
 

@@ -42,8 +42,8 @@ def hatched(rng: np.random.Generator, tone: Array, turn: float, dark: float, gap
         )
         for start in np.flatnonzero(drawn[:-1]):
             shade = int(rng.uniform(110, 255))
-            pen.line(corners(line[start : start + 2]), shade, rng.integers(3, 8))
-    return np.asarray(sheet, np.float32) / 255
+            pen.line(corners(line[start : start + 2]), shade, int(rng.integers(3, 8)))
+    return np.asarray(np.asarray(sheet, np.float32) / 255, np.float32)
 
 
 def pencil(rng: np.random.Generator) -> Image.Image:

@@ -52,7 +52,7 @@ def triangles(rng: np.random.Generator) -> Image.Image:
             for corner in halves:
                 shape = np.stack(corner)
                 fill(image, shape, shifted(rng, at(field, shape.mean(0)), 9))
-    return finish(image)
+    return finish(np.asarray(image))
 
 
 def bricks(rng: np.random.Generator) -> Image.Image:
