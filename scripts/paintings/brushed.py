@@ -11,7 +11,6 @@ from paintings.canvas import (
     SIZE,
     WIDTH,
     Array,
-    Colour,
     corners,
     disc,
     fill,
@@ -33,7 +32,7 @@ def at(values: Array, points: Array) -> Array:
     return np.asarray(values[row, column], np.float32)
 
 
-def paths(rng: np.random.Generator, angle: Array, count: int, length: float) -> Array:
+def flows(rng: np.random.Generator, angle: Array, count: int, length: float) -> Array:
     """Returns paths of strokes (count x STEPS x 2) that follow a field of directions."""
     points = rng.uniform((0, 0), (WIDTH, HEIGHT), (count, 2)).astype(np.float32)
     steps = [points]
@@ -44,16 +43,16 @@ def paths(rng: np.random.Generator, angle: Array, count: int, length: float) -> 
     return np.stack(steps, 1)
 
 
-def bristled(rng: np.random.Generator, image: Image.Image, path: Array, width: float,
-             colour: Array) -> None:  # fmt: skip
-    """Paints one stroke with the marks that the bristles leave along it."""
-    fill(image, ribbon(path, (width * 0.7, width, width * 0.9, width * 0.3)),
-         shifted(rng, colour, 9))  # fmt: skip
+def stroke(
+    rng: np.random.Generator, image: Image.Image, path: Array, width: float, colour: Array
+) -> None:
+    """Paints one stroke, with the marks that the bristles leave along it."""
+    outline = ribbon(path, (width * 0.7, width, width * 0.9, width * 0.3))
+    fill(image, outline, shifted(rng, colour, 9))
     pen = ImageDraw.Draw(image)
     for offset in rng.uniform(-0.42, 0.42, max(2, int(width / 4))):
-        along = np.asarray(path + rotated([[0, width * offset]], 0)[0], np.float32)
-        part = slice(rng.integers(0, 3), STEPS - rng.integers(0, 3))
-        pen.line(corners(along[part]), fill=shifted(rng, colour, 22), width=int(rng.integers(2, 5)))
+        part = path[rng.integers(0, 3) : STEPS - rng.integers(0, 3)] + np.array((0, width * offset))
+        pen.line(corners(part), fill=shifted(rng, colour, 22), width=int(rng.integers(2, 5)))
 
 
 def lit(image: Image.Image, strength: float) -> Array:
@@ -73,8 +72,8 @@ def impasto(rng: np.random.Generator) -> Image.Image:
     image = Image.fromarray(field.astype(np.uint8))
     for width, length, cover in ((32, 95, 3.0), (17, 62, 2.4), (9, 40, 1.3)):
         count = int(cover * WIDTH * HEIGHT / (width * length * size**2))
-        for path in paths(rng, angle, count, length * size):
-            bristled(rng, image, path, width * size, at(field, path[4]))
+        for path in flows(rng, angle, count, length * size):
+            stroke(rng, image, path, width * size, at(field, path[4]))
     return finish(lit(image, 0.35))
 
 
@@ -89,7 +88,8 @@ def knife(rng: np.random.Generator) -> Image.Image:
             colour = at(field, np.asarray(centre, np.float32))
             for part in np.linspace(-0.3, 0.3, 5):
                 slab = np.array([[-0.5, -0.07], [0.5, -0.07], [0.5, 0.07], [-0.5, 0.07]])
-                slab = (slab + np.array([rng.normal(0, 0.06), part])) * size * rng.uniform(0.8, 1.1)
+                slab += np.array((rng.normal(0, 0.06), part))
+                slab *= size * rng.uniform(0.8, 1.1)
                 fill(image, rotated(slab, turn, centre), shifted(rng, colour, 13))
     return finish(lit(image, 0.5))
 
@@ -147,13 +147,12 @@ def drips(rng: np.random.Generator) -> Image.Image:
     others = [colour for colour in colours if colour is not ground]
     image = Image.fromarray((ground + (5 * noise(rng, 5))[..., None]).clip(0, 255).astype(np.uint8))
     for _ in range(rng.integers(110, 220)):
-        colour: Colour = shifted(rng, others[rng.integers(len(others))], 4)
+        colour = shifted(rng, others[rng.integers(len(others))], 4)
         walk = np.cumsum(rng.normal(0, rng.uniform(25, 70), (rng.integers(5, 12), 2)), 0)
         path = spline(walk + rng.uniform((0, 0), (WIDTH, HEIGHT)), 160)
-        fill_widths = rng.uniform(0.8, 2.6) * rng.lognormal(0.3, 0.7, 12)
-        for start in range(0, 156, 6):
-            fill(image, ribbon(path[start : start + 8], fill_widths[start // 14 : start // 14 + 2]),
-                 colour)  # fmt: skip
+        widths = rng.uniform(0.8, 2.6) * rng.lognormal(0.3, 0.7, 12)
+        for start in range(0, 156, 6):  # short parts: a polygon is empty where it crosses itself
+            fill(image, ribbon(path[start : start + 8], widths[start // 14 :][:2]), colour)
         for drop in path[rng.integers(0, 160, 14)] + rng.normal(0, 9, (14, 2)):
             fill(image, disc(drop, rng.lognormal(0.2, 0.7)), colour)
     return finish(lit(image, 0.3))

@@ -108,7 +108,7 @@ def calligraphy(rng: np.random.Generator) -> Image.Image:
 def halftone(rng: np.random.Generator) -> Image.Image:
     """Prints dots of three inks, whose size makes the tone."""
     x, y = grid()
-    cell = rng.uniform(5, 12)
+    cell = rng.uniform(7, 14)
     colours = palette(rng, 5)
     pixels = np.full((*SIZE[::-1], 3), 246, np.float32)
     form = tones(rng, rng.uniform(110, 240))

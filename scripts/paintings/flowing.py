@@ -51,7 +51,7 @@ def batik(rng: np.random.Generator) -> Image.Image:
         fill(image, disc(centre, size * 0.26), shifted(rng, colours[rng.integers(3, 6)], 8))
     pixels = np.asarray(image, np.float32) * (1 + 0.06 * noise(rng, 25))[..., None]
     cracks = np.zeros(SIZE[::-1], np.float32)
-    for across, width in ((70, 0.02), (38, 0.03), (20, 0.035)):
+    for across, width in ((70, 0.05), (38, 0.07), (20, 0.07)):
         cracks = np.maximum(cracks, smoothstep(width * 1.6, 0, np.abs(noise(rng, across))))
     cracks *= np.clip(0.6 + 0.5 * noise(rng, 110), 0, 1)
     return finish(mix(pixels, colours[0] * 0.6, cracks * 0.85))
@@ -66,7 +66,7 @@ def grain(rng: np.random.Generator) -> Image.Image:
         reach = rng.uniform(18, 50)
         away = np.exp(-(((x - cx) / (2.2 * reach)) ** 2) - ((y - cy) / reach) ** 2)
         bend = bend + rng.uniform(40, 90) * away
-    rings = (y + bend) / rng.uniform(9, 26)
+    rings = (y + bend) / rng.uniform(12, 30)
     colours = palette(rng, 6)
     late = smoothstep(0.15, 0.95, rings % 1)
     fibres = 0.12 * noise(rng, 60, 1.2) + 0.08 * noise(rng, 200, 30)

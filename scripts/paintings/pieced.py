@@ -64,8 +64,9 @@ def bricks(rng: np.random.Generator) -> Image.Image:
     row = np.floor(y / high).astype(int)
     along = x / (high * long) + 0.5 * (row % 2)
     column = np.floor(along).astype(int)
-    inside = np.minimum(np.minimum(along % 1, 1 - along % 1) * high * long,
-                        np.minimum(y % high, high - y % high))  # fmt: skip
+    across, down = along % 1, y % high / high
+    sideways = np.minimum(across, 1 - across) * high * long
+    inside = np.minimum(sideways, np.minimum(down, 1 - down) * high)
     pick = rng.uniform(size=(row.max() - row.min() + 1, column.max() - column.min() + 1))
     chosen = pick[row - row.min(), column - column.min()].astype(np.float32)
     colours = palette(rng, 6)
@@ -76,7 +77,7 @@ def bricks(rng: np.random.Generator) -> Image.Image:
     return finish(mortar * (1 - share) + stone * share)
 
 
-def steps(rng: np.random.Generator, x: Array, y: Array) -> Array:
+def pattern(rng: np.random.Generator, x: Array, y: Array) -> Array:
     """Returns a woven pattern, from 0 to 1: diamonds and stripes, or free forms."""
     if rng.uniform() < 0.5:
         return tones(rng, rng.uniform(70, 160))
@@ -91,7 +92,7 @@ def weave(rng: np.random.Generator) -> Image.Image:
     x, y = grid()
     thread = rng.uniform(3.5, 8)
     column, row = np.floor(x / thread), np.floor(y / thread)
-    design = steps(rng, column * thread, row * thread)
+    design = pattern(rng, column * thread, row * thread)
     centre = np.stack([(column + 0.5) * thread, (row + 0.5) * thread], -1)
     colours = stepped(palette(rng, 6), at(design, centre.astype(np.float32)))
     over = (column + row) % 2 == 0
