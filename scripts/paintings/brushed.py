@@ -20,7 +20,8 @@ from paintings.canvas import (
     rotated,
     spline,
 )
-from paintings.palettes import blended, palette, shifted, stepped, tones
+from paintings.palettes import blended, palette, shifted, stepped
+from paintings.subjects import tones
 
 STEPS = 9  # points on the path of a stroke
 

@@ -24,7 +24,8 @@ from paintings.canvas import (
     smoothstep,
     spline,
 )
-from paintings.palettes import palette, shifted, stepped, tones
+from paintings.palettes import palette, shifted, stepped
+from paintings.subjects import tones
 
 REACH = 410  # half the diagonal of the painting, in px
 

@@ -7,7 +7,8 @@ from PIL import Image
 
 from paintings.brushed import at
 from paintings.canvas import HEIGHT, SIZE, WIDTH, Array, fill, finish, grid, noise, smoothstep
-from paintings.palettes import blended, palette, shifted, stepped, tones
+from paintings.palettes import blended, palette, shifted, stepped
+from paintings.subjects import tones
 
 
 def facets(rng: np.random.Generator) -> Image.Image:
