@@ -241,9 +241,9 @@ def scatter(easel: Easel) -> None:
             spots.append((x, y, size))
 
 
-def draw() -> Image.Image:
-    """Draws the painting."""
-    rng = np.random.default_rng(1923)
+def draw(seed: int = 1923) -> Image.Image:
+    """Draws the painting; another seed changes its hand and its details."""
+    rng = np.random.default_rng(seed)
     easel = Easel(ground(rng), rng)
     planes(easel)
     compose(easel)

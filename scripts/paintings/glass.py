@@ -266,9 +266,9 @@ def leaded(light: Array, edge: Array, joints: Array, rng: np.random.Generator) -
     return np.asarray(255 * (1 - (1 - np.clip(window, 0, 1)) * (1 - 0.14 * glow)), np.float32)
 
 
-def draw() -> Image.Image:
-    """Draws the painting."""
-    rng = np.random.default_rng(1894)
+def draw(seed: int = 1894) -> Image.Image:
+    """Draws the painting; another seed changes its hand and its details."""
+    rng = np.random.default_rng(seed)
     window = Window(rng)
     for part in (sky, hills, river, tree):
         part(window)

@@ -248,9 +248,9 @@ def paint(setter: Setter, rng: np.random.Generator) -> Image.Image:
     return image
 
 
-def draw() -> Image.Image:
-    """Draws the painting."""
-    rng = np.random.default_rng(547)
+def draw(seed: int = 547) -> Image.Image:
+    """Draws the painting; another seed changes its hand and its details."""
+    rng = np.random.default_rng(seed)
     cartoon = Cartoon((GOLD, GOLD, OCHRE, GOLD))
     for part in (heaven, tail, meadow, bird):
         part(cartoon)

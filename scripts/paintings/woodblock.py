@@ -296,9 +296,9 @@ def printed(sheet: Print, rng: np.random.Generator) -> Array:
     return mix(colours, KEY, strength)
 
 
-def draw() -> Image.Image:
-    """Draws the painting."""
-    rng = np.random.default_rng(1831)
+def draw(seed: int = 1831) -> Image.Image:
+    """Draws the painting; another seed changes its hand and its details."""
+    rng = np.random.default_rng(seed)
     sheet = Print(sky())
     wind(sheet, rng)
     sheet.union([disc((405, 128), 34)], VERMILION, 1.2)
