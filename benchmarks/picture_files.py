@@ -27,10 +27,10 @@ import psutil
 import torch
 from PIL import Image
 
-from fast_style.images.deep import DEEP_WHITE, libvips
 from fast_style.images.options import DEFAULT_QUALITY
 from fast_style.images.picture import Clip, Picture, resize, to_pil
 from fast_style.images.reading import read_clip, read_picture
+from fast_style.images.sixteen_bits import DEEP_WHITE, libvips
 from fast_style.images.writing import encode_clip
 from fast_style.system.resources import asset
 

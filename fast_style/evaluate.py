@@ -13,9 +13,9 @@ import torch
 
 from fast_style.cli.command import add_common_options, check_output, check_seed, end
 from fast_style.cli.console import INTERRUPTED, say, show, usable_streams
+from fast_style.cli.evaluation_bar import EvaluationBar
 from fast_style.cli.loss_options import load_preset, preset_names
 from fast_style.cli.parser import Parser, path_argument
-from fast_style.cli.whole_bar import WholeBar
 from fast_style.images.limits import SMALLEST_SIDE
 from fast_style.images.picture import PictureError
 from fast_style.images.reading import picture_size, read_crop, read_style
@@ -33,8 +33,8 @@ from fast_style.optimizing.start_picture import check_size_fits, start_picture
 from fast_style.optimizing.workload import OptimizerRun, Workload
 from fast_style.painting.style import Style, load
 from fast_style.system.atomic import check_free, check_written
-from fast_style.system.claims import Claims
 from fast_style.system.devices import resolve_device
+from fast_style.system.locked_files import Claims
 from fast_style.system.memory import keep_freed_memory
 from fast_style.system.messages import command, install
 from fast_style.system.paths import file_sha256, is_file, is_folder, user_path
@@ -356,7 +356,7 @@ class _Evaluation:
         about += f"{at_most}; Ctrl-C keeps what is done"
         workload = Workload(runs, options.evaluations, done)
         interrupted = False
-        with closing(WholeBar(PROGRAM, workload, about)) as bar:
+        with closing(EvaluationBar(PROGRAM, workload, about)) as bar:
             try:
                 for number, square in enumerate(todo, 1):
                     bar.clear()
@@ -374,7 +374,7 @@ class _Evaluation:
                 self._say_how_to_go_on()
         return self._end(interrupted)
 
-    def _save(self, bar: WholeBar) -> None:
+    def _save(self, bar: EvaluationBar) -> None:
         """Write the figures; if that fails, say so, and go on: there is the table at the end."""
         try:
             self.figures.save(self.is_own)
@@ -424,7 +424,7 @@ class _Evaluation:
             return code or 1
         return code or (0 if self.printed else 1)
 
-    def _measure(self, square: Square, part: str, bar: WholeBar) -> dict[str, Any]:
+    def _measure(self, square: Square, part: str, bar: EvaluationBar) -> dict[str, Any]:
         """Return all figures of one photograph at one size."""
         options, loss = self.options, self.loss
         levels = read_crop(self.files[square.photograph], square.size, centre_box)

@@ -40,6 +40,7 @@ from fast_style.training.config import (
 )
 from fast_style.training.lock import FolderInUse, hold, let_go, remove_parts
 from fast_style.training.network_choice import follow_model
+from fast_style.training.overrides import readable
 from fast_style.training.photographs import DataError
 from fast_style.training.processes import Processes
 from fast_style.training.run import fit, prepare
@@ -47,7 +48,6 @@ from fast_style.training.run_folder import LAST, Configuration, leave_refused
 from fast_style.training.sweep import ContactSheet, is_sweep
 from fast_style.training.sweep_check import SweepRefused
 from fast_style.training.trainer import NonFiniteLossError, let_processes_go
-from fast_style.training.words import readable
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from fast_style.images.picture import Clip, PictureError
 from fast_style.images.writing import check_holds, write_clip
 from fast_style.painting.painter import Painter, record
 from fast_style.system.atomic import UnwritableFolderError, check_folder, exists
-from fast_style.system.claims import Claims
+from fast_style.system.locked_files import Claims
 from fast_style.system.paths import identity
 
 T = TypeVar("T")

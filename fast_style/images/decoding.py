@@ -15,11 +15,11 @@ from PIL import Image, ImageCms, TiffImagePlugin
 from torch import Tensor
 
 from fast_style.images import header
-from fast_style.images.deep import DEEP_WHITE
 from fast_style.images.orientation import exif_orientation, stored_view, upright_size
 from fast_style.images.picture import Picture, to_pil
 from fast_style.images.profiles import profile_of_gamma
 from fast_style.images.rows import BANDS, WHITE_IS_ZERO, Pixels, Stored, converted
+from fast_style.images.sixteen_bits import DEEP_WHITE
 
 ROWS_AT_ONCE = 256  # so that a huge picture is not held three times in memory
 _SRGB = ImageCms.createProfile("sRGB")

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fast_style.images import header
-from fast_style.images.deep import libvips
 from fast_style.images.header import Tiff
+from fast_style.images.sixteen_bits import libvips
 from fast_style.system.messages import one_line
 
 Pixels = npt.NDArray[Any]  # (rows, W, bands), as they are stored

@@ -15,7 +15,6 @@ from PIL import Image
 from torch import Tensor
 
 from fast_style.images import heif
-from fast_style.images.deep import deep_levels, encode_deep
 from fast_style.images.formats import (
     ANIMATED,
     DEEP,
@@ -30,6 +29,7 @@ from fast_style.images.formats import (
 from fast_style.images.metadata import fitting_exif, srgb_profile
 from fast_style.images.options import DEFAULT_QUALITY
 from fast_style.images.picture import Clip, Picture, PictureError, to_pil
+from fast_style.images.sixteen_bits import deep_levels, encode_deep
 from fast_style.images.tiff import write_tiff
 from fast_style.system.atomic import TargetExistsError, write_atomically
 from fast_style.system.paths import identity

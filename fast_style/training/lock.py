@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from fast_style.system.atomic import PART_PREFIX
-from fast_style.system.claims import LockedElsewhereError, lock_file, unlock_file
+from fast_style.system.locked_files import LockedElsewhereError, lock_file, unlock_file
 from fast_style.system.shell import shell_path
 from fast_style.training.processes import Processes
 

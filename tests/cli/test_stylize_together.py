@@ -13,7 +13,7 @@ from stylizing import Capture, assert_one_line, files_below, photograph, run, ru
 from support import ENVIRONMENT
 
 from fast_style.system.atomic import write_atomically
-from fast_style.system.claims import Claims
+from fast_style.system.locked_files import Claims
 
 PICTURES = 30
 

@@ -19,7 +19,7 @@ import torch
 from support import TINY_NETWORK
 
 from fast_style import evaluate
-from fast_style.cli.whole_bar import WholeBar
+from fast_style.cli.evaluation_bar import EvaluationBar
 from fast_style.images.picture import Picture
 from fast_style.images.reading import read_crop, read_picture, read_style
 from fast_style.models.losses import PerceptualLoss
@@ -32,7 +32,7 @@ from fast_style.optimizing.workload import OptimizerRun, Workload, in_words
 from fast_style.painting.any_style import paint_job
 from fast_style.painting.style import load
 from fast_style.system import atomic
-from fast_style.system.claims import Claims
+from fast_style.system.locked_files import Claims
 from fast_style.system.resources import asset
 from fast_style.training.photographs import centre_box
 
@@ -604,7 +604,7 @@ def test_on_a_terminal_one_bar_moves_and_lines_do_not_run_into_it(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     work, now_s = workload(4)
-    bar = WholeBar("evaluate", work, "2 photographs")
+    bar = EvaluationBar("evaluate", work, "2 photographs")
     for now_s[0] in range(4):
         bar.step("10 px, a.png")
     bar.end_part("10 px, a.png")

@@ -39,10 +39,10 @@ from fast_style.training.config import (
 )
 from fast_style.training.data import PhotographData, photograph_data
 from fast_style.training.module import StyleModule
+from fast_style.training.overrides import adding_names
 from fast_style.training.photographs import crops_per_step
 from fast_style.training.source import source_class
 from fast_style.training.trainer import build_trainer
-from fast_style.training.words import adding_names
 
 RECIPES = Path(__file__).parents[2] / "scripts" / "recipes"
 FILES = sorted(config_folder().rglob("*.yaml"))

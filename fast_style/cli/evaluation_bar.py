@@ -13,7 +13,7 @@ from fast_style.optimizing.workload import Workload, in_words
 TIMED_STEPS = 3  # evaluations after which the whole time is told
 
 
-class WholeBar:
+class EvaluationBar:
     """Shows how far a workload is, and says at its beginning how long all of it takes.
 
     Args:

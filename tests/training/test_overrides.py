@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fast_style.training.config import ConfigError
-from fast_style.training.words import readable
+from fast_style.training.overrides import readable
 
 
 def value_of(word: str) -> object:

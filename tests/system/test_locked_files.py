@@ -13,12 +13,12 @@ import pytest
 from filelock import FileLock
 from support import ENVIRONMENT
 
-from fast_style.system.claims import CLAIM_PREFIX, Claims, lock_file
+from fast_style.system.locked_files import CLAIM_PREFIX, Claims, lock_file
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from fast_style.system.claims import Claims
+from fast_style.system.locked_files import Claims
 claims = Claims()
 print(claims.take(Path(sys.argv[1])), flush=True)
 time.sleep(60)
