@@ -26,7 +26,7 @@ from fast_style.models.network import MARGIN, StyleNetwork
 from fast_style.models.onnx_graph import INPUT, portable_graph
 from fast_style.models.palette import CELL, cell_means, enlarged, with_margin
 from fast_style.models.style_file import ModelFileError, StyleModel, load_style_model
-from fast_style.painting.backends import openvino_core
+from fast_style.painting.backends import import_openvino, openvino_core
 from fast_style.painting.controls import Controls
 from fast_style.painting.options import PALETTE
 from fast_style.system.atomic import write_together
@@ -250,8 +250,8 @@ def _write_openvino(
 ) -> ExportedModel:
     try:
         import onnx  # noqa: F401, the graph is made with it
-        import openvino
 
+        openvino = import_openvino()
         core = openvino_core()
     except ImportError as error:
         raise ValueError(f"OpenVINO's files need {error.name}: {install('openvino')}") from error
@@ -306,7 +306,7 @@ def _write_pt2(
             node.meta.pop("stack_trace", None)  # paths of this machine
     buffer = io.BytesIO()  # PyTorch's own writer kills the process on a full disk
     save(program, buffer, extra_files=metadata)
-    path.write_bytes(buffer.getbuffer())
+    path.write_bytes(buffer.getvalue())
     loaded = load(path).module()
     return lambda image: loaded(torch.from_numpy(image)).detach().numpy()
 

@@ -261,5 +261,5 @@ def jpeg_scans(file: BinaryIO) -> int:
 def open_binary(path: os.PathLike[str] | str | io.BytesIO) -> BinaryIO:
     """Open a file, or bytes, for reading; the caller closes it."""
     if isinstance(path, io.BytesIO):
-        return io.BytesIO(path.getbuffer())
+        return io.BytesIO(path.getvalue())
     return open(path, "rb")  # noqa: PTH123, the path may be a string

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
+import sys
 import threading
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
@@ -28,6 +29,7 @@ BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
 # Packages that each needs beside PyTorch, and the package's extra that installs them.
 NEEDS = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
 EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
+TELEMETRY = "openvino_telemetry"  # comes with OpenVINO
 # A network as a function of a picture (1, 3, H, W), float32 in [0, 1], about [0, 1] again.
 NetworkRunner = Callable[[Tensor], Tensor]
 
@@ -168,9 +170,26 @@ def openvino_core() -> Any:
             "this process was forked from one that has used it; multiprocessing's start method "
             "spawn gives one that has not"
         )
-    import openvino
+    return import_openvino().Core()
 
-    return openvino.Core()
+
+def import_openvino() -> Any:
+    """Return OpenVINO, without what would tell its makers over the internet that it is used.
+
+    That starts a process, which hangs in a program with threads. OpenVINO works without the package
+    that does it.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+    """
+    blocked: dict[str, Any] = {TELEMETRY: None} if TELEMETRY not in sys.modules else {}
+    sys.modules.update(blocked)  # Python's way to say that there is no such package
+    try:
+        import openvino
+    finally:
+        for name in blocked:
+            del sys.modules[name]
+    return openvino
 
 
 def _openvino(network: StyleNetwork, device: torch.device, dtype: torch.dtype) -> NetworkRunner:

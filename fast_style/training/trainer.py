@@ -59,7 +59,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         buffer = io.BytesIO()  # PyTorch's writer hides the system's error about a full disk
         torch.save(checkpoint, buffer)
         with write_atomically(Path(path)) as temporary:
-            temporary.write_bytes(buffer.getbuffer())
+            temporary.write_bytes(buffer.getvalue())
 
 
 class NonFiniteLossError(RuntimeError):

@@ -202,3 +202,21 @@ def test_a_style_says_its_backend(tiny_model: Path) -> None:
 def test_a_layer_that_has_no_graph_is_named() -> None:
     with pytest.raises(ValueError, match="ONNX.* Tanh"):
         _Graph()._layer(nn.Tanh(), "x", "image")
+
+
+def test_openvino_does_not_tell_that_it_is_used() -> None:
+    """It would over the internet, from a process that it starts when it is imported."""
+    pytest.importorskip("openvino")
+    pytest.importorskip("openvino_telemetry")
+    program = """
+import sys
+from fast_style.painting.backends import openvino_core
+openvino_core()
+print("openvino_telemetry" in sys.modules)
+import openvino_telemetry  # other programs still can
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False"]
+    assert done.stderr == ""
