@@ -55,7 +55,7 @@ def stored_image(image: Image.Image) -> Stored:
 
     def rows(step: int) -> Iterator[Pixels]:
         for top in range(0, image.height, step):
-            some = image.crop((0, top, image.width, min(top + step, image.height)))
+            some = _rows_of(image, top, min(top + step, image.height))
             if mode == "RGBA" and some.mode == "PA":
                 some = some.convert("RGBA")
             array = np.asarray(some if some.mode == mode else some.convert(mode))
@@ -65,6 +65,12 @@ def stored_image(image: Image.Image) -> Stored:
     return Stored(
         *image.size, rows, np.uint8, colors, alpha=BANDS[colors] if colors != mode else None
     )
+
+
+def _rows_of(image: Image.Image, top: int, end: int) -> Image.Image:
+    """Return rows of an image; all of them are the image itself."""
+    whole = end - top == image.height
+    return image if whole else image.crop((0, top, image.width, end))
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -85,7 +91,7 @@ def _stored_deep(image: Image.Image) -> Stored:
 
     def rows(step: int) -> Iterator[Pixels]:
         for top in range(0, image.height, step):
-            some = image.crop((0, top, image.width, min(top + step, image.height)))
+            some = _rows_of(image, top, min(top + step, image.height))
             array = np.asarray(some, dtype=np.float32)[..., None]
             yield array if key is None else np.concatenate([array, (array != key) * white], -1)
 

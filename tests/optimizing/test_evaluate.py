@@ -121,7 +121,8 @@ def test_equivalent_iterations_are_read_off_the_curve(evaluated: Path) -> None:
 
 def test_the_plot_is_drawn(evaluated: Path) -> None:
     plot = read_picture(evaluated / "figures.png").rgb
-    assert plot.shape[-2:] == (400, 920)
+    assert plot.shape[-2] == 400
+    assert plot.shape[-1] == pytest.approx(920, abs=1)  # Matplotlib's versions differ
     assert plot.std() > 0.05
 
 
