@@ -25,6 +25,9 @@ CONSOLE = "fast-style"
 EXAMPLE = "starry"  # a released style
 
 
+MEANT = dict.fromkeys(("paint", "apply", "transfer", "convert"), "stylize")
+
+
 def usage() -> str:
     """Return the list of commands, a line each."""
     entry = messages.entry()
@@ -60,7 +63,7 @@ def main() -> None:
         print(VERSION)
         sys.exit(0)
     if name not in COMMANDS:
-        guess = did_you_mean(name, COMMANDS)
+        guess = f"; did you mean {MEANT[name]}?" if name in MEANT else did_you_mean(name, COMMANDS)
         if not guess:  # a style or a photograph: the commonest thing to do
             words = " ".join(sys.argv[1:3])
             guess = f"; to paint a photograph: {messages.entry()} stylize {words}"

@@ -151,8 +151,8 @@ def yardstick(styles: dict[str, Style], options: argparse.Namespace) -> dict[str
     found: dict[str, Any] = {}
     headers = {name: style.description for name, style in styles.items()}
     wanted = {
+        "image": options.style and str(options.style),  # first: no other option helps with it
         "loss": options.loss and load_preset(options.loss),
-        "image": options.style and str(options.style),
         "size": options.style_size,
     }
     for key, given in wanted.items():
@@ -166,6 +166,11 @@ def yardstick(styles: dict[str, Style], options: argparse.Namespace) -> dict[str
             raise ValueError(f"{next(iter(own))} does not say its {key}; give {option}")
         different = [name for name in own if own[name] != found[key]]
         if given is None and different:
+            if key == "image":
+                raise ValueError(
+                    f"{different[0]} was trained on another painting than {next(iter(own))}: "
+                    "evaluate each by itself, or say by --style which painting to judge by"
+                )
             name, theirs, ours = _first_difference(key, own[different[0]], found[key])
             raise ValueError(
                 f"{different[0]} was trained with {name} {theirs}, {next(iter(own))} with {ours}; "

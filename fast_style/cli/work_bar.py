@@ -22,9 +22,10 @@ SLOW_S = 1.0  # what is done sooner is not told
 TICK_S = 0.2  # between two looks at what is being done
 STARTING = "starting"  # until ``begin``; only a terminal shows it: wrong use is one line
 LINES = 4  # of one phase, where there is no terminal
+LONG_S = 20.0  # there a line says how long the rest takes, if it takes longer
 COLUMNS = 80  # of a terminal that does not know how wide it is
 MOST_LETTERS = 48  # of a file's name beside the bar
-WITH_BAR = "{desc} {percentage:3.0f}% |{bar}| [{elapsed}<{remaining}]"
+WITH_BAR = "{desc} {percentage:3.0f}% |{bar}| [{elapsed}<LEFT]"
 WITHOUT_BAR = "{desc} [{elapsed}]"  # where it is not known how much is done
 
 
@@ -43,6 +44,8 @@ class WorkBar:
         self.text = STARTING
         self.total = self.done = 0.0
         self._began_s = time.monotonic()  # this phase
+        self._changed_s = self._began_s  # when it last came further
+        self._told_left = False
         self._said = -1  # which part of the phase the last line was of
         self._bar: tqdm[Any] | None = None
         self._ended = threading.Event()
@@ -67,6 +70,7 @@ class WorkBar:
         """
         self.text, self.total, self.done = text, total, 0.0
         self._began_s, self._said = time.monotonic(), -1
+        self._changed_s, self._told_left = self._began_s, False
 
     def show(self, text: str) -> None:
         """Say what is done now, in the same phase."""
@@ -74,11 +78,17 @@ class WorkBar:
 
     def advance(self, share: float) -> None:
         """Say that a further ``share`` of the total is done."""
-        self.done += share
+        self.reach(self.done + share)
 
     def reach(self, done: float) -> None:
         """Say how much is done."""
-        self.done = done
+        self.done, self._changed_s = done, time.monotonic()
+
+    def _left_s(self) -> float:
+        """Return how long the rest takes, at the pace of what is done. It falls with the time."""
+        taken_s = self._changed_s - self._began_s
+        left_s = taken_s / self.done * (self.total - self.done)
+        return max(0.0, left_s - (time.monotonic() - self._changed_s))
 
     def _draw_all(self) -> None:
         wait_s, draw = SLOW_S, self._draw if sys.stderr.isatty() else self._say
@@ -93,7 +103,11 @@ class WorkBar:
             # With a delay it does not draw itself here, before it knows how much is done.
             self._bar = tqdm(leave=False, nrows=24, bar_format=WITHOUT_BAR, delay=TICK_S)
         is_known = self.total > 0 and self.done > 0
-        self._bar.bar_format = WITH_BAR if is_known else WITHOUT_BAR
+        self._bar.bar_format = (
+            WITH_BAR.replace("LEFT", tqdm.format_interval(self._left_s()))
+            if is_known
+            else WITHOUT_BAR
+        )
         self._bar.ncols = _columns()
         self._bar.total = self.total or 1
         self._bar.n = min(self.done, self._bar.total)
@@ -102,13 +116,17 @@ class WorkBar:
         self._bar.refresh()
 
     def _say(self) -> None:
-        """Say a line, if a further part of the phase is done."""
+        """Say a line, if a further part of the phase is done; the first of them says how long."""
         part = int(self.done * LINES / self.total) if self.total else 0
         is_slow = time.monotonic() - self._began_s >= SLOW_S
-        if is_slow and self.text != STARTING and self._said < part < LINES:
+        is_begun = is_slow and 0 < self.done < self.total
+        tells_left = is_begun and not self._told_left and self._left_s() > LONG_S
+        if is_slow and self.text != STARTING and (self._said < part < LINES or tells_left):
             self._said = part
-            share = f", {self.done / self.total:.0%}" if part else ""
-            say(self.program, f"{self.text}{share}")
+            share = f", {self.done / self.total:.0%}" if self.done and self.total else ""
+            left = f", {tqdm.format_interval(self._left_s())} left" if tells_left else ""
+            self._told_left |= tells_left
+            say(self.program, f"{self.text}{share}{left}")
 
 
 def _columns() -> int:

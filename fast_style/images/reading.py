@@ -41,7 +41,9 @@ from fast_style.images.profiles import (
 )
 from fast_style.images.rows import Stored, stored_png, stored_tiff
 from fast_style.images.transparency import fill_transparent
+from fast_style.system.folders import names_beside
 from fast_style.system.memory import check_memory
+from fast_style.system.messages import did_you_mean
 
 MOST_FRAMES = 10_000  # of an animation
 FRAME_MS = 100  # of a frame that says nothing, as browsers show it
@@ -503,7 +505,8 @@ def _pictures_errors(what: str) -> Iterator[None]:
     except (PictureError, TooSmallError):
         raise
     except FileNotFoundError as error:
-        raise PictureError(f"cannot read {what}: there is no such file") from error
+        meant = did_you_mean(Path(what).name, names_beside(Path(what)))
+        raise PictureError(f"cannot read {what}: there is no such file{meant}") from error
     except UnidentifiedImageError as error:
         if what.lower().endswith(HEIF) and not heif.is_available():
             raise heif.HeifNeededError(f"cannot read {what}: {heif.NEEDED}") from error

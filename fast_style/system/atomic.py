@@ -62,10 +62,14 @@ def check_folder(path: Path, folder: Path) -> None:
     """
     while not os.path.lexists(folder):
         folder = folder.parent
+    told = f"cannot write {path}: {folder} is no folder that can be written"
     if not is_folder(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise UnwritableFolderError(
-            f"cannot write {path}: {folder} is no folder that can be written"
-        )
+        raise UnwritableFolderError(told)
+    try:  # an administrator may write everywhere, but not all file systems take files
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UnwritableFolderError(told) from error
 
 
 def check_written(path: Path) -> None:

@@ -103,3 +103,11 @@ def _remark(path: Path, suffixes: Collection[str]) -> str | None:
     if path.is_symlink() and not os.path.exists(path):  # noqa: PTH110, never raises
         return f"left out {path}: a link that leads nowhere"
     return f"left out {path}: it is no file" if path.suffix.lower() in suffixes else None
+
+
+def names_beside(path: Path) -> list[str]:
+    """Return the names of what is in the folder of a path; none if there is no such folder."""
+    try:
+        return [entry.name for entry in os.scandir(path.parent)]
+    except OSError:
+        return []

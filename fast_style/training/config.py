@@ -252,6 +252,9 @@ def _unknown_choice(name: str, options: Sequence[str]) -> str:
     meant = did_you_mean(choice, options, f"{group}=")
     if group == "style" and "." in choice:
         meant = f"; a painting of your own is {override('style.image', choice)};"
+    if group == "experiment":
+        own = f"a file of your own, {group}/{choice}.yaml, by --config-dir FOLDER"
+        meant = f"{meant or ';'} {own};"
     return f"there is no {group}={choice}{meant or ';'} choose {group}={' | '.join(options)}"
 
 

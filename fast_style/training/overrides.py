@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from fast_style.system.paths import ADDRESS, is_file, is_folder, user_path
-from fast_style.training.config import NAMED_NUMBERS, TEXTS, ConfigError, override
+from fast_style.training.config import NAMED_NUMBERS, SYNONYMS, TEXTS, ConfigError, override
 
 # Keys whose values are texts, most of them paths, by their full names.
 TEXT_KEYS = {
@@ -33,10 +34,36 @@ def readable(words: Sequence[str]) -> list[str]:
         words: Of the command line, without the program.
 
     Raises:
-        ConfigError: An address, as ``s3://bucket``, where a folder of this machine is expected.
+        ConfigError: An address, as ``s3://bucket``, where a folder of this machine is expected; a
+            word that is no ``KEY=VALUE``.
     """
+    for before, word in zip(["", *words], words, strict=False):
+        _check_word(before, word)
     sweeps = not SWEEP_FLAGS.isdisjoint(words)
     return [_readable(word, sweeps) for word in adding_names(words)]
+
+
+def _check_word(before: str, word: str) -> None:
+    """Check that a word is a setting, an option of Hydra's, or the value of one.
+
+    Args:
+        before: The word before it.
+        word: Of the command line.
+
+    Raises:
+        ConfigError: It is a known slip.
+    """
+    name = word.lstrip("-").partition("=")[0].replace("-", "_")
+    if word.startswith("--") and name in SYNONYMS:
+        raise ConfigError(f"there is no {word}; did you mean {SYNONYMS[name]}=...?")
+    if "=" in word or word.startswith(("-", "~")) or before.startswith("-") or not word:
+        return
+    key, equals, value = before.partition("=")
+    whole = f"{value} {word}"
+    if equals and key in TEXT_KEYS:
+        raise ConfigError(f"a name with spaces needs quotes: {key}={shlex.quote(whole)}")
+    meant = f"style.image={shlex.quote(word)}" if _exists(word) else "trainer.max_steps=300"
+    raise ConfigError(f"{word!r} is no setting: expected KEY=VALUE, such as {meant}")
 
 
 def adding_names(words: Sequence[str]) -> list[str]:

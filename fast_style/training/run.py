@@ -336,6 +336,7 @@ def fit(training: Training, folder: Path) -> Path | None:
     check_result(trainer, module, data)
     result = folder / f"{module.description['style']['name']}.safetensors"
     if trainer.is_global_zero:
+        log.info("judging:     what it paints of %d photographs", len(data.val_images))
         palette = measure_palette(module.trained, data.val_images, painting)
         known = {"steps": trainer.global_step, "palette": palette.header()}
         assert isinstance(module.trained, StyleNetwork)

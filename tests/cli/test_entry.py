@@ -88,3 +88,10 @@ def test_a_sheet_shows_a_photograph_in_every_style(tmp_path: Path, tiny_model: P
 
 def test_a_sheet_of_nothing_is_wrong_use(tmp_path: Path) -> None:
     assert typed("sheet", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(("name", "meant"), [("paint", "stylize"), ("trian", "train")])
+def test_a_command_of_another_name_is_guessed(name: str, meant: str, tmp_path: Path) -> None:
+    done = typed(name, "starry", "a.jpg", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"did you mean {meant}?" in done.stderr

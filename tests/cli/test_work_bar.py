@@ -113,3 +113,37 @@ def test_a_name_beside_the_bar_is_short_and_printable() -> None:
     assert short_name(Path("in") / "a.jpg") == "a.jpg"
     assert "\n" not in short_name(Path("two\nlines\x1b[2J.jpg"))
     assert len(short_name(Path("x" * 250))) <= work_bar.MOST_LETTERS
+
+
+def test_the_time_that_is_left_falls_while_a_long_step_is_done(
+    monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    clock = [100.0]
+    monkeypatch.setattr("fast_style.cli.work_bar.time.monotonic", lambda: clock[0])
+    with WorkBar("test") as bar:
+        bar.begin("painting", total=1)
+        clock[0] += 10
+        bar.advance(0.25)  # so the whole takes 40 s
+        for passed_s in (0, 20, 30):
+            clock[0] += passed_s
+            time.sleep(0.1)
+    assert "<00:30]" in terminal.getvalue()
+    assert "<00:10]" in terminal.getvalue()
+    assert "<00:00]" in terminal.getvalue()
+
+
+def test_without_a_terminal_a_line_says_how_long_the_rest_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], quick: None
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("fast_style.cli.work_bar.time.monotonic", lambda: clock[0])
+    with WorkBar("test") as bar:
+        bar.begin("painting", total=1)
+        clock[0] += 20
+        time.sleep(0.1)
+        bar.advance(0.2)
+        time.sleep(0.1)
+    expected = ["fast_style.test: painting", "fast_style.test: painting, 20%, 01:20 left"]
+    assert capsys.readouterr().err.splitlines() == expected

@@ -162,3 +162,9 @@ def test_a_damaged_later_page_is_no_reason_to_lose_the_first(tmp_path: Path) -> 
     (tmp_path / "cut.tif").write_bytes(data)
     clip = read_clip(tmp_path / "cut.tif")
     assert clip.frames[0].levels[0, :, 0, 0].tolist() == [200, 30, 30]
+
+
+def test_a_misspelt_picture_is_guessed(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(PictureError, match=r"foto\.jpg: .*did you mean photo\.jpg\?"):
+        read_picture(tmp_path / "foto.jpg")

@@ -207,6 +207,16 @@ def test_what_a_pass_is_worth_is_said_in_words(counts: list[int | None], expecte
     assert verdict("starry", "noise", records, 5) == expected
 
 
+def test_styles_of_different_paintings_are_evaluated_one_by_one(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(photographs, tmp_path / "f.json", "starry-slim", "ink-slim") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ink-slim" in line
+    assert "each by itself" in line
+    assert "--style" in line
+
+
 def test_different_losses_need_a_word(
     photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -292,6 +302,10 @@ def test_a_model_that_does_not_say_its_loss(
     photographs: Path, tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(photographs, tmp_path / "f.json", tiny_model) == 2
+    assert "; give --style" in capsys.readouterr().err
+    assert (
+        run(photographs, tmp_path / "f.json", tiny_model, "--style", asset("styles/ink.jpg")) == 2
+    )
     assert "; give --loss" in capsys.readouterr().err
 
 

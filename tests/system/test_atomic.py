@@ -14,7 +14,14 @@ from typing import NoReturn
 import pytest
 from support import ENVIRONMENT
 
-from fast_style.system.atomic import TargetExistsError, _machine, check_free, write_atomically
+from fast_style.system.atomic import (
+    TargetExistsError,
+    UnwritableFolderError,
+    _machine,
+    check_folder,
+    check_free,
+    write_atomically,
+)
 
 on_posix = pytest.mark.skipif(os.name != "posix", reason="POSIX's")
 
@@ -219,3 +226,10 @@ def test_a_number_that_no_process_has_is_no_error(tmp_path: Path) -> None:
     left.write_text("half")
     write(tmp_path / "a.txt")
     assert "a.txt" in names(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of /proc")
+def test_a_file_system_that_takes_no_files_is_told_before_the_work() -> None:
+    """An administrator may write there by its permissions."""
+    with pytest.raises(UnwritableFolderError, match="/proc"):
+        check_folder(Path("/proc/out/a.png"), Path("/proc/out"))

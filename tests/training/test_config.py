@@ -590,13 +590,15 @@ def test_an_unknown_style_lists_the_known_ones(command: Callable[..., str]) -> N
 @pytest.mark.parametrize("group", GROUPS)
 def test_an_unknown_choice_lists_the_choices(group: str, command: Callable[..., str]) -> None:
     choices = sorted(text.partition("=")[2] for text in OPTIONS if text.startswith(f"{group}="))
-    expected = f"there is no {group}=quux; choose {group}={' | '.join(choices)}"
-    assert command(f"{group}=quux") == expected
+    line = command(f"{group}=quux")
+    assert line.startswith(f"there is no {group}=quux;")
+    assert line.endswith(f"; choose {group}={' | '.join(choices)}")
+    assert ("--config-dir" in line) == (group == "experiment")
 
 
 @pytest.mark.parametrize(
     ("override", "quoted"),
-    [("seed==3", "seed==3"), ("data.batch_size=[1", "[1"), ("a b", "a b"), ("seed=1=2", "=")],
+    [("seed==3", "seed==3"), ("data.batch_size=[1", "[1"), ("seed=1=2", "=")],
 )
 def test_a_syntax_error(override: str, quoted: str, command: Callable[..., str]) -> None:
     line = command(override)

@@ -77,3 +77,27 @@ def test_commas_part_the_values_of_a_sweep() -> None:
 def test_an_address_is_no_folder(key: str) -> None:
     with pytest.raises(ConfigError, match="s3://bucket/run"):
         readable([f"{key}=s3://bucket/run"])
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["--steps", "60"], "trainer.max_steps="),
+        (["--max-steps=60"], None),  # Hydra says what it thinks of it
+        (["style.image=My", "Painting.jpg"], r"style\.image='My Painting\.jpg'"),
+        (["style=starry", "mine.jpg"], "KEY=VALUE, .*trainer"),
+        (["mine.jpg"], "KEY=VALUE, .*style.image=mine.jpg"),
+        (["--config-dir", "folder", "style=starry"], None),
+    ],
+)
+def test_known_slips(
+    words: list[str], meant: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if len(words) == 1:
+        (tmp_path / "mine.jpg").touch()
+    if meant is None:
+        assert readable(words) == words
+    else:
+        with pytest.raises(ConfigError, match=meant):
+            readable(words)
