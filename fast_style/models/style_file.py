@@ -116,7 +116,12 @@ def find_style_model(name_or_path: str | Path) -> Path:
         names = ", ".join(shipped) or "none"
         what = ""
         if is_folder(path):
-            what = " (a folder: name the .safetensors file in it)"
+            found = [
+                *path.glob("*.safetensors"),
+                *path.glob("*/*.safetensors"),
+            ]
+            newest = max(found, key=lambda one: one.stat().st_mtime, default=None)
+            what = f" (a folder; did you mean {newest or 'a .safetensors file in it'}?)"
         elif os.path.exists(path):  # noqa: PTH110, never raises
             what = " (a pipe or a device, which can't be read twice)"
         raise ModelFileError(

@@ -323,3 +323,14 @@ def test_a_pth_file_of_something_else_is_refused(tmp_path: Path) -> None:
     torch.save(state, path)
     with pytest.raises(ModelFileError, match="lacks .*decoder.1.1.bias"):
         load_style_model(path)
+
+
+def test_a_runs_folder_is_told_its_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"a folder; .*\.safetensors"):
+        load_style_model(tmp_path)
+    run = tmp_path / "2026-01-31"
+    run.mkdir()
+    (run / "mine.safetensors").touch()
+    for folder in (tmp_path, run):
+        with pytest.raises(ModelFileError, match=r"did you mean .*2026-01-31.mine\.safetensors"):
+            load_style_model(folder)
