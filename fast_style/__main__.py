@@ -25,6 +25,7 @@ CONSOLE = "fast-style"
 EXAMPLE = "starry"  # a released style
 
 
+# What people type for stylize.
 MEANT = dict.fromkeys(("paint", "apply", "transfer", "convert"), "stylize")
 
 

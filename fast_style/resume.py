@@ -51,6 +51,8 @@ def words_to_resume(folder: Path, more: Sequence[str]) -> tuple[list[str], Path]
         given = yaml.safe_load((folder / OVERRIDES).read_text(encoding="utf-8")) or []
         hydra = yaml.safe_load((folder / HYDRA).read_text(encoding="utf-8"))["hydra"]
         typed_in = Path(hydra["runtime"]["cwd"])
+        listed = hydra["runtime"].get("config_sources", [])
+        sources = {one["provider"]: one["path"] for one in listed}
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ValueError(
             f"what {folder} says of its training cannot be read: {one_line(error)}"
@@ -63,7 +65,9 @@ def words_to_resume(folder: Path, more: Sequence[str]) -> tuple[list[str], Path]
     ours = {word.lstrip("+").partition("=")[0] for word in more} | {"ckpt_path", "hydra.run.dir"}
     kept = [word for word in given if word.lstrip("+").partition("=")[0] not in ours]
     place = override("hydra.run.dir", folder.resolve().as_posix())
-    return [*kept, *more, place, "ckpt_path=last"], typed_in
+    own = sources.get("command-line")  # as Hydra calls --config-dir
+    options = ["--config-dir", own] if own else []
+    return [*options, *kept, *more, place, "ckpt_path=last"], typed_in
 
 
 def parser() -> argparse.ArgumentParser:

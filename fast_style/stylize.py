@@ -169,7 +169,6 @@ def _plan(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) ->
         OSError: What was named can't be read.
     """
     from fast_style.cli.inputs import STREAM, Found, Input, expand, without_results
-    from fast_style.images.limits import allow_megapixels
     from fast_style.system.paths import is_folder, user_path
 
     output: Path | None = options.output
@@ -192,11 +191,7 @@ def _plan(options: argparse.Namespace, closed: Collection[str], bar: WorkBar) ->
     )
     _check_output(options, pictures, to_folder, streams)
     if options.max_megapixels is not None:
-        if not 0 < options.max_megapixels < math.inf:
-            raise ValueError(
-                f"--max-megapixels must be a number above 0, found {options.max_megapixels}"
-            )
-        allow_megapixels(options.max_megapixels)
+        _allow_megapixels(options.max_megapixels)
     job = _job(options)
     refiner = None if options.refine is None else _refiner(options, pictures)
     if refiner is not None:
@@ -308,6 +303,14 @@ def _job(options: argparse.Namespace) -> PaintJob:
     job = paint_job({**given_controls(options), "tile": tile})
     check_steady(options.steady)
     return job
+
+
+def _allow_megapixels(most: float) -> None:
+    from fast_style.images.limits import allow_megapixels
+
+    if not 0 < most < math.inf:
+        raise ValueError(f"--max-megapixels must be a number above 0, found {most}")
+    allow_megapixels(most)
 
 
 def _refiner(options: argparse.Namespace, pictures: list[Input]) -> Refiner:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import subprocess
 import sys
 
 import pytest
-from support import ENVIRONMENT
+from support import ENVIRONMENT, ROOT
 
 import fast_style
 from fast_style.models.losses import PerceptualLoss
@@ -17,6 +18,7 @@ from fast_style.painting.painter import paint_sheet
 from fast_style.painting.style import Style, load
 from fast_style.training.module import StyleModule
 
+MOST_LINES = 60  # of a function
 OFFERED = (
     Blend,
     PerceptualLoss,
@@ -60,3 +62,15 @@ def test_the_import_loads_nothing_but_python() -> None:
         timeout=60,
     )
     assert done.stdout.split() == ["fast_style"]
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = [
+        f"{path.name}: {node.name}, {node.end_lineno - node.lineno + 1} lines"
+        for path in sorted((ROOT / "fast_style").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno >= MOST_LINES
+    ]
+    assert long == []

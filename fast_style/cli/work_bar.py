@@ -25,7 +25,8 @@ LINES = 4  # of one phase, where there is no terminal
 LONG_S = 20.0  # there a line says how long the rest takes, if it takes longer
 COLUMNS = 80  # of a terminal that does not know how wide it is
 MOST_LETTERS = 48  # of a file's name beside the bar
-WITH_BAR = "{desc} {percentage:3.0f}% |{bar}| [{elapsed}<LEFT]"
+WITH_BAR = "{desc} {percentage:3.0f}% |{bar}| [{elapsed}<LEFT]"  # where LEFT is replaced by us
+LEFT = "LEFT"
 WITHOUT_BAR = "{desc} [{elapsed}]"  # where it is not known how much is done
 
 
@@ -84,11 +85,16 @@ class WorkBar:
         """Say how much is done."""
         self.done, self._changed_s = done, time.monotonic()
 
-    def _left_s(self) -> float:
-        """Return how long the rest takes, at the pace of what is done. It falls with the time."""
+    def _left_s(self) -> float | None:
+        """Return how long the rest takes, at the pace of what is done; none if nothing is.
+
+        It falls with the time.
+        """
+        done, total = self.done, self.total  # another thread may begin the next phase
+        if not 0 < done < total:
+            return None
         taken_s = self._changed_s - self._began_s
-        left_s = taken_s / self.done * (self.total - self.done)
-        return max(0.0, left_s - (time.monotonic() - self._changed_s))
+        return max(0.0, taken_s / done * (total - done) - (time.monotonic() - self._changed_s))
 
     def _draw_all(self) -> None:
         wait_s, draw = SLOW_S, self._draw if sys.stderr.isatty() else self._say
@@ -102,12 +108,10 @@ class WorkBar:
         if self._bar is None:
             # With a delay it does not draw itself here, before it knows how much is done.
             self._bar = tqdm(leave=False, nrows=24, bar_format=WITHOUT_BAR, delay=TICK_S)
-        is_known = self.total > 0 and self.done > 0
-        self._bar.bar_format = (
-            WITH_BAR.replace("LEFT", tqdm.format_interval(self._left_s()))
-            if is_known
-            else WITHOUT_BAR
-        )
+        left_s = self._left_s()
+        self._bar.bar_format = WITHOUT_BAR
+        if left_s is not None:
+            self._bar.bar_format = WITH_BAR.replace(LEFT, tqdm.format_interval(left_s))
         self._bar.ncols = _columns()
         self._bar.total = self.total or 1
         self._bar.n = min(self.done, self._bar.total)
@@ -119,12 +123,12 @@ class WorkBar:
         """Say a line, if a further part of the phase is done; the first of them says how long."""
         part = int(self.done * LINES / self.total) if self.total else 0
         is_slow = time.monotonic() - self._began_s >= SLOW_S
-        is_begun = is_slow and 0 < self.done < self.total
-        tells_left = is_begun and not self._told_left and self._left_s() > LONG_S
+        left_s = self._left_s() if is_slow and not self._told_left else None
+        tells_left = left_s is not None and left_s > LONG_S
         if is_slow and self.text != STARTING and (self._said < part < LINES or tells_left):
             self._said = part
             share = f", {self.done / self.total:.0%}" if self.done and self.total else ""
-            left = f", {tqdm.format_interval(self._left_s())} left" if tells_left else ""
+            left = f", {tqdm.format_interval(left_s)} left" if left_s and tells_left else ""
             self._told_left |= tells_left
             say(self.program, f"{self.text}{share}{left}")
 

@@ -116,10 +116,8 @@ def find_style_model(name_or_path: str | Path) -> Path:
         names = ", ".join(shipped) or "none"
         what = ""
         if is_folder(path):
-            found = [
-                *path.glob("*.safetensors"),
-                *path.glob("*/*.safetensors"),
-            ]
+            ways = ("*.safetensors", "*/*.safetensors")  # of a run, of a folder of runs
+            found = [one for way in ways for one in path.glob(way) if is_file(one)]
             newest = max(found, key=lambda one: one.stat().st_mtime, default=None)
             what = f" (a folder; did you mean {newest or 'a .safetensors file in it'}?)"
         elif os.path.exists(path):  # noqa: PTH110, never raises

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fast_style.images.limits import SMALLEST_SIDE
@@ -155,7 +156,9 @@ class Refiner:
             )
         if shrink == 1:
             return found
-        return (best + resize(found - start, height, width)).clamp(0, 1)
+        # A difference, of both signs: ``resize`` is for pictures, and would cut off what is darker.
+        change = F.interpolate(found - start, (height, width), mode="bicubic", antialias=True)
+        return (best + change).clamp(0, 1)
 
     def _reporter(
         self, progress: Progress, parts: list[tuple[int, int]], work: float

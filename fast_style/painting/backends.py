@@ -188,7 +188,7 @@ def import_openvino() -> Any:
         import openvino
     finally:
         for name in blocked:
-            del sys.modules[name]
+            sys.modules.pop(name, None)  # another thread may have been here
     return openvino
 
 

@@ -35,6 +35,7 @@ SMALLER = 4  # times fewer rows in a strip, where even these strips do not fit
 STORED_FROM = 4  # results are stored from this reduction on: a quarter of the resolution
 SCRATCH_SHARE = 0.25  # of the free memory, that stored results may take
 SCRATCH_MOST = 2**29  # bytes of memory for stored results; more go to a temporary file
+STRIPS = "strips"  # a way to paint that a person can't choose: as auto, but never the whole
 TINY = 1e-30  # keeps the deviation of a flat channel above zero
 Rows = tuple[int, int]  # first, and one past the last
 
@@ -49,7 +50,7 @@ def strip_heights(
     """Return how many rows a strip is to have, px; none for the whole picture, painted at once.
 
     Args:
-        tile: ``auto``, ``off``, or the rows.
+        tile: ``auto``, ``off``, or the rows; ``STRIPS`` is auto without the whole picture.
         height: Of the picture, px.
         width: Of the picture, px.
         pixel_bytes: Returns what ``whole_pixel_bytes`` says of the network; asked for ``auto``.
@@ -63,10 +64,10 @@ def strip_heights(
     Raises:
         ValueError: ``tile`` is something else.
     """
-    if tile == "auto":
-        free = free_memory(device) * MOST_OF_MEMORY
+    if tile in ("auto", STRIPS):
         each = pixel_bytes()
-        whole = [None] if each * height * width < free else []
+        fits = tile == "auto" and each * height * width < free_memory(device) * MOST_OF_MEMORY
+        whole = [None] if fits else []
         rows = max(STORED_FROM, STRIP_BYTES // (each * width))
         return list(dict.fromkeys([*whole, rows, max(STORED_FROM, rows // SMALLER)]))
     if tile == "off":

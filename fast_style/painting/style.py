@@ -41,6 +41,7 @@ from fast_style.painting.controls import (
 )
 from fast_style.painting.enlarging import enlarge, step_sizes
 from fast_style.painting.strips import (
+    STRIPS,
     StripPainter,
     in_order,
     reflected,
@@ -160,7 +161,7 @@ class Style(AnyStyle):
     def _in_strips_as(self, size: tuple[int, int], job: PaintJob) -> PaintJob:
         """Return a job in strips, if a picture of a size will be: memory is bound by its strips."""
         strip = self._strips(job.tile, [side + 2 * MARGIN for side in size])[0]
-        return job if strip is None else job._replace(tile=strip)
+        return job if strip is None or job.tile != "auto" else job._replace(tile=STRIPS)
 
     def _strips(self, tile: str | int, sides: Sequence[int]) -> list[int | None]:
         """Return what ``strip_heights`` says of a picture that the network sees."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from fast_style.system.messages import reason
 from fast_style.system.paths import is_folder
 
 # The name of a file that is being written: machine, process, random number.
@@ -62,14 +63,25 @@ def check_folder(path: Path, folder: Path) -> None:
     """
     while not os.path.lexists(folder):
         folder = folder.parent
-    told = f"cannot write {path}: {folder} is no folder that can be written"
     if not is_folder(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise UnwritableFolderError(told)
-    try:  # an administrator may write everywhere, but not all file systems take files
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        raise UnwritableFolderError(
+            f"cannot write {path}: {folder} is no folder that can be written"
+        )
+    try:
+        _try_a_file(os.path.realpath(folder))
     except OSError as error:
-        raise UnwritableFolderError(told) from error
+        raise UnwritableFolderError(
+            f"cannot write {path}: {folder} takes no files: {reason(error)}"
+        ) from error
+
+
+@functools.cache  # of a folder that takes files: a batch asks for each result
+def _try_a_file(folder: str) -> None:
+    """Write an empty file and remove it: an administrator may write where no file can be."""
+    name = f"{PART_PREFIX}{_machine()}-{os.getpid()}-{secrets.token_hex(8)}"
+    probe = os.path.join(folder, name)  # noqa: PTH118
+    os.close(os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+    os.unlink(probe)  # noqa: PTH108
 
 
 def check_written(path: Path) -> None:

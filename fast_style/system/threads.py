@@ -26,14 +26,22 @@ class FreeCores:
 
     def __init__(self) -> None:
         self.most = torch.get_num_threads()
+        # With one thread there is nothing to adapt.
         self.is_decided = "OMP_NUM_THREADS" in os.environ or self.most == 1
         self.program = psutil.Process()
-        self.cores = _own_cores(self.program)
-        self.look_again()
+        self.cores: list[int] = []
+        self.since_s = self.all_s = self.own_s = 0.0
+        if not self.is_decided:
+            self.cores = _own_cores(self.program)
+            self.look_again()
 
     def look_again(self) -> None:
-        """Begin to measure anew."""
-        self.since_s, self.all_s, self.own_s = time.monotonic(), _busy_s(self.cores), self._own_s()
+        """Begin to measure anew. Where a system does not tell, the number of threads stays."""
+        try:
+            self.since_s, self.all_s = time.monotonic(), _busy_s(self.cores)
+            self.own_s = self._own_s()
+        except (OSError, psutil.Error, IndexError):
+            self.is_decided = True
 
     def adapt(self) -> bool:
         """Change the number of threads, if it is time to look and others' work has changed.
@@ -45,6 +53,8 @@ class FreeCores:
             return False
         since_s, all_s, own_s = self.since_s, self.all_s, self.own_s
         self.look_again()
+        if self.is_decided:
+            return False
         others = (self.all_s - all_s) - (self.own_s - own_s)
         threads = self.threads_beside(others / (self.since_s - since_s))
         if threads == torch.get_num_threads():
@@ -63,7 +73,7 @@ class FreeCores:
         return now if abs(free - now) < CHANGE else round(free)
 
     def _own_s(self) -> float:
-        """Return the CPU seconds of this program and of what it has started."""
+        """Return the CPU seconds of this program and of what it has started, ended or not."""
         total = 0.0
         for process in (self.program, *self.program.children(recursive=True)):
             try:
@@ -71,22 +81,27 @@ class FreeCores:
             except psutil.Error:  # it has just ended
                 continue
             total += times.user + times.system
+            total += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
         return total
 
 
 def _own_cores(program: psutil.Process) -> list[int]:
-    """Return the numbers of the cores that a program may use."""
-    if hasattr(program, "cpu_affinity"):  # not on macOS
-        return list(program.cpu_affinity())
-    return list(range(psutil.cpu_count() or 1))
+    """Return the places, in psutil's list, of the cores that a program may use."""
+    every = list(range(len(psutil.cpu_times(percpu=True))))
+    if not hasattr(program, "cpu_affinity"):  # macOS
+        return every
+    own = list(program.cpu_affinity())
+    return own if max(own) < len(every) else every  # where some cores are off, or not shown
 
 
 def _busy_s(cores: list[int]) -> float:
-    """Return the CPU seconds of all programs on some cores since the machine started."""
+    """Return the CPU seconds of all programs on some cores since the machine started.
+
+    Programs that wait for others (``nice``) do not count.
+    """
     total, each = 0.0, psutil.cpu_times(percpu=True)
     for core in cores:
         times = each[core]
-        waits = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "steal", 0.0)
-        counted_twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-        total += sum(times) - waits - counted_twice
+        total += times.user + times.system
+        total -= getattr(times, "guest", 0.0)  # a virtual machine's, which stands in user, too
     return total

@@ -25,7 +25,7 @@ SHOW_EVERY_S = 0.5  # seconds after which the progress bar shows new losses
 # fast GPU, which runs behind the program; a few of a CPU.
 MEASURE_S = 3.0
 MEASURE_STEPS = 3
-MOST_THREADS = 1024  # more than any machine has cores
+MOST_THREADS = 1024  # more is a slip
 MINUTES_FROM_S, HOURS_FROM_S = 90, 90 * 60  # a duration in a larger unit says too little
 
 
@@ -224,6 +224,7 @@ class Threads(Callback):
         self.count = count
         self.before = torch.get_num_threads()
         self.cores: FreeCores | None = None
+        self.is_told = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Set the number, or begin to look at the machine."""
@@ -237,9 +238,21 @@ class Threads(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Adapt the number to what other programs leave."""
-        if self.cores is not None and self.cores.adapt():
-            threads, most = torch.get_num_threads(), self.cores.most
-            log.info("threads:     %d of %d, beside the machine's other work", threads, most)
+        if self.cores is None or not self.cores.adapt() or self.is_told:
+            return
+        self.is_told = True  # once: other programs come and go
+        with tqdm.external_write_mode():
+            log.info(
+                "threads:     %d of %d, as long as other programs use the machine",
+                torch.get_num_threads(),
+                self.cores.most,
+            )
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Set the number that was before."""
+        torch.set_num_threads(self.before)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Set the number that was before."""

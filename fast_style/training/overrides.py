@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Sequence
@@ -37,33 +38,48 @@ def readable(words: Sequence[str]) -> list[str]:
         ConfigError: An address, as ``s3://bucket``, where a folder of this machine is expected; a
             word that is no ``KEY=VALUE``.
     """
-    for before, word in zip(["", *words], words, strict=False):
-        _check_word(before, word)
+    _check_words(words)
     sweeps = not SWEEP_FLAGS.isdisjoint(words)
     return [_readable(word, sweeps) for word in adding_names(words)]
 
 
-def _check_word(before: str, word: str) -> None:
-    """Check that a word is a setting, an option of Hydra's, or the value of one.
+def _check_words(words: Sequence[str]) -> None:
+    """Check that words are settings, options of Hydra's, or the values of these.
+
+    Raises:
+        ConfigError: One is a known slip.
+    """
+    for place, word in enumerate(words):
+        name = word.lstrip("-").partition("=")[0].replace("-", "_")
+        if word.startswith("--") and name in SYNONYMS:
+            meant = SYNONYMS[name]
+            raise ConfigError(
+                f"there is no {word}; did you mean {meant}{'' if set(' =') & set(meant) else '='}?"
+            )
+        before = words[place - 1] if place else ""
+        if word and not ("=" in word or word.startswith(("-", "~")) or before.startswith("-")):
+            raise ConfigError(_no_setting(before, word, words[place + 1 :]))
+
+
+def _no_setting(before: str, word: str, after: Sequence[str]) -> str:
+    """Say what is wrong with a word that is no setting.
 
     Args:
         before: The word before it.
-        word: Of the command line.
-
-    Raises:
-        ConfigError: It is a known slip.
+        word: The word.
+        after: Those that follow.
     """
-    name = word.lstrip("-").partition("=")[0].replace("-", "_")
-    if word.startswith("--") and name in SYNONYMS:
-        raise ConfigError(f"there is no {word}; did you mean {SYNONYMS[name]}=...?")
-    if "=" in word or word.startswith(("-", "~")) or before.startswith("-") or not word:
-        return
     key, equals, value = before.partition("=")
-    whole = f"{value} {word}"
-    if equals and key in TEXT_KEYS:
-        raise ConfigError(f"a name with spaces needs quotes: {key}={shlex.quote(whole)}")
+    if equals and not value:
+        return f"{before} {word} has a space behind the =: write {before}{shlex.quote(word)}"
+    if value.startswith("["):
+        return f"the list of {key} needs quotes, or no spaces: '{before} {word} ...'"
+    if equals and key.lstrip("+") in TEXT_KEYS and value != "last":
+        rest = itertools.takewhile(lambda one: "=" not in one and one[:1] not in "-~", after)
+        whole = " ".join([value, word, *rest])
+        return f"a name with spaces needs quotes: {key}={shlex.quote(whole)}"
     meant = f"style.image={shlex.quote(word)}" if _exists(word) else "trainer.max_steps=300"
-    raise ConfigError(f"{word!r} is no setting: expected KEY=VALUE, such as {meant}")
+    return f"{word!r} is no setting: expected KEY=VALUE, such as {meant}"
 
 
 def adding_names(words: Sequence[str]) -> list[str]:

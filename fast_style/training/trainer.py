@@ -326,10 +326,6 @@ def build_trainer(
     _check_count("validate_every_n_steps", validate_every_n_steps)
     _check_count("log_every_n_steps", log_every_n_steps)
     _check_count("preview_every_n_steps", preview.every_n_steps)
-    throughput = Throughput()
-    watchers = [Threads(threads), throughput]
-    bar = TrainingBar(title, throughput, line_every_n_steps=log_every_n_steps)
-    writers = [preview, last_checkpoint]
     trainer = bare_trainer(
         accelerator,
         devices,
@@ -341,13 +337,23 @@ def build_trainer(
         check_val_every_n_epoch=None,
         log_every_n_steps=log_every_n_steps,
         num_sanity_val_steps=0,
-        callbacks=[*watchers, bar, Duration(), Validations(), *writers, Waiting(throughput)],
+        callbacks=_callbacks(title, threads, log_every_n_steps, [preview, last_checkpoint]),
         # A file. In a folder Lightning would look for a state that SLURM's requeueing has left.
         default_root_dir=last_checkpoint.path,
         use_distributed_sampler=False,  # StepSampler shares out the photographs
     )
     check_launcher(trainer)
     return trainer
+
+
+def _callbacks(
+    title: str, threads: int | str, every_n_steps: int, writers: list[Callback]
+) -> list[Callback]:
+    """Return all callbacks, in the order in which they are called."""
+    throughput = Throughput()
+    bar = TrainingBar(title, throughput, line_every_n_steps=every_n_steps)
+    first = [Threads(threads), throughput, bar, Duration(), Validations()]
+    return [*first, *writers, Waiting(throughput)]
 
 
 def _check_count(key: str, count: int) -> None:

@@ -83,3 +83,16 @@ def test_a_training_goes_on_from_another_folder(tmp_path: Path, photographs: Pat
     assert more.returncode == 0, more.stderr
     model = load_style_model(tmp_path / "My run" / "starry.safetensors")
     assert model.description["steps"] == 8
+
+
+def test_a_recipe_in_a_folder_of_its_own_is_found_again(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", ["experiment=mine"], tmp_path)
+    path = folder / ".hydra" / "hydra.yaml"
+    about = yaml.safe_load(path.read_text(encoding="utf-8"))
+    about["hydra"]["runtime"]["config_sources"] = [
+        {"path": "hydra.conf", "provider": "hydra"},
+        {"path": str(tmp_path / "settings"), "provider": "command-line"},
+    ]
+    path.write_text(yaml.safe_dump(about), encoding="utf-8")
+    words, _ = resume.words_to_resume(folder, [])
+    assert words[:3] == ["--config-dir", str(tmp_path / "settings"), "experiment=mine"]

@@ -72,6 +72,21 @@ def test_two_styles_of_one_name_have_their_own_losses(slim: Style) -> None:
     assert not torch.equal(refined[0].levels, refined[1].levels)
 
 
+def test_half_the_size_can_make_a_picture_darker(
+    slim: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And lighter: what the descent changed is of both signs."""
+    monkeypatch.setattr(
+        "fast_style.optimizing.refinement.optimize_pixels",
+        lambda objective, start, count, report: start - 0.2 * (start > 0.5) + 0.1 * (start < 0.5),
+    )
+    best = torch.full((1, 3, 96, 96), 0.8)
+    best[..., 48:] = 0.2
+    found = Refiner(2)._refined(slim, best, best, 2, 2, lambda shrink: None)
+    assert found[..., :40].mean() == pytest.approx(0.6, abs=0.02)
+    assert found[..., 56:].mean() == pytest.approx(0.3, abs=0.02)
+
+
 def test_of_a_large_picture_half_is_done_at_half_the_size(slim: Style) -> None:
     refiner = Refiner(3)
     picture = Picture(photograph(72, 800), None)

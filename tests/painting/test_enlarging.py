@@ -141,3 +141,21 @@ def test_if_the_last_step_is_in_strips_all_are(monkeypatch: pytest.MonkeyPatch) 
         assert len(strips) == 3
         assert all(one is None for one in strips) == (free == large)
         assert any(one is None for one in strips) == (free == large)
+
+
+def test_early_steps_fall_back_to_smaller_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    style = load("starry-slim", "cpu", "float32", "torch")
+    attempt = Style._attempt
+    refused: list[torch.Size] = []
+
+    def attempted(self: Style, levels: torch.Tensor, *others: Any) -> None:
+        if levels.shape not in refused:
+            refused.append(levels.shape)
+            raise MemoryError
+        attempt(self, levels, *others)
+
+    monkeypatch.setattr(Style, "_attempt", attempted)
+    monkeypatch.setattr("fast_style.painting.strips.MOST_OF_MEMORY", 0.0)
+    result = style.stylize(Picture(painting(400, 400), None), paint_job({"stroke": 4.0}))
+    assert result.levels.shape == (1, 3, 400, 400)
+    assert len(refused) == 3  # once in each step

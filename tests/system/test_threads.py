@@ -62,3 +62,30 @@ def test_a_number_that_was_decided_stays(monkeypatch: pytest.MonkeyPatch) -> Non
     cores = FreeCores()
     cores.threads_beside = lambda others: 1  # type: ignore[method-assign]
     assert not cores.adapt()
+
+
+def test_a_system_that_does_not_tell_changes_nothing(
+    cores: FreeCores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("/proc/stat")
+
+    monkeypatch.setattr(threads, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(psutil, "cpu_times", refuse)
+    assert not cores.adapt()
+    assert cores.is_decided
+
+
+def test_the_cores_of_a_system_that_does_not_show_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = psutil.Process()
+    monkeypatch.setattr(psutil.Process, "cpu_affinity", lambda _: [4, 5, 6, 7], raising=False)
+    monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [object()] * 4)
+    assert threads._own_cores(program) == [0, 1, 2, 3]
+
+
+def test_what_a_child_did_is_not_others_work_when_it_has_ended() -> None:
+    cores = FreeCores()
+    before = cores._own_s()
+    work = "import time\nwhile time.process_time() < 0.5: pass"
+    subprocess.run([sys.executable, "-c", work], check=True)
+    assert cores._own_s() > before + 0.4

@@ -84,7 +84,12 @@ def test_an_address_is_no_folder(key: str) -> None:
     [
         (["--steps", "60"], "trainer.max_steps="),
         (["--max-steps=60"], None),  # Hydra says what it thinks of it
+        (["--size=512"], r"data\.image_size .*\?$"),
         (["style.image=My", "Painting.jpg"], r"style\.image='My Painting\.jpg'"),
+        (["style.image=My", "Summer", "Pic.jpg", "seed=1"], r"'My Summer Pic\.jpg'$"),
+        (["style.image=", "mine.jpg"], r"style\.image=mine\.jpg$"),
+        (["trainer.devices=[0,", "1]"], r"list of trainer\.devices"),
+        (["-m", "seed=1,2", "~style"], None),
         (["style=starry", "mine.jpg"], "KEY=VALUE, .*trainer"),
         (["mine.jpg"], "KEY=VALUE, .*style.image=mine.jpg"),
         (["--config-dir", "folder", "style=starry"], None),

@@ -169,6 +169,9 @@ def test_the_number_of_threads_holds_for_the_training_alone() -> None:
     assert torch.get_num_threads() == before + 1
     counts.teardown(trainer, module, "fit")
     assert torch.get_num_threads() == before
+    counts.setup(trainer, module, "fit")
+    counts.on_exception(trainer, module, KeyboardInterrupt())  # Lightning calls no teardown then
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize(("processes", "device"), [(2, "cpu"), (1, "cuda")])
