@@ -80,8 +80,11 @@ def _try_a_file(folder: str) -> None:
     """Write an empty file and remove it: an administrator may write where no file can be."""
     name = f"{PART_PREFIX}{_machine()}-{os.getpid()}-{secrets.token_hex(8)}"
     probe = os.path.join(folder, name)  # noqa: PTH118
-    os.close(os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
-    os.unlink(probe)  # noqa: PTH108
+    opened = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        os.close(opened)
+    finally:
+        os.unlink(probe)  # noqa: PTH108
 
 
 def check_written(path: Path) -> None:

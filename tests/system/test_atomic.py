@@ -233,3 +233,20 @@ def test_a_file_system_that_takes_no_files_is_told_before_the_work() -> None:
     """An administrator may write there by its permissions."""
     with pytest.raises(UnwritableFolderError, match="/proc"):
         check_folder(Path("/proc/out/a.png"), Path("/proc/out"))
+
+
+def test_a_folder_is_tried_without_leaving_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = os.close
+
+    def full_disk(number: int) -> None:
+        close(number)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "close", full_disk)
+    with pytest.raises(UnwritableFolderError, match="takes no files: Input/output error"):
+        check_folder(tmp_path / "a.png", tmp_path)
+    monkeypatch.undo()
+    check_folder(tmp_path / "a.png", tmp_path)
+    assert list(tmp_path.iterdir()) == []
