@@ -23,8 +23,6 @@ COMMANDS = {
 }
 CONSOLE = "fast-style"
 EXAMPLE = "starry"  # a released style
-
-
 # What people type for stylize.
 MEANT = dict.fromkeys(("paint", "apply", "transfer", "convert"), "stylize")
 

@@ -25,8 +25,7 @@ LINES = 4  # of one phase, where there is no terminal
 LONG_S = 20.0  # there a line says how long the rest takes, if it takes longer
 COLUMNS = 80  # of a terminal that does not know how wide it is
 MOST_LETTERS = 48  # of a file's name beside the bar
-WITH_BAR = "{desc} {percentage:3.0f}% |{bar}| [{elapsed}<LEFT]"  # where LEFT is replaced by us
-LEFT = "LEFT"
+WITH_BAR = "{desc} {percentage:3.0f}% |{bar}| [{elapsed}<"  # then our own time that is left, and ]
 WITHOUT_BAR = "{desc} [{elapsed}]"  # where it is not known how much is done
 
 
@@ -111,7 +110,7 @@ class WorkBar:
         left_s = self._left_s()
         self._bar.bar_format = WITHOUT_BAR
         if left_s is not None:
-            self._bar.bar_format = WITH_BAR.replace(LEFT, tqdm.format_interval(left_s))
+            self._bar.bar_format = f"{WITH_BAR}{tqdm.format_interval(left_s)}]"
         self._bar.ncols = _columns()
         self._bar.total = self.total or 1
         self._bar.n = min(self.done, self._bar.total)
@@ -120,7 +119,7 @@ class WorkBar:
         self._bar.refresh()
 
     def _say(self) -> None:
-        """Say a line, if a further part of the phase is done; the first of them says how long."""
+        """Say a line if a further part of the phase is done, and once how long the rest takes."""
         part = int(self.done * LINES / self.total) if self.total else 0
         is_slow = time.monotonic() - self._began_s >= SLOW_S
         left_s = self._left_s() if is_slow and not self._told_left else None

@@ -159,9 +159,14 @@ class Style(AnyStyle):
         return finish_painting(prepared, painted, job.controls)
 
     def _in_strips_as(self, size: tuple[int, int], job: PaintJob) -> PaintJob:
-        """Return a job in strips, if a picture of a size will be: memory is bound by its strips."""
-        strip = self._strips(job.tile, [side + 2 * MARGIN for side in size])[0]
-        return job if strip is None or job.tile != "auto" else job._replace(tile=STRIPS)
+        """Return a job with auto tiles as one in strips, if a picture of ``size`` needs them.
+
+        Else a smaller picture, painted at once, would take more memory than that one.
+        """
+        if job.tile != "auto":
+            return job
+        is_whole = self._strips(job.tile, [side + 2 * MARGIN for side in size])[0] is None
+        return job if is_whole else job._replace(tile=STRIPS)
 
     def _strips(self, tile: str | int, sides: Sequence[int]) -> list[int | None]:
         """Return what ``strip_heights`` says of a picture that the network sees."""

@@ -68,23 +68,17 @@ def check_folder(path: Path, folder: Path) -> None:
             f"cannot write {path}: {folder} is no folder that can be written"
         )
     try:
-        _try_a_file(os.path.realpath(folder))
+        _check_takes_files(folder)
     except OSError as error:
         raise UnwritableFolderError(
             f"cannot write {path}: {folder} takes no files: {reason(error)}"
         ) from error
 
 
-@functools.cache  # of a folder that takes files: a batch asks for each result
-def _try_a_file(folder: str) -> None:
-    """Write an empty file and remove it: an administrator may write where no file can be."""
-    name = f"{PART_PREFIX}{_machine()}-{os.getpid()}-{secrets.token_hex(8)}"
-    probe = os.path.join(folder, name)  # noqa: PTH118
-    opened = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        os.close(opened)
-    finally:
-        os.unlink(probe)  # noqa: PTH108
+@functools.cache  # only of a folder that takes them: a batch asks for each result
+def _check_takes_files(folder: Path) -> None:
+    """Write a file and remove it: permissions do not bind an administrator, file systems do."""
+    check_written(folder / "any")
 
 
 def check_written(path: Path) -> None:

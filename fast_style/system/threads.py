@@ -16,12 +16,11 @@ class FreeCores:
     """Adapts the number of PyTorch's threads to what other programs leave of the CPU.
 
     A computation is done when its slowest thread is. One that shares its core with another program
-    takes twice as long, and all others wait for it, which keeps their cores busy too. So where one
-    core of two is taken, one thread is three times as fast as two (benchmarks/busy_machine.py).
+    takes twice as long. All others wait for it, which keeps their cores busy too. So fewer threads
+    are faster there (benchmarks/busy_machine.py).
 
-    On a machine that does nothing else the number of threads never changes. Where a person or a
-    scheduler has set OMP_NUM_THREADS, neither. Results differ in their last digits between numbers
-    of threads.
+    The number stays where the machine does nothing else, and where a person or a scheduler has set
+    OMP_NUM_THREADS. Results differ in their last digits between numbers of threads.
     """
 
     def __init__(self) -> None:

@@ -53,9 +53,8 @@ def _check_words(words: Sequence[str]) -> None:
         name = word.lstrip("-").partition("=")[0].replace("-", "_")
         if word.startswith("--") and name in SYNONYMS:
             meant = SYNONYMS[name]
-            raise ConfigError(
-                f"there is no {word}; did you mean {meant}{'' if set(' =') & set(meant) else '='}?"
-            )
+            is_key = not ("=" in meant or " " in meant)
+            raise ConfigError(f"there is no {word}; did you mean {meant}{'=' if is_key else ''}?")
         before = words[place - 1] if place else ""
         if word and not ("=" in word or word.startswith(("-", "~")) or before.startswith("-")):
             raise ConfigError(_no_setting(before, word, words[place + 1 :]))

@@ -212,7 +212,7 @@ def test_openvino_does_not_tell_that_it_is_used() -> None:
 import sys
 from fast_style.painting.backends import openvino_core
 openvino_core()
-print("openvino_telemetry" in sys.modules)
+print(any(name.startswith("openvino_telemetry") for name in sys.modules))
 import openvino_telemetry  # other programs still can
 """
     done = subprocess.run(
